@@ -1,0 +1,92 @@
+"""(Lab, images) -> what the engine is to make. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from lab import records
+from lab.definition import Lab, Network, Node
+from lab.engine.base import NetworkSpec, NodeSpec
+
+_PRIVATE: Final = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
+"""What a sensor takes for home (RFC 1918): the engine gives a lab's networks out of these."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Blueprint:
+    """All that an engine has to have for a lab."""
+
+    lab: str
+    """The lab's name."""
+
+    networks: tuple[NetworkSpec, ...]
+    """In the order of the inventory."""
+
+    nodes: tuple[NodeSpec, ...]
+    """In the order of the inventory."""
+
+
+def draw(lab: Lab, images: Mapping[str, str]) -> Blueprint:
+    """Work out what the engine is to make.
+
+    Args:
+        lab: What the inventory defines.
+        images: Node name to its image's tag.
+    """
+    return Blueprint(
+        lab=lab.name,
+        networks=tuple(_network(lab.name, network) for network in lab.networks),
+        nodes=tuple(_node(lab.name, node, images[node.name]) for node in lab.nodes),
+    )
+
+
+def bridge_name(lab: str, network: str) -> str:
+    """Name the host's bridge of a network; the kernel allows 15 characters, so it is a hash."""
+    return f"lab{_hash(lab, network)[:10]}"
+
+
+def _network(lab: str, network: Network) -> NetworkSpec:
+    return NetworkSpec(
+        lab=lab,
+        name=network.name,
+        bridge=bridge_name(lab, network.name),
+        internet=network.internet,
+        definition=_hash(lab, network),
+    )
+
+
+def _node(lab: str, node: Node, image: str) -> NodeSpec:
+    kind = node.kind
+    watched = " ".join(bridge_name(lab, network) for network in node.watch)
+    return NodeSpec(
+        lab=lab,
+        name=node.name,
+        kind=kind.name,
+        image=image,
+        command=kind.command,
+        user=kind.user,
+        capabilities=kind.capabilities,
+        memory=kind.memory,
+        cpus=kind.cpus,
+        processes=kind.processes,
+        read_only=kind.read_only,
+        tmpfs=kind.tmpfs,
+        networks=node.attach,
+        host_network=kind.host_network,
+        environment={"LAB_INTERFACES": watched, "LAB_HOME_NET": _PRIVATE} if watched else {},
+        definition=_hash(lab, image, node.attach, node.watch, _runtime(node)),
+    )
+
+
+def _runtime(node: Node) -> tuple[object, ...]:
+    """Return what a running node depends on beside its image and networks."""
+    kind = node.kind
+    limits = (kind.memory, kind.cpus, kind.processes)
+    return (kind.command, kind.user, kind.capabilities, limits, kind.read_only, kind.tmpfs, kind.host_network)
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256(records.to_json(parts).encode()).hexdigest()[:16]

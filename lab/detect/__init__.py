@@ -1,0 +1,1 @@
+"""Events become alerts, by rules that know nothing of the scenario."""

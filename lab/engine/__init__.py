@@ -1,0 +1,1 @@
+"""What runs nodes. `base` is the contract; `docker` and `memory` keep it."""

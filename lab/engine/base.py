@@ -1,0 +1,402 @@
+"""The contract of an engine, and the values that cross it.
+
+Everything an engine makes carries our labels, and what a running lab is can be read back from them
+alone: there is no state file. The labels are named here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+from lab.moment import Moment
+
+LAB: Final = "homerange.lab"
+"""Label: the lab a container or network belongs to. What lacks it is not ours and is left alone."""
+
+NODE: Final = "homerange.node"
+"""Label: the node a container is."""
+
+NETWORK: Final = "homerange.network"
+"""Label: the network of the lab that an engine's network is."""
+
+KIND: Final = "homerange.kind"
+"""Label: the node's kind."""
+
+DEFINITION: Final = "homerange.definition"
+"""Label: hash of all that was asked for; when it differs from today's, the thing has drifted."""
+
+BENCH: Final = "homerange.bench"
+"""Label: the role that is being baked in a throw-away container."""
+
+BAKED: Final = "homerange.baked"
+"""Label: on images, the hash of what went in."""
+
+BASE: Final = "homerange.base"
+"""Label: on images, what the image was built on, for people."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkSpec:
+    """A network as it should be."""
+
+    lab: str
+    """The lab it belongs to."""
+
+    name: str
+    """Its name in the inventory."""
+
+    bridge: str
+    """Name of the bridge on the host, at most 15 characters."""
+
+    internet: bool
+    """Whether nodes on it may reach the outside."""
+
+    definition: str
+    """Hash of the above."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeSpec:
+    """A node as it should be."""
+
+    lab: str
+    """The lab it belongs to."""
+
+    name: str
+    """Its name in the inventory, and its host name."""
+
+    kind: str
+    """Name of its kind."""
+
+    image: str
+    """The baked image's tag."""
+
+    command: tuple[str, ...]
+    """Arguments of its first process."""
+
+    user: str
+    """Who the first process runs as."""
+
+    capabilities: tuple[str, ...]
+    """The Linux capabilities it keeps."""
+
+    memory: int
+    """Limit in bytes."""
+
+    cpus: float
+    """Limit in processors."""
+
+    processes: int
+    """Limit of processes and threads."""
+
+    read_only: bool
+    """Whether the root file system is read-only."""
+
+    tmpfs: tuple[str, ...]
+    """Writable folders in memory, `path:options`."""
+
+    networks: tuple[str, ...]
+    """Networks it is attached to, the first one first."""
+
+    host_network: bool
+    """Whether it shares the host's network."""
+
+    environment: Mapping[str, str]
+    """Environment of the first process."""
+
+    definition: str
+    """Hash of the above."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeenNetwork:
+    """A network of ours that the engine has."""
+
+    lab: str
+    """The lab it belongs to."""
+
+    name: str
+    """Its name in the inventory."""
+
+    id: str
+    """The engine's id."""
+
+    bridge: str
+    """Name of the bridge on the host."""
+
+    subnet: str
+    """Its IPv4 subnet, in CIDR form."""
+
+    definition: str
+    """Hash of what was asked for when it was made."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeenNode:
+    """A node of ours that the engine has."""
+
+    lab: str
+    """The lab it belongs to."""
+
+    name: str
+    """Its name in the inventory."""
+
+    kind: str
+    """Name of its kind."""
+
+    id: str
+    """The engine's id."""
+
+    state: Literal["running", "stopped"]
+    """Whether its first process runs."""
+
+    image: str
+    """The image it was made from."""
+
+    definition: str
+    """Hash of what was asked for when it was made."""
+
+    created: Moment
+    """When it was made."""
+
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """Network name to its address there."""
+
+    baking: bool = False
+    """Whether it is no node but a bench on which an image is made."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunningLab:
+    """What the engine has of one lab, read from the labels."""
+
+    name: str
+    """The lab's name."""
+
+    networks: tuple[SeenNetwork, ...] = ()
+    """Sorted by name."""
+
+    nodes: tuple[SeenNode, ...] = ()
+    """Sorted by name."""
+
+    def node(self, name: str) -> SeenNode | None:
+        """Return the node of that name, if there is one."""
+        return next((node for node in self.nodes if node.name == name), None)
+
+    def network(self, name: str) -> SeenNetwork | None:
+        """Return the network of that name, if there is one."""
+        return next((network for network in self.networks if network.name == name), None)
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether nothing of the lab is left."""
+        return not self.networks and not self.nodes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completed:
+    """A command that ran inside a node."""
+
+    argv: tuple[str, ...]
+    """What ran."""
+
+    code: int
+    """Its exit code."""
+
+    stdout: bytes
+    """What it wrote to standard output, at most `MAX_OUTPUT`."""
+
+    stderr: bytes
+    """What it wrote to standard error, at most `MAX_OUTPUT`."""
+
+    start: Moment
+    """Just before the engine was asked."""
+
+    end: Moment
+    """Just after its end was known."""
+
+
+MAX_OUTPUT: Final = 4 * 2**20
+"""Bytes kept of each stream of a command; the rest is read and dropped."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class About:
+    """What an engine says of itself."""
+
+    name: str
+    """`Docker`."""
+
+    version: str
+    """`20.10.24`."""
+
+    memory: int
+    """The machine's memory in bytes."""
+
+    cpus: int
+    """The machine's processors."""
+
+    storage: str
+    """Where images and containers are kept, as the engine's host names it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wall:
+    """How a node is confined, as the engine has it now and not as it was asked for."""
+
+    node: str
+    """The node's name."""
+
+    capabilities: tuple[str, ...]
+    """Capabilities it keeps."""
+
+    drops_all: bool
+    """Whether all others are dropped."""
+
+    new_privileges: bool
+    """Whether a program may gain privileges by being started."""
+
+    privileged: bool
+    """Whether it is confined at all."""
+
+    mounts: tuple[str, ...]
+    """Paths of the host that are mounted into it."""
+
+    nameservers: tuple[str, ...]
+    """Where names that the engine does not know are asked; loopback means nowhere."""
+
+    memory: int
+    """Limit in bytes; 0 for none."""
+
+    processes: int
+    """Limit; 0 for none."""
+
+
+class Engine(Protocol):
+    """What runs nodes. Every method may raise EngineUnreachable, EngineSlow or EngineFault."""
+
+    def about(self) -> About:
+        """Say which engine it is, and on what machine."""
+        ...
+
+    def labs(self) -> tuple[str, ...]:
+        """Name every lab that something is left of, sorted."""
+        ...
+
+    def observe(self, lab: str) -> RunningLab:
+        """Read what there is of a lab; nothing at all is an empty lab."""
+        ...
+
+    def create_network(self, spec: NetworkSpec) -> None:
+        """Make a network.
+
+        Raises:
+            NameTaken: somebody else's network has the name.
+        """
+        ...
+
+    def create_node(self, spec: NodeSpec) -> None:
+        """Make a node, attach it and start it.
+
+        Raises:
+            NameTaken: somebody else's container has the name.
+        """
+        ...
+
+    def start_node(self, node: SeenNode) -> None:
+        """Start a node that stopped."""
+        ...
+
+    def remove_nodes(self, nodes: Iterable[SeenNode]) -> None:
+        """Remove nodes with all they wrote; those that are gone already are no error."""
+        ...
+
+    def remove_network(self, network: SeenNetwork) -> None:
+        """Remove a network that no node is attached to; one that is gone already is no error.
+
+        Raises:
+            EngineFault: it still has endpoints after a bounded number of tries.
+        """
+        ...
+
+    def execute(  # noqa: PLR0913  # what a command needs, each with a default
+        self,
+        node: SeenNode,
+        argv: tuple[str, ...],
+        *,
+        user: str = "",
+        stdin: bytes = b"",
+        timeout: float = 60,
+        environment: Mapping[str, str] | None = None,
+    ) -> Completed:
+        """Run a command inside a node and wait for it.
+
+        Args:
+            node: Where.
+            argv: What; no shell is added.
+            user: Who runs it; the image's user when empty.
+            stdin: What it reads.
+            timeout: Seconds until it is stopped.
+            environment: Variables to set.
+
+        Raises:
+            EngineSlow: it did not end in time; it was stopped.
+        """
+        ...
+
+    def stream(self, node: SeenNode, argv: tuple[str, ...]) -> AbstractContextManager[Iterator[bytes]]:
+        """Run a command inside a node and read what it writes to standard output, as it comes.
+
+        The command ends when the context does, and also when this process is killed.
+        """
+        ...
+
+    def walls(self, lab: str) -> tuple[Wall, ...]:
+        """Read how each node of a lab is confined."""
+        ...
+
+    def log_tail(self, node: SeenNode, lines: int) -> str:
+        """Return the last lines the node's first process wrote."""
+        ...
+
+    def image_labels(self, tag: str) -> Mapping[str, str] | None:
+        """Return an image's labels; None when there is no such image."""
+        ...
+
+    def pull(self, image: str) -> bool:
+        """Fetch an image from its registry; False when no registry has it or none answers."""
+        ...
+
+    def load_root(self, archive: Path, tag: str) -> None:
+        """Make an image of a root file system in a tar archive."""
+        ...
+
+    def open_bench(self, image: str, *, lab: str, role: str) -> AbstractContextManager[str]:
+        """Run a throw-away container of an image, with a way to its distribution's packages.
+
+        It carries the lab's label, so what a kill leaves behind is found by `lab down`.
+
+        Yields:
+            The name by which the Ansible connection finds it. It is removed at the end.
+        """
+        ...
+
+    def commit(self, bench: str, tag: str, labels: Mapping[str, str]) -> None:
+        """Make an image of a bench as it is now."""
+        ...
+
+    def images(self) -> Mapping[str, Mapping[str, str]]:
+        """Return every image of ours: its tag to its labels."""
+        ...
+
+    def remove_image(self, tag: str) -> None:
+        """Remove an image; one that is gone already is no error."""
+        ...
+
+    def usage(self, node: SeenNode) -> int:
+        """Return the memory a node uses now, in bytes, without the page cache."""
+        ...

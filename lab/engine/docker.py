@@ -1,0 +1,538 @@
+"""Containers through the Docker Engine API. The only module that imports docker."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import docker
+import docker.errors
+import docker.utils.socket
+import requests.exceptions
+
+from lab.engine import base
+from lab.engine.base import About, Completed, NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode, Wall
+from lab.errors import DiskFull, EngineFault, EngineSlow, EngineUnreachable, LabError, NameTaken, NoRights
+from lab.moment import SECOND, Moment
+from lab.workers import together
+
+_TIMEOUT: Final = 60
+"""Seconds the engine may take for one answer."""
+
+_REMOVAL_TRIES: Final = 8
+"""How often a network is tried; an endpoint of a container just removed lingers for some 100 ms."""
+
+_ISOLATED_GATEWAY: Final = (28, 0)
+"""From this version on a network can be made without a gateway on the host."""
+
+_STDOUT: Final = 1
+_HTTP_CONFLICT: Final = 409
+
+# The remote command must end when we do, even by kill -9. The engine closes its standard input
+# then, which is all it tells, so a shell waits for that beside the command.
+_UNTIL_HUNG_UP: Final = '"$@" </dev/null & child=$!; cat >/dev/null; kill "$child" 2>/dev/null; wait'
+
+
+@contextmanager
+def _engine_errors(doing: str) -> Iterator[None]:
+    """Turn what docker and its HTTP client raise into what our callers know.
+
+    Raises:
+        EngineUnreachable: nothing answers on the socket.
+        NoRights: the socket is not for this user.
+        NameTaken: somebody else has the name.
+        DiskFull: the engine says that no space is left.
+        EngineSlow: no answer within the time-out.
+        EngineFault: anything else the engine said, in its own words.
+    """
+    try:
+        yield
+    except (requests.exceptions.Timeout, TimeoutError) as error:
+        raise EngineSlow(doing=doing, said=f"no answer in {_TIMEOUT} s") from error
+    except (requests.exceptions.RequestException, docker.errors.DockerException, OSError) as error:
+        raise fault(error, doing) from error
+
+
+def fault(error: Exception, doing: str) -> LabError:
+    """Say what an exception of the client library means to us."""
+    said = getattr(error, "explanation", None) or str(error)
+    if "No space left on device" in said:
+        return DiskFull(f"{doing}: no space left", remedy="lab prune  removes images that are not used.")
+    if isinstance(error, docker.errors.APIError):
+        taken = error.status_code == _HTTP_CONFLICT and "is already in use" in said
+        return (NameTaken if taken else EngineFault)(doing=doing, said=said)
+    if _has_cause(error, errno.EACCES):
+        return NoRights(
+            "this user may not use Docker's socket",
+            remedy="sudo usermod -aG docker $USER  and log in again, or run as root.",
+        )
+    if isinstance(error, requests.exceptions.ConnectionError | docker.errors.DockerException | OSError):
+        return EngineUnreachable(
+            "Docker does not answer", remedy="Is it running?  lab doctor --fix  installs and starts it."
+        )
+    return EngineFault(doing=doing, said=said)
+
+
+def _has_cause(error: BaseException | None, number: int) -> bool:
+    """Tell whether an errno is anywhere in the chain; docker wraps it several times, as text at last."""
+    while error is not None:
+        if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+class DockerEngine:
+    """An engine that speaks to a Docker daemon, of version 20.10 or later."""
+
+    def __init__(self) -> None:
+        """Connect to the daemon that the environment names, as the docker command does.
+
+        Raises:
+            EngineUnreachable: nothing answers.
+            NoRights: this user may not.
+        """
+        with _engine_errors("connecting to Docker"):
+            self._client = docker.from_env(timeout=_TIMEOUT, max_pool_size=32)
+            # The published stubs know half of the low-level API, and some of it wrongly.
+            self._api: Any = self._client.api
+            self._version = self._api.version()["Version"]
+
+    def about(self) -> About:
+        """Say which engine it is, and on what machine."""
+        with _engine_errors("asking about the engine"):
+            told = self._api.info()
+        return About(
+            name="Docker",
+            version=self._version,
+            memory=told["MemTotal"],
+            cpus=told["NCPU"],
+            storage=told["DockerRootDir"],
+        )
+
+    def labs(self) -> tuple[str, ...]:
+        """Name every lab that something is left of, sorted."""
+        with _engine_errors("listing labs"):
+            found = [*self._containers(), *self._networks()]
+        return tuple(sorted({it["Labels"][base.LAB] for it in found}))
+
+    def _containers(self, lab: str = "") -> list[dict[str, Any]]:
+        wanted = f"{base.LAB}={lab}" if lab else base.LAB
+        found: list[dict[str, Any]] = self._api.containers(all=True, filters={"label": wanted})
+        return found
+
+    def _networks(self, lab: str = "") -> list[dict[str, Any]]:
+        wanted = f"{base.LAB}={lab}" if lab else base.LAB
+        found: list[dict[str, Any]] = self._api.networks(filters={"label": wanted})
+        return found
+
+    def observe(self, lab: str) -> RunningLab:
+        """Read what there is of a lab; nothing at all is an empty lab."""
+        with _engine_errors(f"looking at lab {lab}"):
+            networks = self._networks(lab)
+            containers = self._containers(lab)
+        ours = {it["Name"]: it["Labels"][base.NETWORK] for it in networks}
+        return RunningLab(
+            name=lab,
+            networks=tuple(sorted((_seen_network(it) for it in networks), key=lambda it: it.name)),
+            nodes=tuple(sorted((_seen_node(it, ours) for it in containers), key=lambda it: it.name)),
+        )
+
+    def create_network(self, spec: NetworkSpec) -> None:
+        """Make a network; unless it may reach the internet, the host has no address on it."""
+        name = _network_name(spec.lab, spec.name)
+        labels = {base.LAB: spec.lab, base.NETWORK: spec.name, base.DEFINITION: spec.definition}
+        with _engine_errors(f"creating network {spec.name}"):
+            if any(it["Name"] == name for it in self._api.networks(names=[name])):
+                raise NameTaken(
+                    doing=f"creating network {spec.name}", said=f"the name {name} is already in use"
+                )
+            self._api.create_network(
+                name,
+                driver="bridge",
+                options={"com.docker.network.bridge.name": spec.bridge, **self._gateway(spec)},
+                internal=not spec.internet,
+                labels=labels,
+                check_duplicate=True,
+            )
+
+    def _gateway(self, spec: NetworkSpec) -> dict[str, str]:
+        """Keep the host off the bridge: on a plain internal network its services still answer there."""
+        if spec.internet:
+            return {}
+        if tuple(int(part) for part in self._version.split(".")[:2] if part.isdecimal()) >= _ISOLATED_GATEWAY:
+            return {"com.docker.network.bridge.gateway_mode_ipv4": "isolated"}
+        return {"com.docker.network.bridge.inhibit_ipv4": "true"}
+
+    def create_node(self, spec: NodeSpec) -> None:
+        """Make a node, attach it and start it."""
+        with _engine_errors(f"creating {spec.name}"):
+            made = self._api.create_container(
+                spec.image,
+                command=list(spec.command),
+                name=_container_name(spec.lab, spec.name),
+                hostname=None if spec.host_network else spec.name,
+                user=spec.user,
+                environment=dict(spec.environment),
+                labels={
+                    base.LAB: spec.lab,
+                    base.NODE: spec.name,
+                    base.KIND: spec.kind,
+                    base.DEFINITION: spec.definition,
+                },
+                host_config=self._confinement(spec),
+                networking_config=self._first_network(spec),
+            )
+            for network in spec.networks[1:]:
+                self._api.connect_container_to_network(
+                    made["Id"], _network_name(spec.lab, network), aliases=[spec.name]
+                )
+            self._api.start(made["Id"])
+
+    def _confinement(self, spec: NodeSpec) -> dict[str, Any]:
+        apart: dict[str, Any] = {"network_mode": "host"}
+        if not spec.host_network:
+            apart = {
+                "network_mode": _network_name(spec.lab, spec.networks[0]),
+                # The engine's resolver would ask the host's name servers; this leads it nowhere.
+                "dns": ["127.0.0.1"],
+                # The walls are made of IPv4 rules; without addresses there is no IPv6 to wall.
+                "sysctls": {"net.ipv6.conf.all.disable_ipv6": "1", "net.ipv6.conf.default.disable_ipv6": "1"},
+            }
+        config: dict[str, Any] = self._api.create_host_config(
+            cap_drop=["ALL"],
+            cap_add=list(spec.capabilities),
+            security_opt=["no-new-privileges"],
+            mem_limit=spec.memory,
+            memswap_limit=spec.memory,
+            nano_cpus=int(spec.cpus * 1e9),
+            pids_limit=spec.processes,
+            read_only=spec.read_only,
+            tmpfs=dict(_tmpfs(entry) for entry in spec.tmpfs),
+            log_config={"Type": "json-file", "Config": {"max-size": "10m", "max-file": "1"}},
+            **apart,
+        )
+        return config
+
+    def _first_network(self, spec: NodeSpec) -> dict[str, Any] | None:
+        if spec.host_network:
+            return None
+        endpoint = self._api.create_endpoint_config(aliases=[spec.name])
+        config: dict[str, Any] = self._api.create_networking_config(
+            {_network_name(spec.lab, spec.networks[0]): endpoint}
+        )
+        return config
+
+    def start_node(self, node: SeenNode) -> None:
+        """Start a node that stopped."""
+        with _engine_errors(f"starting {node.name}"):
+            self._api.start(node.id)
+
+    def remove_nodes(self, nodes: Iterable[SeenNode]) -> None:
+        """Remove nodes with all they wrote.
+
+        All are killed before the first is removed, so the engine takes down their endpoints while
+        it still knows the containers: removing what runs is where networks get stuck.
+        """
+        found = tuple(nodes)
+        together([_call(self._kill, node) for node in found])
+        together([_call(self._remove, node) for node in found])
+
+    def _kill(self, node: SeenNode) -> None:
+        with _engine_errors(f"stopping {node.name}"), suppress(docker.errors.NotFound):
+            try:
+                self._api.kill(node.id)
+            except docker.errors.APIError as error:
+                if error.status_code != _HTTP_CONFLICT:  # it does not run
+                    raise
+            self._api.wait(node.id, timeout=_TIMEOUT)
+
+    def _remove(self, node: SeenNode) -> None:
+        with _engine_errors(f"removing {node.name}"), suppress(docker.errors.NotFound):
+            try:
+                self._api.remove_container(node.id, v=True, force=True)
+            except docker.errors.APIError as error:
+                if "already in progress" not in str(error.explanation):
+                    raise
+
+    def remove_network(self, network: SeenNetwork) -> None:
+        """Remove a network; endpoints that outlive their containers are disconnected by force."""
+        doing = f"removing network {network.name}"
+        for attempt in range(_REMOVAL_TRIES):
+            try:
+                with _engine_errors(doing), suppress(docker.errors.NotFound):
+                    self._api.remove_network(network.id)
+            except EngineFault as error:
+                if "active endpoints" not in error.said or attempt == _REMOVAL_TRIES - 1:
+                    raise
+                self._free(network)
+                threading.Event().wait(0.05 * 2**attempt)
+            else:
+                return
+
+    def _free(self, network: SeenNetwork) -> None:
+        with _engine_errors(f"freeing network {network.name}"), suppress(docker.errors.APIError):
+            held = self._api.inspect_network(network.id)["Containers"]
+            for endpoint in held.values():
+                with suppress(docker.errors.APIError):
+                    self._api.disconnect_container_from_network(endpoint["Name"], network.id, force=True)
+
+    def execute(  # noqa: PLR0913  # what a command needs, each with a default
+        self,
+        node: SeenNode,
+        argv: tuple[str, ...],
+        *,
+        user: str = "",
+        stdin: bytes = b"",
+        timeout: float = 60,
+        environment: Mapping[str, str] | None = None,
+    ) -> Completed:
+        """Run a command inside a node and wait for it, no longer than the time-out."""
+        start = Moment.now()
+        doing = f"running {argv[0]} on {node.name}"
+        with _engine_errors(doing), closing(self._converse(node, argv, user, environment)) as talk:
+            outputs = talk.exchange(stdin, timeout)
+            if outputs is None:
+                self._put_down(node, talk.id)
+                raise EngineSlow(doing=doing, said=f"did not end within {timeout:g} s; it was stopped")
+            code = self._api.exec_inspect(talk.id)["ExitCode"]
+        return Completed(
+            argv=argv, code=code, stdout=outputs[0], stderr=outputs[1], start=start, end=Moment.now()
+        )
+
+    def _converse(
+        self, node: SeenNode, argv: tuple[str, ...], user: str, environment: Mapping[str, str] | None
+    ) -> _Conversation:
+        made = self._api.exec_create(
+            node.id, list(argv), stdin=True, user=user, environment=dict(environment or {})
+        )
+        return _Conversation(made["Id"], self._api.exec_start(made["Id"], socket=True))
+
+    def _put_down(self, node: SeenNode, exec_id: str) -> None:
+        """Kill a command that did not end; the engine's API has no call for it."""
+        outside = self._api.exec_inspect(exec_id)["Pid"]
+        with suppress(OSError, ValueError, StopIteration):
+            status = Path(f"/proc/{outside}/status").read_text(encoding="ascii")
+            inside = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[-1]
+            killed = self._api.exec_create(node.id, ["kill", "-KILL", inside])
+            self._api.exec_start(killed["Id"])
+
+    @contextmanager
+    def stream(self, node: SeenNode, argv: tuple[str, ...]) -> Iterator[Iterator[bytes]]:
+        """Run a command inside a node and read its standard output, as it comes."""
+        wrapped = ("sh", "-c", _UNTIL_HUNG_UP, "sh", *argv)
+        with _engine_errors(f"running {argv[0]} on {node.name}"):
+            talk = self._converse(node, wrapped, "", None)
+        try:
+            yield talk.output()
+        finally:
+            talk.close()
+
+    def walls(self, lab: str) -> tuple[Wall, ...]:
+        """Read how each node of a lab is confined."""
+        with _engine_errors(f"looking at the walls of lab {lab}"):
+            return tuple(_wall(self._api.inspect_container(it["Id"])) for it in self._containers(lab))
+
+    def log_tail(self, node: SeenNode, lines: int) -> str:
+        """Return the last lines the node's first process wrote."""
+        with _engine_errors(f"reading the log of {node.name}"):
+            written: bytes = self._api.logs(node.id, tail=lines)
+        return written.decode("utf-8", "backslashreplace")
+
+    def image_labels(self, tag: str) -> Mapping[str, str] | None:
+        """Return an image's labels; None when there is no such image."""
+        with _engine_errors(f"looking at image {tag}"):
+            try:
+                return self._api.inspect_image(tag)["Config"]["Labels"] or {}
+            except docker.errors.ImageNotFound:
+                return None
+
+    def pull(self, image: str) -> bool:
+        """Fetch an image from its registry; False when no registry has it or none answers."""
+        try:
+            with _engine_errors(f"pulling {image}"):
+                self._client.images.pull(image)
+        except (EngineFault, EngineUnreachable):
+            return False
+        return True
+
+    def load_root(self, archive: Path, tag: str) -> None:
+        """Make an image of a root file system in a tar archive."""
+        repository, _, version = tag.rpartition(":")
+        with _engine_errors(f"loading {tag}"):
+            self._api.import_image_from_file(str(archive), repository=repository, tag=version)
+            self._api.inspect_image(tag)  # the import reports its failures inside an answer of 200
+
+    @contextmanager
+    def open_bench(self, image: str, *, lab: str, role: str) -> Iterator[str]:
+        """Run a throw-away container of an image, with a way to its distribution's packages."""
+        name = _container_name(lab, f"bake-{role}")
+        with _engine_errors(f"starting to bake {role}"):
+            with suppress(docker.errors.NotFound):
+                self._remove_bench(name, lab)
+            made = self._api.create_container(
+                image, command=["sleep", "infinity"], name=name, labels={base.LAB: lab, base.BENCH: role}
+            )
+            self._api.start(made["Id"])
+        try:
+            yield name
+        finally:
+            with _engine_errors(f"ending to bake {role}"), suppress(docker.errors.NotFound):
+                self._api.remove_container(made["Id"], v=True, force=True)
+
+    def _remove_bench(self, name: str, lab: str) -> None:
+        """Remove what an earlier, killed bake left; somebody else's container of that name stays."""
+        if self._api.inspect_container(name)["Config"]["Labels"].get(base.LAB) == lab:
+            self._api.remove_container(name, v=True, force=True)
+
+    def commit(self, bench: str, tag: str, labels: Mapping[str, str]) -> None:
+        """Make an image of a bench as it is now."""
+        repository, _, version = tag.rpartition(":")
+        # The bench's own labels would make each container of the image look like a bench.
+        plain = {base.LAB: "", base.BENCH: "", **labels}
+        changes = [f'LABEL "{key}"="{value}"' for key, value in plain.items()]
+        with _engine_errors(f"saving {tag}"):
+            self._api.commit(bench, repository=repository, tag=version, changes=changes)
+
+    def images(self) -> Mapping[str, Mapping[str, str]]:
+        """Return every image of ours: its tag to its labels."""
+        with _engine_errors("listing images"):
+            found = self._api.images(filters={"label": base.BAKED})
+        return {tag: it["Labels"] for it in found for tag in it["RepoTags"] or ()}
+
+    def remove_image(self, tag: str) -> None:
+        """Remove an image; one that is gone already is no error."""
+        with _engine_errors(f"removing image {tag}"), suppress(docker.errors.ImageNotFound):
+            self._api.remove_image(tag)
+
+    def usage(self, node: SeenNode) -> int:
+        """Return the memory a node uses now, in bytes, without the page cache."""
+        with _engine_errors(f"measuring {node.name}"):
+            told = self._api.stats(node.id, stream=False, one_shot=True)["memory_stats"]
+        cache = told.get("stats", {}).get(
+            "inactive_file", told.get("stats", {}).get("total_inactive_file", 0)
+        )
+        return int(told.get("usage", 0)) - int(cache)
+
+
+class _Conversation:
+    """A command inside a container and the socket to its input and outputs."""
+
+    def __init__(self, exec_id: str, stream: Any) -> None:  # noqa: ANN401  # docker gives a SocketIO or a socket
+        self.id = exec_id
+        self._stream = stream
+        # A second handle on the same socket: docker's cannot be shut down from another thread.
+        self._line = socket.socket(fileno=os.dup(stream.fileno()))
+        self._late = False
+
+    def exchange(self, stdin: bytes, timeout: float) -> tuple[bytes, bytes] | None:
+        """Send the input, read both outputs to their end; None when that takes too long."""
+        clock = threading.Timer(timeout, self._give_up)
+        clock.start()
+        try:
+            self._line.settimeout(None)
+            self._line.sendall(stdin)
+            self._line.shutdown(socket.SHUT_WR)
+            kept = {1: bytearray(), 2: bytearray()}
+            for channel, chunk in _frames(self._stream):
+                kept[channel].extend(chunk[: base.MAX_OUTPUT - len(kept[channel])])
+        except (BrokenPipeError, ConnectionError):
+            kept = {1: bytearray(), 2: bytearray()}
+        finally:
+            clock.cancel()
+        return None if self._late else (bytes(kept[1]), bytes(kept[2]))
+
+    def _give_up(self) -> None:
+        self._late = True
+        self.close()
+
+    def output(self) -> Iterator[bytes]:
+        """Yield what the command writes to standard output, until it ends or we hang up."""
+        with suppress(OSError):
+            for channel, chunk in _frames(self._stream):
+                if channel == _STDOUT:
+                    yield chunk
+
+    def close(self) -> None:
+        """Hang up; whoever reads sees the end."""
+        with suppress(OSError):
+            self._line.shutdown(socket.SHUT_RDWR)
+
+
+def _frames(stream: Any) -> Iterator[tuple[int, bytes]]:  # noqa: ANN401  # docker gives a SocketIO or a socket
+    """Yield the channel and the bytes of each frame; docker's reader has no types."""
+    frames: Iterator[tuple[int, bytes]] = docker.utils.socket.frames_iter(stream, tty=False)  # type: ignore[no-untyped-call]
+    return frames
+
+
+def _call(function: Callable[[SeenNode], None], node: SeenNode) -> Callable[[], None]:
+    return lambda: function(node)
+
+
+def _container_name(lab: str, node: str) -> str:
+    return f"lab-{lab}-{node}"
+
+
+def _network_name(lab: str, network: str) -> str:
+    return f"lab-{lab}-{network}"
+
+
+def _tmpfs(entry: str) -> tuple[str, str]:
+    path, _, options = entry.partition(":")
+    return path, options
+
+
+def _seen_network(told: dict[str, Any]) -> SeenNetwork:
+    labels = told["Labels"]
+    pools = told["IPAM"]["Config"] or [{}]
+    return SeenNetwork(
+        lab=labels[base.LAB],
+        name=labels[base.NETWORK],
+        id=told["Id"],
+        bridge=told["Options"].get("com.docker.network.bridge.name", ""),
+        subnet=pools[0].get("Subnet", ""),
+        definition=labels.get(base.DEFINITION, ""),
+    )
+
+
+def _seen_node(told: dict[str, Any], networks: Mapping[str, str]) -> SeenNode:
+    labels = told["Labels"]
+    attached = told["NetworkSettings"]["Networks"]
+    role = labels.get(base.BENCH, "")
+    return SeenNode(
+        lab=labels[base.LAB],
+        name=labels.get(base.NODE) or f"bake-{role}",
+        kind=labels.get(base.KIND) or role,
+        id=told["Id"],
+        state="running" if told["State"] == "running" else "stopped",
+        image=told["Image"],
+        definition=labels.get(base.DEFINITION, ""),
+        addresses={
+            networks[name]: it["IPAddress"] for name, it in sorted(attached.items()) if name in networks
+        },
+        created=Moment(told["Created"] * SECOND),
+        baking=bool(role),
+    )
+
+
+def _wall(told: dict[str, Any]) -> Wall:
+    host = told["HostConfig"]
+    return Wall(
+        node=told["Config"]["Labels"].get(base.NODE, told["Name"]),
+        capabilities=tuple(sorted(cap.removeprefix("CAP_") for cap in host["CapAdd"] or ())),
+        drops_all="ALL" in (host["CapDrop"] or ()),
+        new_privileges=not any(
+            option.startswith("no-new-privileges") for option in host["SecurityOpt"] or ()
+        ),
+        privileged=host["Privileged"],
+        mounts=tuple(mount["Source"] for mount in told["Mounts"] if mount["Type"] == "bind"),
+        nameservers=tuple(host["Dns"] or ()),
+        memory=host["Memory"],
+        processes=host["PidsLimit"] or 0,
+    )

@@ -1,0 +1,235 @@
+"""The shipped fake: an engine in memory that keeps the same contract as Docker's.
+
+Nodes have addresses, states and labels but run nothing; `answer` decides what a command prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from lab.engine import base
+from lab.engine.base import About, Completed, NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode, Wall
+from lab.errors import EngineFault, NameTaken
+from lab.moment import Moment
+
+Answer = Callable[[SeenNode, tuple[str, ...]], Completed]
+"""Says what a command on a node does."""
+
+_SCRATCH: Final = "scratch:latest"
+
+
+def succeed(_node: SeenNode, argv: tuple[str, ...]) -> Completed:
+    """Answer any command with success and no output."""
+    now = Moment.now()
+    return Completed(argv=argv, code=0, stdout=b"", stderr=b"", start=now, end=now)
+
+
+@dataclass(slots=True)
+class MemoryEngine:
+    """An engine whose labs are values in this process."""
+
+    answer: Answer = succeed
+    """What commands do."""
+
+    foreign: set[str] = field(default_factory=set)
+    """Names that are taken by somebody else, `lab/name`."""
+
+    _nodes: dict[tuple[str, str], SeenNode] = field(default_factory=dict)
+    _specs: dict[tuple[str, str], NodeSpec] = field(default_factory=dict)
+    _networks: dict[tuple[str, str], SeenNetwork] = field(default_factory=dict)
+    _images: dict[str, dict[str, str]] = field(default_factory=lambda: {_SCRATCH: {}})
+    _count: int = 0
+
+    def about(self) -> About:
+        """Say which engine it is, and on what machine."""
+        return About(name="Memory", version="1.0", memory=8 * 2**30, cpus=2, storage="/")
+
+    def labs(self) -> tuple[str, ...]:
+        """Name every lab that something is left of, sorted."""
+        return tuple(sorted({lab for lab, _ in (*self._nodes, *self._networks)}))
+
+    def observe(self, lab: str) -> RunningLab:
+        """Read what there is of a lab; nothing at all is an empty lab."""
+        return RunningLab(
+            name=lab,
+            networks=tuple(self._networks[key] for key in sorted(self._networks) if key[0] == lab),
+            nodes=tuple(self._nodes[key] for key in sorted(self._nodes) if key[0] == lab),
+        )
+
+    def create_network(self, spec: NetworkSpec) -> None:
+        """Make a network."""
+        self._claim(spec.lab, spec.name, "network", taken=(spec.lab, spec.name) in self._networks)
+        self._networks[spec.lab, spec.name] = SeenNetwork(
+            lab=spec.lab,
+            name=spec.name,
+            id=self._next_id(),
+            bridge=spec.bridge,
+            subnet=f"10.{self._count % 250}.0.0/24",
+            definition=spec.definition,
+        )
+
+    def create_node(self, spec: NodeSpec) -> None:
+        """Make a node, attach it and start it."""
+        doing = f"creating {spec.name}"
+        self._claim(spec.lab, spec.name, "node", taken=(spec.lab, spec.name) in self._nodes)
+        if spec.image not in self._images:
+            raise EngineFault(doing=doing, said=f"no such image: {spec.image}")
+        for network in spec.networks:
+            if (spec.lab, network) not in self._networks:
+                raise EngineFault(doing=doing, said=f"network {network} not found")
+        self._specs[spec.lab, spec.name] = spec
+        self._nodes[spec.lab, spec.name] = SeenNode(
+            lab=spec.lab,
+            name=spec.name,
+            kind=spec.kind,
+            id=self._next_id(),
+            state="running",
+            image=spec.image,
+            definition=spec.definition,
+            created=Moment.now(),
+            addresses={network: self._address(spec.lab, network) for network in sorted(spec.networks)},
+        )
+
+    def _claim(self, lab: str, name: str, what: str, *, taken: bool) -> None:
+        if taken or f"{lab}/{name}" in self.foreign:
+            raise NameTaken(
+                doing=f"creating {what} {name}", said=f"the name lab-{lab}-{name} is already in use"
+            )
+
+    def _next_id(self) -> str:
+        self._count += 1
+        return f"{self._count:012x}"
+
+    def _address(self, lab: str, network: str) -> str:
+        used = sum(network in node.addresses for (owner, _), node in self._nodes.items() if owner == lab)
+        return f"{self._networks[lab, network].subnet.removesuffix('0/24')}{used + 2}"
+
+    def start_node(self, node: SeenNode) -> None:
+        """Start a node that stopped."""
+        self._existing(node)
+        self._nodes[node.lab, node.name] = replace(node, state="running")
+
+    def stop_node(self, node: SeenNode) -> None:
+        """Stop a node, as somebody might behind our back."""
+        self._nodes[node.lab, node.name] = replace(self._existing(node), state="stopped")
+
+    def _existing(self, node: SeenNode) -> SeenNode:
+        try:
+            return self._nodes[node.lab, node.name]
+        except KeyError:
+            raise EngineFault(doing=f"finding {node.name}", said=f"no such container: {node.id}") from None
+
+    def remove_nodes(self, nodes: Iterable[SeenNode]) -> None:
+        """Remove nodes; those that are gone already are no error."""
+        for node in tuple(nodes):
+            self._nodes.pop((node.lab, node.name), None)
+
+    def remove_network(self, network: SeenNetwork) -> None:
+        """Remove a network that no node is attached to; one that is gone already is no error."""
+        held = [n.name for n in self._nodes.values() if n.lab == network.lab and network.name in n.addresses]
+        if held:
+            raise EngineFault(
+                doing=f"removing network {network.name}", said=f"active endpoints: {', '.join(held)}"
+            )
+        self._networks.pop((network.lab, network.name), None)
+
+    def execute(  # noqa: PLR0913  # the contract's
+        self,
+        node: SeenNode,
+        argv: tuple[str, ...],
+        *,
+        user: str = "",
+        stdin: bytes = b"",
+        timeout: float = 60,
+        environment: Mapping[str, str] | None = None,
+    ) -> Completed:
+        """Ask `answer` what the command does."""
+        del user, stdin, timeout, environment
+        return self.answer(self._existing(node), argv)
+
+    @contextmanager
+    def stream(self, node: SeenNode, argv: tuple[str, ...]) -> Iterator[Iterator[bytes]]:
+        """Yield what `answer` says the command prints, at once."""
+        yield iter(self.answer(self._existing(node), argv).stdout.splitlines(keepends=True))
+
+    def walls(self, lab: str) -> tuple[Wall, ...]:
+        """Read how each node of a lab is confined."""
+        return tuple(
+            _wall(spec) for key, spec in sorted(self._specs.items()) if key in self._nodes and key[0] == lab
+        )
+
+    def log_tail(self, node: SeenNode, lines: int) -> str:
+        """Return nothing: the first process wrote nothing."""
+        del lines
+        self._existing(node)
+        return ""
+
+    def image_labels(self, tag: str) -> Mapping[str, str] | None:
+        """Return an image's labels; None when there is no such image."""
+        return self._images.get(tag)
+
+    def pull(self, image: str) -> bool:
+        """Fetch nothing: no registry answers here."""
+        return image in self._images
+
+    def load_root(self, archive: Path, tag: str) -> None:
+        """Make an image; the archive is not read."""
+        del archive
+        self._images[tag] = {}
+
+    @contextmanager
+    def open_bench(self, image: str, *, lab: str, role: str) -> Iterator[str]:
+        """Make a throw-away node of an image."""
+        name = f"bake-{role}"
+        self._nodes[lab, name] = SeenNode(
+            lab=lab,
+            name=name,
+            kind=role,
+            id=self._next_id(),
+            state="running",
+            image=image,
+            definition="",
+            created=Moment.now(),
+            baking=True,
+        )
+        try:
+            yield f"lab-{lab}-{name}"
+        finally:
+            self._nodes.pop((lab, name), None)
+
+    def commit(self, bench: str, tag: str, labels: Mapping[str, str]) -> None:
+        """Make an image of a bench."""
+        if bench not in {f"lab-{lab}-{name}" for lab, name in self._nodes}:
+            raise EngineFault(doing=f"saving {tag}", said=f"no such container: {bench}")
+        self._images[tag] = dict(labels)
+
+    def images(self) -> Mapping[str, Mapping[str, str]]:
+        """Return every image of ours: its tag to its labels."""
+        return {tag: labels for tag, labels in self._images.items() if base.BAKED in labels}
+
+    def remove_image(self, tag: str) -> None:
+        """Remove an image; one that is gone already is no error."""
+        self._images.pop(tag, None)
+
+    def usage(self, node: SeenNode) -> int:
+        """Return 0: nothing runs."""
+        self._existing(node)
+        return 0
+
+
+def _wall(spec: NodeSpec) -> Wall:
+    return Wall(
+        node=spec.name,
+        capabilities=tuple(sorted(spec.capabilities)),
+        drops_all=True,
+        new_privileges=False,
+        privileged=False,
+        mounts=(),
+        nameservers=() if spec.host_network else ("127.0.0.1",),
+        memory=spec.memory,
+        processes=spec.processes,
+    )

@@ -1,0 +1,204 @@
+"""Role -> image, baked once by Ansible and cached by the hash of what went in.
+
+The tag of an image is a pure function of the role's files, its variables and the name of its base,
+so the same inputs give the same tag on any machine. What a base really is here, fetched from a
+registry or built on the machine, is said in a label.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from lab import content, records
+from lab.definition import Lab, Node
+from lab.engine import base
+from lab.engine.base import Engine
+from lab.errors import NoBase
+from lab.kind import Kind
+from lab.loader import Plain
+from lab.workers import together
+
+Tell = Callable[[str], None]
+"""Takes one line about what is going on."""
+
+_PULLED: Final = {"debian": "debian:trixie-slim", "kali": "kalilinux/kali-rolling"}
+"""What the bases are when a registry answers."""
+
+_SUITE: Final = "trixie"
+"""The Debian release that is built here when none does."""
+
+_BAKERS: Final = 2
+"""Bakes at once: they wait for packages and for processors by turns."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """One image to be had."""
+
+    kind: Kind
+    """What it is an image of."""
+
+    variables: Mapping[str, Plain]
+    """The role's variables."""
+
+    tag: str
+    """`homerange/sshd:0123456789ab`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Baked:
+    """A lab with the image of each of its nodes."""
+
+    lab: Lab
+    """The lab."""
+
+    images: Mapping[str, str]
+    """Node name to its image's tag."""
+
+    new: tuple[str, ...]
+    """The tags that were baked now."""
+
+
+def recipe(node: Node) -> Recipe:
+    """Work out which image a node needs."""
+    kind = node.kind
+    hashed = _hash(
+        _tree(kind.folder),
+        _tree(_common()),
+        _text(content.playbook("bake.yml")),
+        kind.base,
+        dict(node.variables),
+    )
+    return Recipe(kind=kind, variables=node.variables, tag=f"homerange/{kind.name}:{hashed}")
+
+
+def bake(lab: Lab, engine: Engine, tell: Tell) -> Baked:
+    """Make the images that are missing, several at a time.
+
+    Raises:
+        NoBase: no registry answers and no base can be built on this machine.
+        BakeFailed: a role did not apply.
+    """
+    recipes = {node.name: recipe(node) for node in lab.nodes}
+    missing = {it.tag: it for it in recipes.values() if engine.image_labels(it.tag) is None}
+    _Oven(lab=lab.name, engine=engine, tell=tell).fill(tuple(missing.values()))
+    return Baked(lab=lab, images={name: it.tag for name, it in recipes.items()}, new=tuple(sorted(missing)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Oven:
+    """Makes images, for one lab, on one engine."""
+
+    lab: str
+    engine: Engine
+    tell: Tell
+
+    def fill(self, missing: tuple[Recipe, ...]) -> None:
+        """Bake all that is missing: first the ground of each base, then the kinds side by side."""
+        ground = {name: self._ground(name) for name in sorted({it.kind.base for it in missing})}
+        together([partial(self._bake, it, ground[it.kind.base]) for it in missing], workers=_BAKERS)
+
+    def _ground(self, base_name: str) -> str:
+        """Return the image that kinds of a base are baked on: the base with the role `common` applied."""
+        distribution, image, described = self._base(base_name)
+        tag = (
+            f"homerange/common-{distribution}:{_hash(_tree(_common()), _text(content.playbook('bake.yml')))}"
+        )
+        if self.engine.image_labels(tag) is None:
+            with self.engine.open_bench(image, lab=self.lab, role="common") as bench:
+                self._apply("common", {}, bench)
+                self.engine.commit(bench, tag, _labels(tag, described))
+        return tag
+
+    def _base(self, name: str) -> tuple[str, str, str]:
+        """Find a base: its distribution, its image, and what it is in words."""
+        pulled = _PULLED[name]
+        if self.engine.image_labels(pulled) is not None:
+            return name, pulled, pulled
+        self.tell(f"asking the registry for {pulled}")
+        if self.engine.pull(pulled):
+            return name, pulled, pulled
+        built = f"homerange/base-debian:{_SUITE}"
+        if self.engine.image_labels(built) is None:
+            self.tell(f"no registry answers; building a Debian {_SUITE} base on this machine")
+            _build_base(self.engine, built)
+        return "debian", built, f"Debian {_SUITE}, built on this machine"
+
+    def _bake(self, wanted: Recipe, ground: str) -> None:
+        described = (self.engine.image_labels(ground) or {}).get(base.BASE, ground)
+        with self.engine.open_bench(ground, lab=self.lab, role=wanted.kind.name) as bench:
+            self._apply(wanted.kind.name, wanted.variables, bench)
+            self.engine.commit(bench, wanted.tag, _labels(wanted.tag, described))
+
+    def _apply(self, role: str, variables: Mapping[str, Plain], bench: str) -> None:
+        from lab.provision import run_playbook  # Ansible takes a second to import; a warm `up` needs none
+
+        run_playbook(
+            content.playbook("bake.yml"),
+            role=role,
+            inventory={"all": {"hosts": {bench: {"ansible_connection": "community.docker.docker_api"}}}},
+            variables={**variables, "bake_role": role},
+            log=logs() / f"bake-{role}.log",
+            tell=lambda task: self.tell(f"{role}: {task}"),
+        )
+
+
+def _labels(tag: str, described: str) -> dict[str, str]:
+    return {base.BAKED: tag.rpartition(":")[2], base.BASE: described}
+
+
+def logs() -> Path:
+    """Return the folder for the logs of bakes, by the XDG rules."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "homerange"
+
+
+def _build_base(engine: Engine, tag: str) -> None:
+    """Make a minimal Debian with mmdebstrap, from the mirror that this machine uses.
+
+    Raises:
+        NoBase: mmdebstrap is not here, or it failed.
+    """
+    if not shutil.which("mmdebstrap"):
+        raise NoBase(
+            "no image registry answers, and mmdebstrap is not installed",
+            remedy="lab doctor --fix  installs it on Debian; elsewhere, let Docker reach a registry.",
+        )
+    with tempfile.TemporaryDirectory(prefix="homerange-base-") as folder:
+        archive = Path(folder) / "base.tar"
+        argv = ["mmdebstrap", "--variant=minbase", "--include=python3", _SUITE, str(archive)]
+        ran = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if ran.returncode:
+            said = (ran.stderr.strip().splitlines() or ["no message"])[-1]
+            raise NoBase(f"building a Debian base failed: {said}", remedy="Is a Debian mirror in reach?")
+        engine.load_root(archive, tag)
+
+
+def _common() -> Path:
+    return content.playbook("bake.yml").parent / "roles" / "common"
+
+
+def _tree(folder: Path) -> list[tuple[str, str]]:
+    """List a folder's files with their content, so that a hash of it is the same on any machine."""
+    return sorted((path.relative_to(folder).as_posix(), _text(path)) for path in _files(folder))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+def _text(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256(records.to_json(parts).encode()).hexdigest()[:12]

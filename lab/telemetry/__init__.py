@@ -1,0 +1,1 @@
+"""Logs and packets become events: read, normalised to ECS, stored, questioned."""
