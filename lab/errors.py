@@ -4,6 +4,7 @@
     |-- WrongInput              2: the command or a file is wrong; nothing was changed
     |   |-- BadFile             problems of a file, all at once, each with its line
     |   |-- NotFound            no lab, run, node or file of that name
+    |   |-- BadQuery            a question in SQL is wrong, not allowed, or took too much
     |   `-- OutOfScope          a step wanted to touch an address that is not of this lab
     |-- NotReady                3: the machine is not ready; `lab doctor` says what to do
     |   |-- EngineUnreachable   nothing answers on the engine's socket
@@ -104,6 +105,19 @@ class NotFound(WrongInput):
         if self.remedy:
             lines.append(f"    {self.remedy}")
         return "\n".join(lines)
+
+
+class BadQuery(WrongInput):
+    """A question in SQL is wrong, not allowed, or took too much time or memory."""
+
+    def __init__(self, sql: str, *, said: str) -> None:
+        self.sql = sql
+        self.said = said
+        super().__init__(sql, said)
+
+    def message(self) -> str:
+        """Show what the database said about it."""
+        return f"cannot answer: {self.said}"
 
 
 class OutOfScope(WrongInput):

@@ -159,11 +159,20 @@ def _log(reading: Reading, item: Item) -> Log:
 
 
 def _memory(reading: Reading, item: Item) -> int:
-    match = _SIZE.fullmatch(reading.text(item, "memory"))
+    match = _SIZE.fullmatch(reading.text(item, "a size"))
     if not match:
-        reading.problem(item, "memory must be a size", "write  128m  or  1g")
+        reading.problem(item, "this must be a size", "write  128m  or  1g")
         return 0
     return int(match[1]) * _UNITS[match[2].lower()]
+
+
+def _tmpfs(reading: Reading, item: Item) -> str:
+    entries = reading.mapping(item, "a tmpfs", ("path", "size"))
+    if entries.keys() != {"path", "size"}:
+        reading.problem(item, "a tmpfs needs path and size", "write  {path: /run, size: 4m}")
+        return ""
+    size = _memory(reading, entries["size"])
+    return f"{reading.text(entries['path'], 'path')}:rw,nosuid,nodev,size={size}"
 
 
 _READERS: Final[dict[str, Callable[[Reading, Item], object]]] = {
@@ -179,7 +188,7 @@ _READERS: Final[dict[str, Callable[[Reading, Item], object]]] = {
     "health": lambda reading, item: reading.texts(item, "health"),
     "logs": _logs,
     "read_only": lambda reading, item: reading.flag(item, "read_only"),
-    "tmpfs": lambda reading, item: reading.texts(item, "tmpfs"),
+    "tmpfs": lambda reading, item: tuple(_tmpfs(reading, it) for it in reading.sequence(item, "tmpfs")),
     "host_network": lambda reading, item: reading.flag(item, "host_network"),
     "capture": lambda reading, item: reading.texts(item, "capture"),
 }

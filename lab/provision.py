@@ -14,6 +14,7 @@ import ansible_runner
 
 from lab.errors import BakeFailed, NotReady
 from lab.loader import Plain
+from lab.workers import STOPPING
 
 Tell = Callable[[str], None]
 """Takes one line about what is going on."""
@@ -91,6 +92,7 @@ def run_playbook(  # noqa: PLR0913  # one place for all that a playbook run need
             extravars=dict(variables),
             envvars=_environment(playbook, folder),
             event_handler=watch,
+            cancel_callback=STOPPING.is_set,
             quiet=True,
             settings={"suppress_ansible_output": True},
         )
@@ -107,12 +109,12 @@ def _environment(playbook: Path, folder: str) -> dict[str, str]:
 
     The programs beside this Python come first on the path: `lab` may run without its venv activated.
     """
-    roles = os.pathsep.join(dict.fromkeys((str(playbook.parent.resolve() / "roles"),)))
+    Path(folder, "ansible.cfg").touch()
     return {
         **_QUIET,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        "ANSIBLE_ROLES_PATH": roles,
-        "ANSIBLE_CONFIG": os.devnull,
+        "ANSIBLE_ROLES_PATH": str(playbook.parent.resolve() / "roles"),
+        "ANSIBLE_CONFIG": f"{folder}/ansible.cfg",
         "ANSIBLE_LOCAL_TEMP": folder,
         "LC_ALL": "C.UTF-8",
     }

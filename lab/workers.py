@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Final, TypeVar
 
 Result = TypeVar("Result")
 
 _WORKERS: Final = 8
 """The engine serves eight callers as quickly as it ever will on two processors (PLATFORM figures)."""
+
+
+STOPPING: Final = threading.Event()
+"""Set when the user stops the program; what takes long and runs in a worker looks at it."""
 
 
 def together(tasks: Sequence[Callable[[], Result]], *, workers: int = _WORKERS) -> list[Result]:
@@ -23,6 +28,12 @@ def together(tasks: Sequence[Callable[[], Result]], *, workers: int = _WORKERS) 
         return []
     with ThreadPoolExecutor(max_workers=min(workers, len(tasks))) as pool:
         futures = [pool.submit(task) for task in tasks]
+        try:
+            wait(futures)
+        except KeyboardInterrupt:
+            STOPPING.set()
+            pool.shutdown(cancel_futures=True)
+            raise
     errors = [error for future in futures if isinstance(error := future.exception(), Exception)]
     if len(errors) > 1:
         raise ExceptionGroup("several tasks failed", errors)

@@ -35,6 +35,9 @@ BENCH: Final = "homerange.bench"
 BAKED: Final = "homerange.baked"
 """Label: on images, the hash of what went in."""
 
+BEFORE: Final = "homerange.before"
+"""Label: on networks, what the host had before the lab was made, packed; see `lab.host`."""
+
 BASE: Final = "homerange.base"
 """Label: on images, what the image was built on, for people."""
 
@@ -57,6 +60,9 @@ class NetworkSpec:
 
     definition: str
     """Hash of the above."""
+
+    before: str = ""
+    """What the host had before the lab was made, packed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,6 +139,9 @@ class SeenNetwork:
 
     definition: str
     """Hash of what was asked for when it was made."""
+
+    before: str = ""
+    """What the host had before the lab was made, packed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -245,6 +254,20 @@ class About:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Belongings:
+    """All that an engine has, ours or not."""
+
+    containers: frozenset[str]
+    """Ids."""
+
+    networks: frozenset[str]
+    """Ids."""
+
+    volumes: frozenset[str]
+    """Names."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Wall:
     """How a node is confined, as the engine has it now and not as it was asked for."""
 
@@ -276,6 +299,18 @@ class Wall:
     """Limit; 0 for none."""
 
 
+class Stream(Protocol):
+    """What a command writes, as it comes."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield chunks until the command ends or the stream is closed."""
+        ...
+
+    def close(self) -> None:
+        """End the command; whoever reads sees the end. May be called from any thread, and twice."""
+        ...
+
+
 class Engine(Protocol):
     """What runs nodes. Every method may raise EngineUnreachable, EngineSlow or EngineFault."""
 
@@ -285,6 +320,10 @@ class Engine(Protocol):
 
     def labs(self) -> tuple[str, ...]:
         """Name every lab that something is left of, sorted."""
+        ...
+
+    def belongings(self) -> Belongings:
+        """Name all that the engine has, ours or not."""
         ...
 
     def observe(self, lab: str) -> RunningLab:
@@ -348,10 +387,10 @@ class Engine(Protocol):
         """
         ...
 
-    def stream(self, node: SeenNode, argv: tuple[str, ...]) -> AbstractContextManager[Iterator[bytes]]:
+    def stream(self, node: SeenNode, argv: tuple[str, ...]) -> Stream:
         """Run a command inside a node and read what it writes to standard output, as it comes.
 
-        The command ends when the context does, and also when this process is killed.
+        The command ends when the stream is closed, and also when this process is killed.
         """
         ...
 

@@ -17,7 +17,17 @@ import docker.utils.socket
 import requests.exceptions
 
 from lab.engine import base
-from lab.engine.base import About, Completed, NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode, Wall
+from lab.engine.base import (
+    About,
+    Belongings,
+    Completed,
+    NetworkSpec,
+    NodeSpec,
+    RunningLab,
+    SeenNetwork,
+    SeenNode,
+    Wall,
+)
 from lab.errors import DiskFull, EngineFault, EngineSlow, EngineUnreachable, LabError, NameTaken, NoRights
 from lab.moment import SECOND, Moment
 from lab.workers import together
@@ -122,6 +132,15 @@ class DockerEngine:
             found = [*self._containers(), *self._networks()]
         return tuple(sorted({it["Labels"][base.LAB] for it in found}))
 
+    def belongings(self) -> Belongings:
+        """Name all that the engine has, ours or not."""
+        with _engine_errors("listing what the engine has"):
+            return Belongings(
+                containers=frozenset(it["Id"] for it in self._api.containers(all=True)),
+                networks=frozenset(it["Id"] for it in self._api.networks()),
+                volumes=frozenset(it["Name"] for it in self._api.volumes()["Volumes"] or ()),
+            )
+
     def _containers(self, lab: str = "") -> list[dict[str, Any]]:
         wanted = f"{base.LAB}={lab}" if lab else base.LAB
         found: list[dict[str, Any]] = self._api.containers(all=True, filters={"label": wanted})
@@ -147,7 +166,12 @@ class DockerEngine:
     def create_network(self, spec: NetworkSpec) -> None:
         """Make a network; unless it may reach the internet, the host has no address on it."""
         name = _network_name(spec.lab, spec.name)
-        labels = {base.LAB: spec.lab, base.NETWORK: spec.name, base.DEFINITION: spec.definition}
+        labels = {
+            base.LAB: spec.lab,
+            base.NETWORK: spec.name,
+            base.DEFINITION: spec.definition,
+            base.BEFORE: spec.before,
+        }
         with _engine_errors(f"creating network {spec.name}"):
             if any(it["Name"] == name for it in self._api.networks(names=[name])):
                 raise NameTaken(
@@ -323,16 +347,11 @@ class DockerEngine:
             killed = self._api.exec_create(node.id, ["kill", "-KILL", inside])
             self._api.exec_start(killed["Id"])
 
-    @contextmanager
-    def stream(self, node: SeenNode, argv: tuple[str, ...]) -> Iterator[Iterator[bytes]]:
+    def stream(self, node: SeenNode, argv: tuple[str, ...]) -> _Conversation:
         """Run a command inside a node and read its standard output, as it comes."""
         wrapped = ("sh", "-c", _UNTIL_HUNG_UP, "sh", *argv)
         with _engine_errors(f"running {argv[0]} on {node.name}"):
-            talk = self._converse(node, wrapped, "", None)
-        try:
-            yield talk.output()
-        finally:
-            talk.close()
+            return self._converse(node, wrapped, "root", None)
 
     def walls(self, lab: str) -> tuple[Wall, ...]:
         """Read how each node of a lab is confined."""
@@ -452,7 +471,7 @@ class _Conversation:
         self._late = True
         self.close()
 
-    def output(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes]:
         """Yield what the command writes to standard output, until it ends or we hang up."""
         with suppress(OSError):
             for channel, chunk in _frames(self._stream):
@@ -498,6 +517,7 @@ def _seen_network(told: dict[str, Any]) -> SeenNetwork:
         bridge=told["Options"].get("com.docker.network.bridge.name", ""),
         subnet=pools[0].get("Subnet", ""),
         definition=labels.get(base.DEFINITION, ""),
+        before=labels.get(base.BEFORE, ""),
     )
 
 

@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Final
 
 from lab.engine import base
-from lab.engine.base import About, Completed, NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode, Wall
+from lab.engine.base import (
+    About,
+    Belongings,
+    Completed,
+    NetworkSpec,
+    NodeSpec,
+    RunningLab,
+    SeenNetwork,
+    SeenNode,
+    Wall,
+)
 from lab.errors import EngineFault, NameTaken
 from lab.moment import Moment
 
@@ -26,6 +36,21 @@ def succeed(_node: SeenNode, argv: tuple[str, ...]) -> Completed:
     """Answer any command with success and no output."""
     now = Moment.now()
     return Completed(argv=argv, code=0, stdout=b"", stderr=b"", start=now, end=now)
+
+
+@dataclass(slots=True)
+class _Written:
+    """A stream of what is known already."""
+
+    written: bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the lines."""
+        yield from self.written.splitlines(keepends=True)
+
+    def close(self) -> None:
+        """Forget what was not read."""
+        self.written = b""
 
 
 @dataclass(slots=True)
@@ -52,6 +77,14 @@ class MemoryEngine:
         """Name every lab that something is left of, sorted."""
         return tuple(sorted({lab for lab, _ in (*self._nodes, *self._networks)}))
 
+    def belongings(self) -> Belongings:
+        """Name all that the engine has, ours or not."""
+        return Belongings(
+            containers=frozenset(node.id for node in self._nodes.values()),
+            networks=frozenset(network.id for network in self._networks.values()),
+            volumes=frozenset(),
+        )
+
     def observe(self, lab: str) -> RunningLab:
         """Read what there is of a lab; nothing at all is an empty lab."""
         return RunningLab(
@@ -70,6 +103,7 @@ class MemoryEngine:
             bridge=spec.bridge,
             subnet=f"10.{self._count % 250}.0.0/24",
             definition=spec.definition,
+            before=spec.before,
         )
 
     def create_node(self, spec: NodeSpec) -> None:
@@ -151,10 +185,9 @@ class MemoryEngine:
         del user, stdin, timeout, environment
         return self.answer(self._existing(node), argv)
 
-    @contextmanager
-    def stream(self, node: SeenNode, argv: tuple[str, ...]) -> Iterator[Iterator[bytes]]:
-        """Yield what `answer` says the command prints, at once."""
-        yield iter(self.answer(self._existing(node), argv).stdout.splitlines(keepends=True))
+    def stream(self, node: SeenNode, argv: tuple[str, ...]) -> _Written:
+        """Give what `answer` says the command prints, at once."""
+        return _Written(self.answer(self._existing(node), argv).stdout)
 
     def walls(self, lab: str) -> tuple[Wall, ...]:
         """Read how each node of a lab is confined."""

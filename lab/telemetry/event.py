@@ -39,6 +39,7 @@ FIELDS: Final[dict[str, FieldType]] = {
     "event.type": "keywords",
     "event.action": "keyword",
     "event.outcome": "keyword",
+    "event.reason": "keyword",  # why it happened, in the words of the source
     "event.module": "keyword",  # the log source: sshd, apache, snoopy, suricata
     "event.dataset": "keyword",  # source and sort of record: sshd.auth, suricata.alert
     "event.severity": "long",
@@ -49,15 +50,20 @@ FIELDS: Final[dict[str, FieldType]] = {
     "log.file.path": "keyword",
     "log.offset": "long",
     "log.level": "keyword",
+    "log.syslog.hostname": "keyword",  # what the host calls itself; host.name is the node's name
     "homerange.line": "long",  # line number in the file, from 1
+    "homerange.repeated": "long",  # how often the line says it happened; absent means once
+    "homerange.auth.method": "keyword",  # sshd: password, publickey, keyboard-interactive/pam, none
     "host.name": "keyword",
     "observer.name": "keyword",
     "observer.ingress.interface.name": "keyword",
     "source.ip": "ip",
+    "source.domain": "keyword",  # a name instead of an address, as the log has it
     "source.port": "long",
     "source.bytes": "long",
     "source.packets": "long",
     "destination.ip": "ip",
+    "destination.domain": "keyword",
     "destination.port": "long",
     "destination.bytes": "long",
     "destination.packets": "long",
@@ -69,6 +75,7 @@ FIELDS: Final[dict[str, FieldType]] = {
     "network.packets": "long",
     "user.name": "keyword",
     "user.id": "keyword",
+    "user.effective.id": "keyword",
     "user.target.name": "keyword",
     "group.name": "keyword",
     "process.pid": "long",
@@ -76,6 +83,7 @@ FIELDS: Final[dict[str, FieldType]] = {
     "process.executable": "keyword",
     "process.command_line": "keyword",
     "process.working_directory": "keyword",
+    "process.interactive": "boolean",  # has a terminal
     "process.session_leader.pid": "long",
     "process.parent.pid": "long",
     "process.parent.name": "keyword",
@@ -93,9 +101,13 @@ FIELDS: Final[dict[str, FieldType]] = {
     "user_agent.original": "keyword",
     "dns.question.name": "keyword",
     "dns.question.type": "keyword",
+    "dns.type": "keyword",  # query or answer
     "dns.response_code": "keyword",
     "tls.client.server_name": "keyword",
     "tls.version": "keyword",
+    "tls.server.subject": "keyword",
+    "file.name": "keyword",
+    "file.size": "long",
     "rule.id": "keyword",  # Suricata's gid:sid of an alert record
     "rule.name": "keyword",
     "rule.category": "keyword",

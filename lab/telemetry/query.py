@@ -1,0 +1,90 @@
+"""Questions in SQL about one run: its events, its alerts and, where it has one, its truth.
+
+A question sees the run's own records and no other file, changes nothing, and is bounded in time,
+memory and rows. The structures below are what SQL shows of `alerts.jsonl` and `truth.jsonl`; they
+stand here by name, since telemetry knows neither alerts nor truth (a test compares them).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from lab.errors import BadFile, Problem
+from lab.telemetry.store import TIME_LIMIT, Answer, Tables
+
+_PARTIES: Final = [{"node": "VARCHAR", "addresses": ["VARCHAR"]}]
+
+STRUCTURES: Final[dict[str, dict[str, object]]] = {
+    "alerts": {
+        "id": "VARCHAR",
+        "engine": "VARCHAR",
+        "rule_id": "VARCHAR",
+        "rule_hash": "VARCHAR",
+        "title": "VARCHAR",
+        "level": "VARCHAR",
+        "techniques": ["VARCHAR"],
+        "tactics": ["VARCHAR"],
+        "first_event": "TIMESTAMPTZ",
+        "ingested": "TIMESTAMPTZ",
+        "raised": "TIMESTAMPTZ",
+        "entities": "MAP(VARCHAR, VARCHAR[])",
+        "event_ids": ["VARCHAR"],
+        "evidence_count": "BIGINT",
+    },
+    "truth": {
+        "run": "VARCHAR",
+        "step": "VARCHAR",
+        "attempt": "BIGINT",
+        "name": "VARCHAR",
+        "label": "VARCHAR",
+        "technique": "VARCHAR",
+        "tactics": ["VARCHAR"],
+        "attack_version": "VARCHAR",
+        "start": "TIMESTAMPTZ",
+        "end": "TIMESTAMPTZ",
+        "status": "VARCHAR",
+        "occurred": "BOOLEAN",
+        "reason": "VARCHAR",
+        "exit_code": "BIGINT",
+        "sources": _PARTIES,
+        "targets": _PARTIES,
+        "users": ["VARCHAR"],
+        "processes": ["VARCHAR"],
+        "evidence": "JSON",
+        "expected_rules": ["VARCHAR"],
+        "limit": "BIGINT",
+    },
+}
+"""Columns and DuckDB types of each table that is a file of records."""
+
+
+def query(run_folder: Path, sql: str, *, seconds: float = TIME_LIMIT) -> Answer:
+    """Answer a question about a run, also while the run goes on.
+
+    Args:
+        run_folder: The run. `events` is always there, empty before the first event; `alerts` and
+            `truth` are there when their files are.
+        sql: One SELECT, SHOW or DESCRIBE in DuckDB's SQL.
+        seconds: When to stop it.
+
+    Raises:
+        BadQuery: the question is wrong, asks for something else than the run, or took too much.
+        BadFile: a file of records cannot be read.
+    """
+    with Tables() as tables:
+        tables.add_events(run_folder / "events")
+        for name, structure in STRUCTURES.items():
+            path = run_folder / f"{name}.jsonl"
+            if path.exists():
+                tables.add_records(name, _whole_lines(path), structure)
+        return tables.ask(sql, seconds=seconds)
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """Read the lines that were written to their end; a kill may have torn the last."""
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadFile(Problem(path=str(path), line=0, what="is not UTF-8")) from error
+    return [line for line in text.rpartition("\n")[0].split("\n") if line]

@@ -1,0 +1,175 @@
+r"""Apache's access and error logs; nginx writes the same access formats.
+
+Apache escapes quotes, backslashes and control characters in what clients send (`\"`, `\\`, `\x16`),
+so the first bare quote ends the part a client cannot choose. Escaped quotes and backslashes are
+turned back; control characters stay as escapes, as everywhere in our events.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from lab.telemetry.event import Event, Line, Unparsed
+from lab.telemetry.sources.reading import MONTHS, address, clf_second, instant, iso_second, put_peer
+
+_QUOTED: Final = r'[^"\\]*(?:\\.[^"\\]*)*'
+_ACCESS: Final = re.compile(
+    rf"(?P<who>{_QUOTED}) "
+    r"\[(?P<clock>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d)(?:\.(?P<fraction>\d{1,9}))? (?P<zone>[+-]\d{4})\] "
+    rf'"(?P<request>{_QUOTED})" (?P<status>\d{{3}}|-) (?P<size>\d{{1,18}}|-)'
+    rf'(?: "(?P<referrer>{_QUOTED})" "(?P<agent>{_QUOTED})")?(?: .*)?\s*',
+    re.ASCII | re.DOTALL,
+)
+_REQUEST: Final = re.compile(
+    r"(?P<method>[A-Za-z][A-Za-z-]{0,31}) (?P<url>\S.*) HTTP/(?P<version>\d(?:\.\d)?)", re.ASCII | re.DOTALL
+)
+_SIMPLE_REQUEST: Final = re.compile(r"(?P<method>[A-Z]{3,16}) (?P<url>/\S*)(?P<version>)", re.ASCII)
+_VHOST: Final = re.compile(r"(?P<name>\S+?)(?::(?P<port>\d{1,5}))?", re.ASCII)
+_ESCAPED: Final = re.compile(r'\\(["\\])')
+_ABSOLUTE: Final = re.compile(
+    r"[a-z][a-z0-9+.-]{0,15}://(?:[^/?#]*@)?(?P<domain>[^/?#:\[\]]+|\[[^\]/]*\])?[^/?#]*"
+)
+
+_ERROR: Final = re.compile(
+    r"\[[A-Z][a-z]{2} (?P<month>[A-Z][a-z]{2}) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d)"
+    r"(?:\.(?P<fraction>\d{1,9}))? (?P<year>\d{4})\] "
+    r"\[(?:(?P<module>[\w-]*):)?(?P<level>[a-z0-9]+)\] "
+    r"(?:\[pid (?P<pid>\d{1,9})(?::tid \d+)?\] )?"
+    r"(?:(?:\S+\(\d+\): )?\(\d+\)[^\[\]]*?: )?"  # file and line at debug level; what the system answered
+    r"(?:\[client (?P<client>[^\]\s]+)\] )?"
+    r"(?P<message>.*)",
+    re.ASCII | re.DOTALL,
+)
+_QUIET: Final = frozenset({"notice", "info", "debug", "warn"})
+_FIRST_FAILURE: Final = 400
+"""HTTP status from which a request did not get what it asked for."""
+
+
+class ApacheAccess:
+    """Access log: common, combined, or either with `%v:%p` in front; with or without fractions."""
+
+    name = "apache"
+
+    def parse(self, line: Line) -> Event | None:
+        """Read one line; a blank one is no event."""
+        if not line.text.strip():
+            return None
+        match = _ACCESS.fullmatch(line.text)
+        if match is None:
+            raise Unparsed("is not in the common or combined log format")
+        parts = match.groupdict()
+        at = instant(clf_second(parts["clock"], parts["zone"]), parts["fraction"])
+        event: Event = {"@timestamp": at, "event.dataset": "apache.access"}
+        event |= {"event.category": ("web",), "event.type": ("access",), "event.action": "http_request"}
+        _put_who(event, parts["who"])
+        _put_request(event, _plain(parts["request"]))
+        _put_response(event, parts["status"], parts["size"])
+        _put_text(event, "http.request.referrer", parts["referrer"])
+        _put_text(event, "user_agent.original", parts["agent"])
+        return event
+
+
+class ApacheError:
+    """Error log of Apache 2.2 and 2.4; its times have no zone and are taken as UTC."""
+
+    name = "apache_error"
+
+    def parse(self, line: Line) -> Event | None:
+        """Read one line; a blank one is no event."""
+        if not line.text.strip():
+            return None
+        match = _ERROR.fullmatch(line.text)
+        if match is None:
+            raise Unparsed("is not in the format of Apache's error log")
+        parts = match.groupdict()
+        failed = parts["level"] not in _QUIET
+        event: Event = {"@timestamp": _error_time(parts), "event.module": "apache"}
+        event |= {"event.dataset": "apache.error", "event.category": ("web",)}
+        event |= {"event.type": ("error" if failed else "info",), "log.level": parts["level"]}
+        event["message"] = parts["message"].rstrip()
+        if parts["pid"]:
+            event["process.pid"] = int(parts["pid"])
+        _put_client(event, parts["client"], with_port=parts["module"] is not None)
+        return event
+
+
+def _error_time(parts: dict[str, str]) -> int:
+    month = MONTHS.get(parts["month"], 0)
+    clock = f"{parts['year']}-{month:02d}-{int(parts['day']):02d}T{parts['clock']}"
+    return instant(iso_second(clock, "Z"), parts["fraction"])
+
+
+def _put_client(event: Event, client: str | None, *, with_port: bool) -> None:
+    """Note the client of an error line; 2.4 adds its port, to IPv6 without brackets."""
+    host, _, port = (client or "").rpartition(":") if with_port else (client or "", "", "")
+    if with_port and host and port.isascii() and port.isdigit() and len(port) <= 5:  # noqa: PLR2004 -- of a port
+        put_peer(event, "source", host, port)
+    else:
+        put_peer(event, "source", client)
+
+
+def _plain(text: str) -> str:
+    return _ESCAPED.sub(r"\1", text) if "\\" in text else text
+
+
+def _put_text(event: Event, field: str, text: str | None) -> None:
+    if text and text != "-":
+        event[field] = _plain(text)
+
+
+def _put_who(event: Event, who: str) -> None:
+    """Take apart `[vhost[:port] ]client ident user`; a user name may hold blanks, so it comes last.
+
+    Raises:
+        Unparsed: fewer than three parts.
+    """
+    first, _, rest = who.partition(" ")
+    if _is_vhost(first, rest) and (match := _VHOST.fullmatch(first)):
+        event["url.domain"] = match["name"]
+        put_peer(event, "destination", address(match["name"]), match["port"])
+        first, _, rest = rest.partition(" ")
+    _, _, user = rest.partition(" ")
+    if not first or not user:
+        raise Unparsed("lacks client, identity or user before the time")
+    put_peer(event, "source", first)
+    _put_text(event, "user.name", user)
+
+
+def _is_vhost(first: str, rest: str) -> bool:
+    """Tell a virtual host from a client: it has a port, or an address follows it."""
+    if address(first):
+        return False
+    named, _, port = first.rpartition(":")
+    return bool(named and port.isdigit()) or address(rest.partition(" ")[0]) is not None
+
+
+def _put_request(event: Event, request: str) -> None:
+    """Take a request line apart; a broken one (a TLS hello, an empty line) leaves its fields absent."""
+    match = _REQUEST.fullmatch(request) or _SIMPLE_REQUEST.fullmatch(request)
+    event["message"] = request
+    if match is None:
+        return
+    event["http.request.method"] = match["method"]
+    event["url.original"] = url = match["url"]
+    if match["version"]:
+        event["http.version"] = match["version"]
+    if match["method"] != "CONNECT":  # names a host and a port, not a path
+        _put_url(event, url)
+
+
+def _put_url(event: Event, url: str) -> None:
+    if absolute := _ABSOLUTE.match(url):
+        url = url[absolute.end() :]
+        _put_text(event, "url.domain", absolute["domain"])
+    path, _, query = url.partition("?")
+    _put_text(event, "url.path", path)
+    _put_text(event, "url.query", query)
+
+
+def _put_response(event: Event, status: str, size: str) -> None:
+    if status != "-":
+        event["http.response.status_code"] = int(status)
+        event["event.outcome"] = "failure" if int(status) >= _FIRST_FAILURE else "success"
+    if size != "-":
+        event["http.response.body.bytes"] = int(size)

@@ -1,0 +1,128 @@
+"""What many logs write alike: times, addresses, ports.
+
+The clock part of a time repeats from line to line, so whole seconds are remembered and only the
+fraction is read anew. Every function here takes text that an attacker may have chosen.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Final
+
+from lab.moment import SECOND, Moment
+from lab.telemetry.event import Event, Unparsed
+
+MONTHS: Final = {
+    name: number
+    for number, name in enumerate(
+        ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), 1
+    )
+}
+"""English month names, as syslog and Apache write them whatever the locale."""
+
+YEARS: Final = range(1970, 2262)
+"""The years that fit into 64 bits of nanoseconds."""
+
+DAY: Final = 86_400 * SECOND
+"""One day in nanoseconds."""
+
+MAX_PORT: Final = 65_535
+"""The highest TCP or UDP port."""
+
+
+@lru_cache(maxsize=1024)
+def iso_second(clock: str, zone: str) -> int:
+    """Read `2026-11-23T22:00:00` and a zone such as `Z`, `+01:00` or `+0000`.
+
+    Returns:
+        Nanoseconds since 1970 in UTC.
+
+    Raises:
+        Unparsed: there is no such time, or it is out of range.
+    """
+    try:
+        read = datetime.fromisoformat(f"{clock}{zone or 'Z'}")
+    except ValueError:
+        raise Unparsed(f"no such time: {clock}{zone}") from None
+    return _nanoseconds(read)
+
+
+@lru_cache(maxsize=1024)
+def clf_second(clock: str, zone: str) -> int:
+    """Read `23/Nov/2026:22:00:00` and a zone such as `+0000`, as Apache and nginx write them.
+
+    Returns:
+        Nanoseconds since 1970 in UTC.
+
+    Raises:
+        Unparsed: there is no such time, or it is out of range.
+    """
+    month = MONTHS.get(clock[3:6], 0)
+    return iso_second(f"{clock[7:11]}-{month:02d}-{clock[:2]}T{clock[12:20]}", zone)
+
+
+@lru_cache(maxsize=1024)
+def _year_second(year: int, month: str, day: str, clock: str) -> int:
+    return iso_second(f"{year}-{MONTHS.get(month, 0):02d}-{int(day):02d}T{clock}", "Z")
+
+
+def yearless_second(month: str, day: str, clock: str, *, collected: int) -> int:
+    """Read `Dec 10 06:55:46`, which lacks year and zone.
+
+    The zone is taken as UTC, and the year as that of collection; when that lies more than a day in
+    the future, the line is of the year before. 29 February goes to the last year that had one in reach.
+
+    Args:
+        month: English month name of three letters.
+        day: Day of the month.
+        clock: Time of day.
+        collected: When the line was read, in nanoseconds since 1970.
+
+    Raises:
+        Unparsed: there is no such time in either year.
+    """
+    year = datetime.fromtimestamp(collected // SECOND, UTC).year
+    try:
+        found = _year_second(year, month, day, clock)
+    except Unparsed:
+        return _year_second(year - 1, month, day, clock)
+    return found if found <= collected + DAY else _year_second(year - 1, month, day, clock)
+
+
+def _nanoseconds(read: datetime) -> int:
+    if read.year not in YEARS or (seconds := int(read.timestamp())) < 0:
+        raise Unparsed(f"the year {read.year} is out of range")
+    return seconds * SECOND
+
+
+def instant(second: int, fraction: str | None) -> Moment:
+    """Add decimals of a second, of which at most nine count."""
+    return Moment(second + int(fraction[:9].ljust(9, "0"))) if fraction else Moment(second)
+
+
+@lru_cache(maxsize=4096)
+def address(text: str) -> str | None:
+    """Return an IP address in its one short form, or None when the text is none.
+
+    IPv6 is compressed, IPv4 inside IPv6 becomes IPv4, brackets and the scope are left out, so equal
+    hosts are equal texts whichever log they are from.
+    """
+    try:
+        found = ip_address(text.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+    return str(getattr(found, "ipv4_mapped", None) or found)
+
+
+def put_peer(event: Event, side: str, host: str | None, port: str | None = None) -> None:
+    """Note one end of a connection: `source` or `destination`, its address or name, its port."""
+    if not host:
+        return
+    if found := address(host):
+        event[f"{side}.ip"] = found
+    elif host != "UNKNOWN":  # sshd's word for a peer that is gone already
+        event[f"{side}.domain"] = host
+    if port and int(port) <= MAX_PORT:
+        event[f"{side}.port"] = int(port)

@@ -1,0 +1,126 @@
+"""Program starts, as snoopy logs them (`playbooks/roles/common/files/snoopy.ini` says the format).
+
+snoopy escapes nothing, so a line feed in a command line ends the line and the next one goes on with
+it. Whoever is logged can also write to the file: an event here is what the node said, no proof.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from lab.moment import SECOND, Moment
+from lab.telemetry.event import Event, Line, Unparsed
+from lab.telemetry.sources.reading import YEARS, instant
+
+REMEMBERED: Final = 4096
+"""Processes whose last program is kept, to name it as parent of others."""
+
+LONGEST: Final = 32_768
+"""Characters of a command line that goes on over many lines; the rest is in the lines themselves."""
+
+_RECORD: Final = re.compile(
+    r"exec (?P<second>\d{1,11})\.(?P<fraction>\d{1,9}) pid=(?P<pid>\d{1,9}) ppid=(?P<ppid>\d{1,9})"
+    r" sid=(?P<sid>\d{1,9}) uid=(?P<uid>\d{1,10}) euid=(?P<euid>\d{1,10}) user=(?P<user>.*?) tty=(?P<tty>\S*)"
+    r" cwd=(?P<cwd>.*?) //exe=(?P<exe>.*?) //cmd=(?P<cmd>.*)",
+    re.ASCII | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Program:
+    """What a process last became."""
+
+    executable: str
+    """Path of the program."""
+
+    command_line: str
+    """Its arguments, joined by blanks."""
+
+
+class Snoopy:
+    """One file of program starts; keeps which process runs what, to tell parents."""
+
+    name = "snoopy"
+
+    def __init__(self) -> None:
+        self._running: OrderedDict[int, _Program] = OrderedDict()
+        self._last: Event | None = None
+
+    def parse(self, line: Line) -> Event | None:
+        """Read one line.
+
+        Returns:
+            A program start with `event.action` `exec`; for a line that goes on with the one before, the
+            same start again with `exec_continued` and the whole command line so far, so that a rule
+            also sees what stands after a line feed.
+        """
+        text = line.text.removesuffix("\r")
+        match = _RECORD.fullmatch(text)
+        if match is None:
+            return self._continued(text)
+        self._last = event = self._start(match)
+        self._remember(event)
+        return dict(event)
+
+    def _continued(self, text: str) -> Event:
+        if self._last is None:
+            raise Unparsed("does not begin like a program start, and goes on with none")
+        so_far = self._last.get("process.command_line", "")
+        whole = f"{so_far}\n{text}"[:LONGEST]
+        self._last |= {"event.action": "exec_continued", "process.command_line": whole, "message": whole}
+        self._remember(self._last)
+        return dict(self._last)
+
+    def _start(self, match: re.Match[str]) -> Event:
+        event = _fields(match)
+        parent = int(match["ppid"])
+        event["process.parent.pid"] = parent
+        if known := self._running.get(parent):
+            self._running.move_to_end(parent)
+            event["process.parent.executable"] = known.executable
+            event["process.parent.name"] = known.executable.rpartition("/")[2]
+            event["process.parent.command_line"] = known.command_line
+        return {field: value for field, value in event.items() if value != ""}
+
+    def _remember(self, event: Event) -> None:
+        pid = int(str(event["process.pid"]))
+        self._running[pid] = _Program(
+            executable=str(event.get("process.executable", "")),
+            command_line=str(event.get("process.command_line", "")),
+        )
+        self._running.move_to_end(pid)
+        if len(self._running) > REMEMBERED:
+            self._running.popitem(last=False)
+
+
+def _fields(match: re.Match[str]) -> Event:
+    event: Event = {
+        "@timestamp": _time(match),
+        "event.dataset": "snoopy.exec",
+        "event.category": ("process",),
+        "event.type": ("start",),
+        "event.action": "exec",
+        "message": match["cmd"],
+        "process.pid": int(match["pid"]),
+        "process.executable": match["exe"],
+        "process.name": match["exe"].rpartition("/")[2],
+        "process.command_line": match["cmd"],
+        "process.working_directory": match["cwd"],
+        "process.session_leader.pid": int(match["sid"]),
+        "process.interactive": match["tty"] != "(none)",
+        "user.id": match["uid"],
+        "user.effective.id": match["euid"],
+    }
+    if match["user"] and not match["user"].startswith("("):  # `(unknown)`: no such account
+        event["user.name"] = match["user"]
+    return event
+
+
+def _time(match: re.Match[str]) -> Moment:
+    second = int(match["second"])
+    if second >= (YEARS.stop - 1970) * 365 * 86_400:
+        raise Unparsed("the time is out of range")
+    return instant(second * SECOND, match["fraction"])

@@ -1,0 +1,73 @@
+"""Jinja2 templates in scenarios, as in Ansible, in a sandbox.
+
+Scenarios come from other people: a template can reach the values it is given and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from lab.errors import WrongInput
+
+
+class BadTemplate(WrongInput):
+    """A template is wrong, or asks for what there is not."""
+
+    def __init__(self, text: str, *, why: str) -> None:
+        self.text = text
+        self.why = why
+        super().__init__(text, why)
+
+    def message(self) -> str:
+        """Show the template and what is wrong with it."""
+        return f"template {self.text!r}: {self.why}"
+
+
+def _regex_search(text: str, pattern: str, *groups: str) -> str | list[str] | None:
+    r"""Search as Ansible's filter of that name: the match, or the groups named `\\1`, or nothing."""
+    match = re.search(pattern, text)
+    if match is None:
+        return None
+    if not groups:
+        return match[0]
+    return [str(match[int(group.lstrip("\\"))]) for group in groups]
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    made = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)  # no HTML here
+    made.filters["regex_search"] = _regex_search
+    made.filters["from_json"] = json.loads
+    return made
+
+
+_JINJA: Final = _environment()
+
+
+def undeclared(text: str) -> frozenset[str]:
+    """Name the variables a template needs.
+
+    Raises:
+        BadTemplate: it is not a template.
+    """
+    try:
+        return frozenset(meta.find_undeclared_variables(_JINJA.parse(text)))
+    except TemplateSyntaxError as error:
+        raise BadTemplate(text, why=str(error)) from error
+
+
+def render(text: str, values: Mapping[str, object]) -> str:
+    """Fill in a template.
+
+    Raises:
+        BadTemplate: a name is not defined, a filter failed, or the sandbox forbids it.
+    """
+    try:
+        return str(_JINJA.from_string(text).render(values))
+    except (TemplateError, ValueError, TypeError, re.error, IndexError, OverflowError, MemoryError) as error:
+        raise BadTemplate(text, why=str(error)) from error

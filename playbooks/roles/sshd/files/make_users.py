@@ -1,0 +1,50 @@
+"""Makes the users of a node. Reads their list (role variable `sshd_users`) as JSON from standard input.
+
+Prints one line for each thing it changed, so a second run prints nothing.
+"""
+
+import json
+import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+
+
+def ensure_user(user: dict) -> None:
+    """Make the account, or leave it as it is; its password and groups are set either way."""
+    name, groups = user["name"], user.get("groups") or []
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        run("useradd", "--create-home", "--shell", "/bin/bash", "--comment", user.get("comment") or "", name)
+        print("made", name)
+    for group in groups:
+        run("groupadd", "--force", group)
+        run("usermod", "--append", "--groups", group, name)
+    run("chpasswd", text=f"{name}:{user['password']}\n")
+
+
+def ensure_files(user: dict) -> None:
+    """Write the user's files, owned by the user."""
+    account = pwd.getpwnam(user["name"])
+    home = Path(account.pw_dir)
+    for path, content in (user.get("files") or {}).items():
+        file = home / path
+        if file.is_file() and file.read_text() == content:
+            continue
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+        for made in (file, *file.relative_to(home).parents):
+            os.chown(home / made, account.pw_uid, account.pw_gid)
+        print("wrote", file)
+
+
+def run(*command: str, text: str = "") -> None:
+    """Run a program that has to succeed; its complaint becomes the task's."""
+    subprocess.run(command, input=text, text=True, check=True)
+
+
+for one in json.load(sys.stdin):
+    ensure_user(one)
+    ensure_files(one)

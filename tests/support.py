@@ -1,0 +1,48 @@
+"""Cases as data: YAML files with what goes in and what has to come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lab.loader import load
+
+CASES: Final = Path(__file__).parent / "cases"
+"""Where the cases are, a folder for each subject."""
+
+SAMPLES: Final = Path(__file__).parent / "samples"
+"""Logs of others, each folder with their licence."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One file of cases."""
+
+    name: str
+    """The file's name without its ending."""
+
+    raw: dict[str, Any]
+    """What it holds."""
+
+
+def cases(folder: str) -> list[Case]:
+    """Read every case of a folder below `tests/cases`, sorted by name.
+
+    Raises:
+        AssertionError: there are none, which would let a test pass that checks nothing.
+    """
+    paths = sorted((CASES / folder).glob("*.yml"))
+    assert paths, f"no cases in {CASES / folder}"
+    return [Case(name=path.stem, raw=_mapping(path)) for path in paths]
+
+
+def by_name(case: Case) -> str:
+    """Name a case in pytest's output."""
+    return case.name
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    raw = load(path)[0].plain()
+    assert isinstance(raw, dict), f"{path} is not a mapping"
+    return raw
