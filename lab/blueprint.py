@@ -38,7 +38,7 @@ def draw(lab: Lab, images: Mapping[str, str]) -> Blueprint:
     """
     return Blueprint(
         lab=lab.name,
-        networks=tuple(_network(lab.name, network) for network in lab.networks),
+        networks=tuple(_network(lab, network) for network in lab.networks),
         nodes=tuple(_node(lab.name, node, images[node.name]) for node in lab.nodes),
     )
 
@@ -48,14 +48,21 @@ def bridge_name(lab: str, network: str) -> str:
     return f"lab{_hash(lab, network)[:10]}"
 
 
-def _network(lab: str, network: Network) -> NetworkSpec:
+def _network(lab: Lab, network: Network) -> NetworkSpec:
+    prefix = _prefix(sum(network.name in node.attach for node in lab.nodes))
     return NetworkSpec(
-        lab=lab,
+        lab=lab.name,
         name=network.name,
-        bridge=bridge_name(lab, network.name),
+        bridge=bridge_name(lab.name, network.name),
         internet=network.internet,
-        definition=_hash(lab, network),
+        prefix=prefix,
+        definition=_hash(lab.name, network, prefix),
     )
+
+
+def _prefix(nodes: int) -> int:
+    """Choose the smallest subnet with room to grow: one that is swept by a scanner in seconds."""
+    return next((prefix for prefix in (26, 24, 22) if nodes * 5 // 4 < 2 ** (32 - prefix) - 3), 20)
 
 
 def _node(lab: str, node: Node, image: str) -> NodeSpec:

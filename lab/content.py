@@ -43,6 +43,11 @@ def find(shelf: Shelf, name: str) -> Path:
     raise NotFound(shelf.removesuffix("s").replace("inventorie", "inventory"), name=name, known=names(shelf))
 
 
+def lab_name(name: str) -> str:
+    """Return the name of the lab that an inventory's name or path means, whether or not the file is there."""
+    return Path(name).stem.lower() if name.endswith((".yml", ".yaml")) else name
+
+
 def names(shelf: Shelf) -> tuple[str, ...]:
     """Return the names a user may give."""
     found = {path.stem for folder in shelves(shelf) for path in folder.glob("*.y*ml")}

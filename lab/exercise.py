@@ -21,6 +21,7 @@ from lab.moment import Moment
 from lab.scenario import Revert, Scenario, ScenarioStep
 from lab.scope import Scope, Target
 from lab.steps.base import Outcome, Place
+from lab.template import render_lazily
 from lab.truth import Clock, Party, Predicate, Truth
 
 Tell = Callable[[str], None]
@@ -58,7 +59,7 @@ class Exercise:
     engine: Engine
     run: RunFolder
     tell: Tell
-    _values: dict[str, object] = field(default_factory=dict)
+    _registered: dict[str, object] = field(default_factory=dict)
     _undo: list[ScenarioStep] = field(default_factory=list)
 
     def play(self, pause: Callable[[float], None]) -> None:
@@ -68,7 +69,6 @@ class Exercise:
             pause: Waits for some seconds; an argument so that tests need not.
         """
         begun = Moment.now()
-        self._values = dict(self.scenario.variables)
         self._measure_clocks()
         with contextlib.ExitStack() as ends:
             ends.callback(self._finish, begun)
@@ -139,13 +139,12 @@ class Exercise:
             self._write(self._not_run(step, "skipped", f"{step.source} does not run"))
             return
         before = look_before(step.check, self.engine, running) if step.check else None
-        place = self._place(step, running, source)
         self._journal(step.id, "run", "begun")
         if step.reverts:
             self._undo.append(step)
         start = Moment.now()
         try:
-            outcome = step.action.act(place)
+            outcome = step.action.act(self._place(step, running, source))
         except OutOfScope as error:
             self._journal(step.id, "run", "failed", str(error))
             self._write(self._not_run(step, "refused", str(error)))
@@ -162,7 +161,7 @@ class Exercise:
         finding = look_after(step.check, self.engine, running, before) if step.check else None
         self._write(self._happened(step, source, outcome, finding))
         if step.register:
-            self._values[step.register] = outcome.registered
+            self._registered[step.register] = outcome.registered
 
     def _place(self, step: ScenarioStep, running: RunningLab, source: SeenNode) -> Place:
         return Place(
@@ -170,7 +169,10 @@ class Exercise:
             running=running,
             source=source,
             scope=Scope(running, source),
-            values={**self._values, "nodes": _nodes(running, source), "networks": _networks(running)},
+            values=render_lazily(
+                self.scenario.variables,
+                {**self._registered, "nodes": _nodes(running, source), "networks": _networks(running)},
+            ),
             timeout=step.timeout,
         )
 
@@ -253,7 +255,7 @@ class Exercise:
         if node is None:
             return ""
         try:
-            ran = self.engine.execute(node, revert.argv, user="root", timeout=30)
+            ran = self.engine.execute(node, revert.argv, user=revert.user, timeout=30)
         except LabError as error:
             return str(error)
         return (

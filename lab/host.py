@@ -16,6 +16,12 @@ import psutil
 from lab import records
 from lab.engine.base import Engine, RunningLab
 
+_OBJECTS: Final = ("container ", "network ", "volume ")
+"""What somebody makes on purpose; interfaces, mounts, processes and rules come with these."""
+
+_ENGINES_OWN: Final = ("/run/docker/netns/default",)
+"""Mounts that the engine makes for itself, once, when the first container of their sort starts."""
+
 _COUNTERS: Final = (":", "#", "*", "COMMIT")
 """How the lines of iptables-save begin that are no rules."""
 
@@ -96,10 +102,17 @@ def compare(before: Snapshot | None, after: Snapshot, removed: RunningLab) -> Co
         removed: The lab as it was just before its removal; its ids tell what is ours.
     """
     marks = _marks(removed)
-    ours = [thing for thing in _things(after) if any(mark in thing for mark in marks)]
     known = set(_things(before)) if before else set()
-    others = [thing for thing in _things(after) if thing not in known and thing not in ours] if before else []
-    return Comparison(left=tuple(ours), others=tuple(others), unchecked=tuple(_unchecked(before, after)))
+    new = [thing for thing in _things(after) if thing not in known] if before else list(_things(after))
+    ours = [thing for thing in new if any(mark in thing for mark in marks)]
+    rest = [thing for thing in new if thing not in ours] if before else []
+    others = [thing for thing in rest if thing.startswith(_OBJECTS)]
+    # An interface or a mount does not say whose it is. When nobody else made a container or a network
+    # in the meantime, it can only be ours.
+    unexplained = [] if others else rest
+    return Comparison(
+        left=(*ours, *unexplained), others=tuple(others), unchecked=tuple(_unchecked(before, after))
+    )
 
 
 def _marks(lab: RunningLab) -> tuple[str, ...]:
@@ -110,8 +123,16 @@ def _marks(lab: RunningLab) -> tuple[str, ...]:
 
 
 def _things(taken: Snapshot) -> Iterable[str]:
-    for what in ("containers", "networks", "volumes", "interfaces", "mounts", "processes", "firewall"):
-        yield from (f"{what.removesuffix('s')} {thing}" for thing in getattr(taken, what) or ())
+    for what, things in (
+        ("container", taken.containers),
+        ("network", taken.networks),
+        ("volume", taken.volumes),
+        ("interface", taken.interfaces),
+        ("mount", taken.mounts),
+        ("process", taken.processes),
+        ("firewall rule", taken.firewall or ()),
+    ):
+        yield from (f"{what} {thing}" for thing in things)
 
 
 def _unchecked(before: Snapshot | None, after: Snapshot) -> Iterable[str]:
@@ -125,7 +146,8 @@ def _mounts() -> tuple[str, ...]:
     table = Path("/proc/self/mounts")
     if not table.exists():
         return ()
-    return tuple(sorted({line.split(" ")[1] for line in table.read_text(encoding="utf-8").splitlines()}))
+    points = {line.split(" ")[1] for line in table.read_text(encoding="utf-8").splitlines()}
+    return tuple(sorted(point for point in points if not point.endswith(_ENGINES_OWN)))
 
 
 def _shims() -> tuple[str, ...]:

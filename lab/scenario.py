@@ -34,13 +34,16 @@ _TOP: Final = ("name", "summary", "benign", "vars", "steps")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Revert:
-    """How an effect is undone: a command as root on a node."""
+    """How an effect is undone: a command on a node."""
 
     node: str
     """Where."""
 
     argv: tuple[str, ...]
     """What."""
+
+    user: str = "root"
+    """Who runs it: root on a node may not touch what others own, it has few capabilities."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,6 +130,7 @@ class _Scenario:
         self._reading = reading
         self._nodes = tuple(node.name for node in lab.nodes)
         self._known = {"nodes", "networks"}
+        self._variables: dict[str, Plain] = {}
 
     def read(self, root: Item, path: Path) -> Scenario:
         reading = self._reading
@@ -135,7 +139,9 @@ class _Scenario:
             if key not in top:
                 reading.problem(root, f"a scenario needs {key}", "see scenarios/ssh-brute-force.yml")
         variables = reading.mapping(top.get("vars", Item(None, 1)), "vars")
-        self._known |= set(variables)
+        self._variables = {name: item.plain() for name, item in variables.items()}
+        for item in variables.values():
+            self._syntax(item)
         steps = reading.sequence(top.get("steps", Item(None, 1)), "steps")
         if "steps" in top and not steps:
             reading.problem(top["steps"], "a scenario needs at least one step")
@@ -143,7 +149,7 @@ class _Scenario:
             name=reading.text(top["name"], "name") if "name" in top else path.stem,
             summary=reading.text(top["summary"], "summary") if "summary" in top else "",
             benign=self._duration(top.get("benign", Item("30s", 1)), "benign"),
-            variables={name: item.plain() for name, item in variables.items()},
+            variables=self._variables,
             steps=tuple(step for number, item in enumerate(steps, 1) if (step := self._step(number, item))),
             text=path.read_text(encoding="utf-8"),
         )
@@ -242,13 +248,16 @@ class _Scenario:
         return tuple(self._revert(item) for item in items)
 
     def _revert(self, item: Item) -> Revert:
-        entries = self._reading.mapping(item, "revert", ("node", "argv"))
+        entries = self._reading.mapping(item, "revert", ("node", "argv", "user"))
         if "node" not in entries or "argv" not in entries:
-            self._reading.problem(
-                item, "a revert needs node and argv", "write  {node: bastion, argv: [rm, -f, /tmp/x]}"
-            )
+            remedy = "write  {node: bastion, argv: [rm, -f, /tmp/x], user: maria}"
+            self._reading.problem(item, "a revert needs node and argv", remedy)
             return Revert(node="", argv=())
-        return Revert(node=self._node(entries["node"]), argv=self._reading.texts(entries["argv"], "argv"))
+        return Revert(
+            node=self._node(entries["node"]),
+            argv=self._reading.texts(entries["argv"], "argv"),
+            user=self._text(entries, "user") or "root",
+        )
 
     def _register(self, entries: Mapping[str, Item]) -> str:
         name = self._text(entries, "register")
@@ -260,17 +269,34 @@ class _Scenario:
             self._known.add(name)
         return name
 
+    def _syntax(self, item: Item) -> None:
+        try:
+            undeclared(str(item.value))
+        except BadTemplate as error:
+            self._reading.problem(item, error.message(), "see Jinja2's template syntax")
+
     def _templates(self, action: Step, item: Item) -> None:
         """Find templates that ask for what nothing before this step provides."""
         for text in action.texts():
             try:
-                missing = undeclared(text) - self._known
+                missing = self._missing(text, frozenset())
             except BadTemplate as error:
                 self._reading.problem(item, error.message(), "see Jinja2's template syntax")
                 continue
             for name in sorted(missing):
-                remedy = suggestion(name, self._known, "names")
+                remedy = suggestion(name, self._known | self._variables.keys(), "names")
                 self._reading.problem(item, f"undefined name {name!r} in {text!r}", remedy)
+
+    def _missing(self, text: str, inside: frozenset[str]) -> set[str]:
+        """Name what a template needs that is not there, also through variables that are templates."""
+        missing: set[str] = set()
+        for name in undeclared(text) - self._known:
+            value = self._variables.get(name)
+            if name not in self._variables or name in inside:
+                missing.add(name)
+            elif isinstance(value, str):
+                missing |= self._missing(value, inside | {name})
+        return missing
 
 
 def _slug(name: str) -> str:

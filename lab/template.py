@@ -71,3 +71,21 @@ def render(text: str, values: Mapping[str, object]) -> str:
         return str(_JINJA.from_string(text).render(values))
     except (TemplateError, ValueError, TypeError, re.error, IndexError, OverflowError, MemoryError) as error:
         raise BadTemplate(text, why=str(error)) from error
+
+
+def render_lazily(variables: Mapping[str, object], values: Mapping[str, object]) -> dict[str, object]:
+    """Fill in variables that are templates themselves, as Ansible does: each when what it needs is there.
+
+    One that needs what is not there yet is left out, so using it says which name is missing.
+    """
+    known: dict[str, object] = dict(values)
+    waiting = dict(variables)
+    while ready := [name for name, value in waiting.items() if _needs(value) <= known.keys()]:
+        for name in ready:
+            value = waiting.pop(name)
+            known[name] = render(value, known) if isinstance(value, str) else value
+    return known
+
+
+def _needs(value: object) -> frozenset[str]:
+    return undeclared(value) if isinstance(value, str) else frozenset()

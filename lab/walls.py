@@ -15,9 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
-import psutil
-
 from lab import records
+from lab.addresses import host_addresses
 from lab.definition import Lab
 from lab.engine.base import Engine, RunningLab, SeenNode, Wall
 from lab.errors import Leak
@@ -88,9 +87,14 @@ def prove(lab: Lab, running: RunningLab, engine: Engine) -> Proof:
 
 
 def attack(lab: Lab, running: RunningLab, engine: Engine) -> tuple[Probe, ...]:
-    """Try every wall and say what happened."""
+    """Try every wall and say what happened; a node on a network that the inventory opens has none to try."""
     confined = [probe for wall in engine.walls(running.name) for probe in _confinement(lab, wall)]
-    inside = [node for node in running.nodes if node.addresses and node.state == "running"]
+    opened = {network.name for network in lab.networks if network.internet}
+    inside = [
+        node
+        for node in running.nodes
+        if node.addresses and node.state == "running" and not opened.intersection(node.addresses)
+    ]
     with _bait() as port:
         found = together([partial(_probe, engine, running, node, port) for node in inside])
     return (*confined, *(probe for probes in found for probe in probes))
@@ -101,14 +105,6 @@ def _bait() -> Iterator[int]:
     """Listen on every address of this machine, so that there is something for a probe to reach."""
     with socket.create_server(("", 0)) as server:
         yield int(server.getsockname()[1])
-
-
-def host_addresses() -> tuple[str, ...]:
-    """Return this machine's IPv4 addresses but for loopback, which a node has of its own."""
-    found = {
-        it.address for each in psutil.net_if_addrs().values() for it in each if it.family == socket.AF_INET
-    }
-    return tuple(sorted(address for address in found if not ipaddress.ip_address(address).is_loopback))
 
 
 def _probe(engine: Engine, running: RunningLab, node: SeenNode, port: int) -> tuple[Probe, ...]:

@@ -58,6 +58,9 @@ class NetworkSpec:
     internet: bool
     """Whether nodes on it may reach the outside."""
 
+    prefix: int
+    """Length of its subnet's prefix: 26 for up to some fifty nodes."""
+
     definition: str
     """Hash of the above."""
 
@@ -385,6 +388,10 @@ class Engine(Protocol):
         Raises:
             EngineSlow: it did not end in time; it was stopped.
         """
+        ...
+
+    def shell(self, node: SeenNode) -> int:
+        """Give this terminal a shell on a node until it ends; return its exit code."""
         ...
 
     def stream(self, node: SeenNode, argv: tuple[str, ...]) -> Stream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 import threading
@@ -13,10 +14,12 @@ from typing import Any, Final
 
 import docker
 import docker.errors
+import docker.types
 import docker.utils.socket
 import requests.exceptions
 
-from lab.engine import base
+from lab.addresses import routed
+from lab.engine import base, terminal
 from lab.engine.base import (
     About,
     Belongings,
@@ -37,6 +40,9 @@ _TIMEOUT: Final = 60
 
 _REMOVAL_TRIES: Final = 8
 """How often a network is tried; an endpoint of a container just removed lingers for some 100 ms."""
+
+_POOLS: Final = ("10.213.0.0/16", "172.29.0.0/16", "192.168.208.0/20")
+"""Where networks get their addresses from (RFC 1918), the first free subnet; seldom used by others."""
 
 _ISOLATED_GATEWAY: Final = (28, 0)
 """From this version on a network can be made without a gateway on the host."""
@@ -177,14 +183,29 @@ class DockerEngine:
                 raise NameTaken(
                     doing=f"creating network {spec.name}", said=f"the name {name} is already in use"
                 )
+            pool = docker.types.IPAMPool(subnet=self._free_subnet(spec))
             self._api.create_network(
                 name,
                 driver="bridge",
+                ipam=docker.types.IPAMConfig(pool_configs=[pool]) if pool["Subnet"] else None,
                 options={"com.docker.network.bridge.name": spec.bridge, **self._gateway(spec)},
                 internal=not spec.internet,
                 labels=labels,
                 check_duplicate=True,
             )
+
+    def _free_subnet(self, spec: NetworkSpec) -> str | None:
+        """Find addresses that neither the host nor the engine uses; None leaves the choice to Docker."""
+        pools = (it.get("Subnet", "") for told in self._api.networks() for it in told["IPAM"]["Config"] or ())
+        used = [*(ipaddress.IPv4Network(pool) for pool in pools if pool and ":" not in pool), *routed()]
+        for pool in _POOLS:
+            subnets = list(ipaddress.IPv4Network(pool).subnets(new_prefix=spec.prefix))
+            # Each network begins its search elsewhere, so two that are made at once do not collide.
+            first = int(spec.definition, 16) % len(subnets)
+            for subnet in (*subnets[first:], *subnets[:first]):
+                if not any(subnet.overlaps(it) for it in used):
+                    return str(subnet)
+        return None
 
     def _gateway(self, spec: NetworkSpec) -> dict[str, str]:
         """Keep the host off the bridge: on a plain internal network its services still answer there."""
@@ -346,6 +367,23 @@ class DockerEngine:
             inside = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[-1]
             killed = self._api.exec_create(node.id, ["kill", "-KILL", inside])
             self._api.exec_start(killed["Id"])
+
+    def shell(self, node: SeenNode) -> int:
+        """Give this terminal a shell on a node until it ends; return its exit code."""
+        with _engine_errors(f"opening a shell on {node.name}"):
+            made = self._api.exec_create(
+                node.id,
+                ["bash", "-l"],
+                stdin=True,
+                tty=True,
+                user="root",
+                environment={"TERM": os.environ.get("TERM", "xterm")},
+            )
+            stream = self._api.exec_start(made["Id"], socket=True, tty=True)
+            line = socket.socket(fileno=os.dup(stream.fileno()))
+            line.settimeout(None)
+            terminal.join(line, lambda rows, columns: self._api.exec_resize(made["Id"], rows, columns))
+            return int(self._api.exec_inspect(made["Id"])["ExitCode"] or 0)
 
     def stream(self, node: SeenNode, argv: tuple[str, ...]) -> _Conversation:
         """Run a command inside a node and read its standard output, as it comes."""

@@ -101,7 +101,7 @@ class MemoryEngine:
             name=spec.name,
             id=self._next_id(),
             bridge=spec.bridge,
-            subnet=f"10.{self._count % 250}.0.0/24",
+            subnet=f"10.{self._count % 250}.0.0/{spec.prefix}",
             definition=spec.definition,
             before=spec.before,
         )
@@ -140,7 +140,7 @@ class MemoryEngine:
 
     def _address(self, lab: str, network: str) -> str:
         used = sum(network in node.addresses for (owner, _), node in self._nodes.items() if owner == lab)
-        return f"{self._networks[lab, network].subnet.removesuffix('0/24')}{used + 2}"
+        return f"{self._networks[lab, network].subnet.rpartition('.')[0]}.{used + 2}"
 
     def start_node(self, node: SeenNode) -> None:
         """Start a node that stopped."""
@@ -184,6 +184,10 @@ class MemoryEngine:
         """Ask `answer` what the command does."""
         del user, stdin, timeout, environment
         return self.answer(self._existing(node), argv)
+
+    def shell(self, node: SeenNode) -> int:
+        """Answer that the shell ended well."""
+        return self.answer(self._existing(node), ("bash",)).code
 
     def stream(self, node: SeenNode, argv: tuple[str, ...]) -> _Written:
         """Give what `answer` says the command prints, at once."""

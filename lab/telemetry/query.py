@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from lab.errors import BadFile, Problem
+from lab.errors import BadFile, BadQuery, Problem
 from lab.telemetry.store import TIME_LIMIT, Answer, Tables
 
 _PARTIES: Final = [{"node": "VARCHAR", "addresses": ["VARCHAR"]}]
@@ -72,13 +72,30 @@ def query(run_folder: Path, sql: str, *, seconds: float = TIME_LIMIT) -> Answer:
         BadQuery: the question is wrong, asks for something else than the run, or took too much.
         BadFile: a file of records cannot be read.
     """
-    with Tables() as tables:
-        tables.add_events(run_folder / "events")
-        for name, structure in STRUCTURES.items():
-            path = run_folder / f"{name}.jsonl"
-            if path.exists():
-                tables.add_records(name, _whole_lines(path), structure)
-        return tables.ask(sql, seconds=seconds)
+    while True:
+        with Tables() as tables:
+            try:
+                return _ask(tables, run_folder, sql, seconds)
+            except BadQuery:
+                if not tables.outdated():
+                    raise
+
+
+def _ask(tables: Tables, run_folder: Path, sql: str, seconds: float) -> Answer:
+    tables.add_events(run_folder / "events")
+    for name in STRUCTURES:
+        path = run_folder / f"{name}.jsonl"
+        if path.exists():
+            _add(tables, name, path)
+    return tables.ask(sql, seconds=seconds)
+
+
+def _add(tables: Tables, name: str, path: Path) -> None:
+    try:
+        tables.add_records(name, _whole_lines(path), STRUCTURES[name])
+    except BadQuery as error:
+        problem = Problem(path=str(path), line=0, what=f"is not a file of records: {error.said}")
+        raise BadFile(problem) from error
 
 
 def _whole_lines(path: Path) -> list[str]:

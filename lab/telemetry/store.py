@@ -294,8 +294,6 @@ def _duckdb_errors(sql: str) -> Iterator[None]:
     """
     try:
         yield
-    except duckdb.InterruptException as error:
-        raise BadQuery(sql, said="it took too long and was stopped") from error
     except duckdb.OutOfMemoryException as error:
         raise BadQuery(
             sql, said=f"it needs more than {MEMORY_LIMIT} of memory; ask for less at a time"
@@ -390,15 +388,24 @@ class Tables:
         self._connection.close()
 
     def add_events(self, folder: Path) -> None:
-        """Show a store as view `events`: all columns, whatever version wrote the segments."""
+        """Show a store as view `events`: all columns, whatever version wrote the segments.
+
+        Raises:
+            BadQuery: a segment cannot be read.
+        """
         self._files = [str(segment.path.resolve()) for segment in _segments(folder)]
         self._connection.register("empty", SCHEMA.empty_table())
         self._connection.execute("CREATE TABLE stored.columns AS FROM empty")
         self._connection.unregister("empty")
         files = ", ".join(_quoted(path) for path in self._files)
         read = f" UNION ALL BY NAME FROM read_parquet([{files}], union_by_name = true)" if files else ""
-        self._connection.execute(f"CREATE VIEW stored.segments AS FROM stored.columns{read}")
-        self._connection.execute(f"CREATE VIEW events AS SELECT {_as_sql_types()} FROM stored.segments")  # noqa: S608 -- our own names
+        with _duckdb_errors("events"):
+            self._connection.execute(f"CREATE VIEW stored.segments AS FROM stored.columns{read}")
+            self._connection.execute(f"CREATE VIEW events AS SELECT {_as_sql_types()} FROM stored.segments")  # noqa: S608 -- our own names
+
+    def outdated(self) -> bool:
+        """Tell whether segments were merged away since they were added."""
+        return not all(os.path.exists(path) for path in self._files)  # noqa: PTH110 -- thousands of plain texts
 
     def add_records(self, name: str, lines: Sequence[str], structure: Mapping[str, object]) -> None:
         """Show records as a table.
@@ -428,8 +435,11 @@ class Tables:
         with _duckdb_errors(sql):
             _only_question(sql)
             self._lock()
-            with _stopped_after(self._connection, seconds):
-                return _answer(self._connection.sql(sql))
+            try:
+                with _stopped_after(self._connection, seconds):
+                    return _answer(self._connection.sql(sql))
+            except duckdb.InterruptException as error:
+                raise BadQuery(sql, said=f"it took longer than {seconds:g} s and was stopped") from error
 
     def _lock(self) -> None:
         files = ", ".join(_quoted(path) for path in self._files)

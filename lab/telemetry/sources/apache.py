@@ -87,7 +87,8 @@ class ApacheError:
         event: Event = {"@timestamp": _error_time(parts), "event.module": "apache"}
         event |= {"event.dataset": "apache.error", "event.category": ("web",)}
         event |= {"event.type": ("error" if failed else "info",), "log.level": parts["level"]}
-        event["message"] = parts["message"].rstrip()
+        if message := parts["message"].rstrip():
+            event["message"] = message
         if parts["pid"]:
             event["process.pid"] = int(parts["pid"])
         _put_client(event, parts["client"], with_port=parts["module"] is not None)
@@ -147,7 +148,8 @@ def _is_vhost(first: str, rest: str) -> bool:
 def _put_request(event: Event, request: str) -> None:
     """Take a request line apart; a broken one (a TLS hello, an empty line) leaves its fields absent."""
     match = _REQUEST.fullmatch(request) or _SIMPLE_REQUEST.fullmatch(request)
-    event["message"] = request
+    if request:
+        event["message"] = request
     if match is None:
         return
     event["http.request.method"] = match["method"]

@@ -21,10 +21,13 @@ REMEMBERED: Final = 4096
 LONGEST: Final = 32_768
 """Characters of a command line that goes on over many lines; the rest is in the lines themselves."""
 
+_Parts = tuple[str, str, str]
+"""Working directory, executable, command line."""
+
 _RECORD: Final = re.compile(
     r"exec (?P<second>\d{1,11})\.(?P<fraction>\d{1,9}) pid=(?P<pid>\d{1,9}) ppid=(?P<ppid>\d{1,9})"
-    r" sid=(?P<sid>\d{1,9}) uid=(?P<uid>\d{1,10}) euid=(?P<euid>\d{1,10}) user=(?P<user>.*?) tty=(?P<tty>\S*)"
-    r" cwd=(?P<cwd>.*?) //exe=(?P<exe>.*?) //cmd=(?P<cmd>.*)",
+    r" sid=(?P<sid>\d{1,9}) uid=(?P<uid>\d{1,10}) euid=(?P<euid>\d{1,10}) user=(?P<user>\S*) tty=(?P<tty>\S*)"
+    r" cwd=(?P<rest>.*)",
     re.ASCII | re.DOTALL,
 )
 
@@ -59,9 +62,10 @@ class Snoopy:
         """
         text = line.text.removesuffix("\r")
         match = _RECORD.fullmatch(text)
-        if match is None:
+        parts = _parts(match["rest"]) if match else None
+        if match is None or parts is None:
             return self._continued(text)
-        self._last = event = self._start(match)
+        self._last = event = self._start(match, parts)
         self._remember(event)
         return dict(event)
 
@@ -74,8 +78,8 @@ class Snoopy:
         self._remember(self._last)
         return dict(self._last)
 
-    def _start(self, match: re.Match[str]) -> Event:
-        event = _fields(match)
+    def _start(self, match: re.Match[str], parts: _Parts) -> Event:
+        event = _fields(match, parts)
         parent = int(match["ppid"])
         event["process.parent.pid"] = parent
         if known := self._running.get(parent):
@@ -96,19 +100,27 @@ class Snoopy:
             self._running.popitem(last=False)
 
 
-def _fields(match: re.Match[str]) -> Event:
+def _parts(rest: str) -> _Parts | None:
+    """Cut at the first mark of each kind; a pattern would try them all when one is missing."""
+    directory, exe_mark, rest = rest.partition(" //exe=")
+    executable, cmd_mark, command_line = rest.partition(" //cmd=")
+    return (directory, executable, command_line) if exe_mark and cmd_mark else None
+
+
+def _fields(match: re.Match[str], parts: _Parts) -> Event:
+    directory, executable, command_line = parts
     event: Event = {
         "@timestamp": _time(match),
         "event.dataset": "snoopy.exec",
         "event.category": ("process",),
         "event.type": ("start",),
         "event.action": "exec",
-        "message": match["cmd"],
+        "message": command_line,
         "process.pid": int(match["pid"]),
-        "process.executable": match["exe"],
-        "process.name": match["exe"].rpartition("/")[2],
-        "process.command_line": match["cmd"],
-        "process.working_directory": match["cwd"],
+        "process.executable": executable,
+        "process.name": executable.rpartition("/")[2],
+        "process.command_line": command_line,
+        "process.working_directory": directory,
         "process.session_leader.pid": int(match["sid"]),
         "process.interactive": match["tty"] != "(none)",
         "user.id": match["uid"],

@@ -280,9 +280,7 @@ def _told(alert: _Alert, key: str) -> tuple[str, ...]:
     """Return what a rule's metadata says under a key; the writer of the rule may give it many times."""
     value = (alert.metadata or {}).get(key, ())
     values = (value,) if isinstance(value, str) else value
-    return tuple(
-        text.upper().replace("_", ".") for text in values if text
-    )  # metadata allows no dot: T1110_001
+    return tuple(text.upper().replace("_", ".") for text in values if text)  # some rule sets write T1110_001
 
 
 def _put_flow(event: Event, flow: _Flow) -> None:

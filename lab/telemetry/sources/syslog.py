@@ -78,8 +78,9 @@ def event_of(entry: Entry, dataset: str) -> Event:
         "@timestamp": entry.at,
         "event.dataset": dataset,
         "log.syslog.hostname": entry.host,
-        "message": entry.message,
     }
+    if entry.message:
+        event["message"] = entry.message
     if entry.program:
         event["process.name"] = entry.program
     if entry.pid is not None:

@@ -3,29 +3,42 @@
 Prints one line for each thing it changed, so a second run prints nothing.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import pwd
 import subprocess
 import sys
 from pathlib import Path
+from typing import TypedDict
 
 
-def ensure_user(user: dict) -> None:
+class User(TypedDict, total=False):
+    """One entry of the list; the role's argument specification says what each key means."""
+
+    name: str
+    password: str
+    comment: str
+    groups: list[str]
+    files: dict[str, str]
+
+
+def ensure_user(user: User) -> None:
     """Make the account, or leave it as it is; its password and groups are set either way."""
     name, groups = user["name"], user.get("groups") or []
     try:
         pwd.getpwnam(name)
     except KeyError:
         run("useradd", "--create-home", "--shell", "/bin/bash", "--comment", user.get("comment") or "", name)
-        print("made", name)
+        sys.stdout.write(f"made {name}\n")
     for group in groups:
         run("groupadd", "--force", group)
         run("usermod", "--append", "--groups", group, name)
     run("chpasswd", text=f"{name}:{user['password']}\n")
 
 
-def ensure_files(user: dict) -> None:
+def ensure_files(user: User) -> None:
     """Write the user's files, owned by the user."""
     account = pwd.getpwnam(user["name"])
     home = Path(account.pw_dir)
@@ -37,7 +50,7 @@ def ensure_files(user: dict) -> None:
         file.write_text(content)
         for made in (file, *file.relative_to(home).parents):
             os.chown(home / made, account.pw_uid, account.pw_gid)
-        print("wrote", file)
+        sys.stdout.write(f"wrote {file}\n")
 
 
 def run(*command: str, text: str = "") -> None:

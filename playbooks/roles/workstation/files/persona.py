@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Final
 
 SETTINGS: Final = json.loads(Path("/etc/persona.json").read_text(encoding="utf-8"))
-DICE: Final = random.Random(SETTINGS["seed"])
+DICE: Final = random.Random(SETTINGS["seed"])  # noqa: S311 - no secret hangs on it
 BROWSER: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 SEARCHES: Final = ("lamp", "desk lamp", "mug", "chair", "blanket", "clock", "oak", "linen", "tea bowl")
 COMMANDS: Final = (
@@ -30,7 +30,6 @@ COMMANDS: Final = (
     "df -h .",
     "uptime",
     "tail -n 5 logs/sync.log",
-    "date",
     "wc -l notes.txt",
     "mkdir -p reports",
     "cp notes.txt reports/notes.bak",
@@ -68,13 +67,21 @@ class Browser:
         return self._ask("POST", path, urllib.parse.urlencode(fields))
 
     def _ask(self, method: str, path: str, form: str | None = None) -> str:
-        self._connection.request(method, path, form, self._headers(form))
-        response = self._connection.getresponse()
+        response = self._answer(method, path, form)
         body = response.read().decode(errors="replace")
         if given := response.getheader("Set-Cookie"):
             self._cookie = given.partition(";")[0]
         moved = response.getheader("Location")
         return self._ask("GET", moved) if moved else body
+
+    def _answer(self, method: str, path: str, form: str | None) -> http.client.HTTPResponse:
+        try:
+            self._connection.request(method, path, form, self._headers(form))
+            return self._connection.getresponse()
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            self._connection.close()  # the server had closed it while we were reading; a browser asks again
+            self._connection.request(method, path, form, self._headers(form))
+            return self._connection.getresponse()
 
     def _headers(self, form: str | None) -> dict[str, str]:
         headers = {"User-Agent": BROWSER, "Accept": "text/html,*/*;q=0.8", "Accept-Language": "en"}
@@ -98,7 +105,7 @@ def browse(count: int) -> None:
         products = re.findall(r'href="(/product/\d+)"', found) or ["/about"]
         chosen = DICE.choice(products)
         browser.get(chosen)
-        if DICE.random() < 0.5 and chosen != "/about":
+        if DICE.choice((True, False)) and chosen != "/about":
             browser.post("/basket", product=chosen.rpartition("/")[2], pieces="1")
             pause()
         if count % 3 == 0:
@@ -113,7 +120,7 @@ class Terminal:
     def __init__(self, *command: str) -> None:
         self._pid, self._screen = pty.fork()
         if self._pid == 0:
-            os.execv(command[0], command)
+            os.execv(command[0], command)  # noqa: S606
         self._seen = ""
 
     def wait_for(self, *texts: str, seconds: float = 10) -> str:
@@ -145,15 +152,17 @@ class Terminal:
         os.waitpid(self._pid, 0)
 
 
-def mistyped(password: str) -> str:
-    """The password with two letters in the wrong order."""
-    return password[:-3] + password[-2] + password[-3] + password[-1]
+def mistypes(count: int) -> bool:
+    """Tell whether the password goes wrong at this log-in: at the second, then at each so many."""
+    every = SETTINGS["mistype_every"]
+    return every > 0 and count > 1 and (count - 2) % every == 0
 
 
 def work(count: int) -> None:
     """Log in to the bastion and do a few things there."""
-    with contextlib.closing(Terminal("/usr/bin/ssh", f"{SETTINGS['user']}@{SETTINGS['bastion']}")) as terminal:
-        if not log_in(terminal, mistype=SETTINGS["mistype_every"] > 0 and count % SETTINGS["mistype_every"] == 2):
+    account = f"{SETTINGS['user']}@{SETTINGS['bastion']}"
+    with contextlib.closing(Terminal("/usr/bin/ssh", account)) as terminal:
+        if not log_in(terminal, mistype=mistypes(count)):
             return
         for command in DICE.sample(COMMANDS, DICE.randint(3, 4)):
             pause()
@@ -166,12 +175,12 @@ def work(count: int) -> None:
 
 def log_in(terminal: Terminal, *, mistype: bool) -> bool:
     """Answer the prompt for the password, at first wrongly if told to. Tell whether a shell came up."""
-    tries = [mistyped(SETTINGS["password"])] * mistype + [SETTINGS["password"]]
-    for password in tries:
+    password = SETTINGS["password"]
+    for typed in (password[:-1], password) if mistype else (password,):
         if terminal.wait_for("password: ") == "":
             return False
         pause(0.5)
-        terminal.type(password)
+        terminal.type(typed)
     return terminal.wait_for("$ ") != ""
 
 

@@ -1,15 +1,17 @@
+-- Prices and totals are in cents, passwords are MD5 hashes (see src/login.php), lines of orders are JSON.
+
 CREATE TABLE products (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL,
     summary TEXT NOT NULL,
-    price INTEGER NOT NULL, -- cents
+    price INTEGER NOT NULL,
     stock INTEGER NOT NULL,
     picture TEXT NOT NULL
 );
 CREATE TABLE users (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
-    password TEXT NOT NULL, -- MD5 without a salt, see src/login.php
+    password TEXT NOT NULL,
     full_name TEXT NOT NULL,
     email TEXT NOT NULL,
     address TEXT NOT NULL,
@@ -20,8 +22,8 @@ CREATE TABLE orders (
     customer INTEGER NOT NULL REFERENCES users (id),
     placed TEXT NOT NULL,
     state TEXT NOT NULL,
-    total INTEGER NOT NULL, -- cents
-    lines TEXT NOT NULL -- JSON
+    total INTEGER NOT NULL,
+    lines TEXT NOT NULL
 );
 CREATE TABLE reviews (
     id INTEGER PRIMARY KEY,

@@ -54,6 +54,7 @@ function api_change_user(int $id): void
     // WEAKNESS CWE-915: every column can be set, `role` and `password` too.
     // RIGHT: a list of what a customer may change: full_name, email, address.
     $changes = is_array($wanted) ? array_intersect_key($wanted, array_flip($columns)) : [];
+    unset($changes['id']);
     foreach (array_filter($changes, is_scalar(...)) as $column => $value) {
         rows("UPDATE users SET $column = ? WHERE id = ?", [$value, $id]);
     }

@@ -13,9 +13,9 @@ function show_search(): void
     $wanted = is_string($_GET['q'] ?? null) ? $_GET['q'] : '';
     // WEAKNESS CWE-89: what the visitor typed becomes part of the statement, so it can end the quotation
     // and add a UNION SELECT of its own, with five columns, from any table.
-    // RIGHT: rows('... WHERE name LIKE ? OR summary LIKE ?', ["%$wanted%", "%$wanted%"]).
+    // RIGHT: rows("... LIKE format('%%%s%%', ?)", [$wanted]).
     $found = database()->query("SELECT id, name, summary, price, picture FROM products "
-        . "WHERE name LIKE '%$wanted%' OR summary LIKE '%$wanted%'")->fetchAll();
+        . "WHERE name || ' ' || summary LIKE format('%%%s%%', '$wanted')")->fetchAll();
     $count = count($found) === 1 ? '1 article' : count($found) . ' articles';
     page("Search: $wanted", "<p class=\"lead\">$count</p>" . product_cards($found));
 }

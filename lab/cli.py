@@ -1,0 +1,380 @@
+"""The command line: parse, call the pipeline, print, exit code. No decisions are made here."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+import typer
+
+from lab.errors import LabError, Leak, NotReady
+
+if TYPE_CHECKING:  # heavy imports wait until a command needs them, so that `lab --help` is quick
+    from lab.console import Screen
+    from lab.pipeline import Means, Stage
+
+app = typer.Typer(
+    name="lab",
+    help="Build a security home lab, attack it, see what was detected and why the rest was missed.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with:  lab demo",
+)
+
+_INTERRUPTED = 130
+"""What a shell expects of a program that Ctrl-C ended."""
+
+
+class Format(StrEnum):
+    """How a command writes its data."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class Output(StrEnum):
+    """How the answer to a question is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+AsFormat = Annotated[Format, typer.Option("--format", help="How to write the data.")]
+LabName = Annotated[str, typer.Option("--lab", help="Which lab; found when only one runs.")]
+RunName = Annotated[
+    str, typer.Argument(metavar="[RUN]", help="A run's id, or how it begins; else the last run.")
+]
+Inventory = Annotated[str, typer.Argument(metavar="[INVENTORY]", help="Name or path of an inventory.")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What a handler works with."""
+
+    screen: Screen
+    means: Means
+
+    def execute(self, stages: tuple[Stage, ...], value: object) -> Any:  # noqa: ANN401  # the last stage's value
+        from lab.pipeline import execute
+
+        return execute(stages, value, self.means)
+
+
+def _desk(lab: str = "") -> _Desk:
+    from lab.console import Screen
+    from lab.pipeline import Means
+
+    screen = Screen()
+    return _Desk(screen, Means(lab_name=lab, tell=screen.tell, on_alert=screen.alert, timed=screen.stage))
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        from lab import __version__
+
+        sys.stdout.write(f"lab {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=lambda wanted: _version(wanted=wanted), is_eager=True, help="Show it."
+        ),
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command(epilog="Example:  lab up starter")
+def up(inventory: Inventory = "", output: AsFormat = Format.TABLE) -> None:
+    """Build a lab: images, networks, nodes; wait until all are ready; prove that it is isolated."""
+    from lab import present
+    from lab.pipeline import UP
+
+    desk = _desk()
+    proof = desk.execute(UP, inventory)
+    present.nodes(desk.screen, proof.running, as_json=output == Format.JSON)
+    present.walls(desk.screen, proof)
+
+
+@app.command(epilog="Example:  lab status --format json")
+def status(lab: LabName = "", output: AsFormat = Format.TABLE) -> None:
+    """Show the nodes of the running lab: kind, health, addresses, memory, what the image is built on."""
+    from lab import present
+    from lab.pipeline import STATUS
+
+    desk = _desk(lab)
+    present.status(desk.screen, desk.execute(STATUS, lab), as_json=output == Format.JSON)
+
+
+@app.command(epilog="Example:  lab run ssh-brute-force")
+def run(
+    scenario: Annotated[str, typer.Argument(help="Name or path of a scenario.")],
+    lab: LabName = "",
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Run an exercise: benign traffic, then the attack; alerts appear while it runs; then the score."""
+    from lab import present
+    from lab.pipeline import RUN
+
+    desk = _desk(lab)
+    scored = desk.execute(RUN, scenario)
+    present.score(desk.screen, scored, as_json=output == Format.JSON)
+
+
+@app.command(epilog="Example:  lab score 20261123")
+def score(run: RunName = "", output: AsFormat = Format.TABLE) -> None:
+    """Score a run again from its files: the same files give the same bytes."""
+    from lab import folder, present
+    from lab.pipeline import SCORE
+
+    desk = _desk()
+    scored = desk.execute(SCORE, folder.find(run))
+    present.score(desk.screen, scored, as_json=output == Format.JSON)
+
+
+@app.command(epilog="Example:  lab report")
+def report(
+    run: RunName = "",
+    *,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Write the report itself, as Markdown.")
+    ] = False,
+) -> None:
+    """Write the report of a run and say where it is."""
+    from lab import folder, present
+    from lab.pipeline import SCORE
+
+    desk = _desk()
+    scored = desk.execute(SCORE, folder.find(run))
+    present.report(desk.screen, scored.run, markdown=markdown)
+
+
+@app.command(epilog='Example:  lab query "SELECT \\"host.name\\", count(*) FROM events GROUP BY 1"')
+def query(
+    sql: Annotated[str, typer.Argument(help="One SELECT over the tables events, alerts and truth.")],
+    run: Annotated[str, typer.Option("--run", help="A run's id, or how it begins; else the last run.")] = "",
+    output: Annotated[Output, typer.Option("--format", help="How to write the answer.")] = Output.TABLE,
+) -> None:
+    """Ask a run a question in SQL. Nothing can be changed, and no other file can be read."""
+    from lab import folder, present
+    from lab.telemetry.query import query as ask
+
+    desk = _desk()
+    present.answer(desk.screen, ask(folder.find(run).path, sql), output.value)
+
+
+@app.command(
+    "exec",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Example:  lab exec attacker -- nmap -sn bastion",
+)
+def execute(
+    node: Annotated[str, typer.Argument(help="Which node.")],
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="What to run there.")],
+    lab: LabName = "",
+) -> None:
+    """Run a command on a node and end with its exit code."""
+    from lab.pipeline import find_node
+
+    desk = _desk(lab)
+    found = find_node(node, desk.means)
+    ran = desk.means.engine.execute(found, tuple(command), timeout=3600)
+    sys.stdout.buffer.write(ran.stdout)
+    sys.stdout.flush()
+    sys.stderr.buffer.write(ran.stderr)
+    raise typer.Exit(ran.code)
+
+
+@app.command(epilog="Example:  lab shell attacker")
+def shell(node: Annotated[str, typer.Argument(help="Which node.")], lab: LabName = "") -> None:
+    """Open a shell on a node."""
+    from lab.pipeline import find_node
+
+    desk = _desk(lab)
+    raise typer.Exit(desk.means.engine.shell(find_node(node, desk.means)))
+
+
+@app.command(epilog="Example:  lab doctor --fix")
+def doctor(
+    *,
+    fix: Annotated[bool, typer.Option("--fix", help="Install and start what is missing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Check whether this machine is ready, and say what to do where it is not."""
+    from lab import machine, present
+
+    desk = _desk()
+    checks = machine.examine(desk.means.connect)
+    if fix and not all(check.ready for check in checks):
+        _prepare(desk, yes=yes)
+        checks = machine.examine(desk.means.connect)
+    present.checks(desk.screen, checks, as_json=output == Format.JSON)
+    machine.require(checks)
+
+
+def _prepare(desk: _Desk, *, yes: bool) -> None:
+    """Say what will change, ask on a terminal, then do it."""
+    from lab import machine
+
+    machine.refuse_unless_root()
+    desk.screen.tell("no Docker engine answers; this will change on this machine:")
+    for change in machine.changes():
+        desk.screen.tell(f"  - {change}")
+    if not yes and sys.stdin.isatty() and not typer.confirm("Go on?", err=True):
+        raise NotReady("nothing was changed", remedy="lab demo --replay  works without an engine")
+    machine.prepare(desk.means.connect, desk.screen.tell)
+
+
+@app.command(epilog="Example:  lab down starter")
+def down(
+    name: Annotated[str, typer.Argument(metavar="[LAB]", help="Which lab; found when only one runs.")] = "",
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Every lab on this machine.")] = False,
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Remove a lab by its labels alone, and prove that nothing is left."""
+    from lab import present
+    from lab.pipeline import DOWN, labs_to_remove
+
+    desk = _desk()
+    receipts = [desk.execute(DOWN, it) for it in labs_to_remove(name, desk.means, everything=everything)]
+    present.receipts(desk.screen, receipts, as_json=output == Format.JSON)
+    if left := [trace for receipt in receipts for trace in receipt.left]:
+        raise typer.Exit(_left_over(desk, left))
+
+
+def _left_over(desk: _Desk, left: list[str]) -> int:
+    desk.screen.fault(f"{len(left)} traces are left; lab doctor  says more")
+    return LabError.exit_code
+
+
+@app.command(epilog="Example:  lab demo --yes")
+def demo(
+    *,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask before the machine is prepared.")
+    ] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Replay the recorded run; needs no engine.")
+    ] = False,
+) -> None:
+    """Do the whole job: prepare the machine, build the starter lab, attack it, report, remove it."""
+    from lab import machine, present
+    from lab.pipeline import DEFAULT_LAB, DEFAULT_SCENARIO, DOWN, RUN, UP
+
+    desk = _desk(DEFAULT_LAB)
+    if replay:
+        _replay(desk, DEFAULT_SCENARIO)
+        return
+    try:
+        if not machine.examine(desk.means.connect)[0].ready:
+            _prepare(desk, yes=yes)
+    except NotReady as error:
+        desk.screen.fault(error.message())
+        desk.screen.tell("no engine can be had here, so a recorded run is replayed instead")
+        _replay(desk, DEFAULT_SCENARIO)
+        return
+    proof = desk.execute(UP, DEFAULT_LAB)
+    present.nodes(desk.screen, proof.running, as_json=False)
+    present.walls(desk.screen, proof)
+    present.score(desk.screen, desk.execute(RUN, DEFAULT_SCENARIO), as_json=False)
+    receipt = desk.execute(DOWN, DEFAULT_LAB)
+    present.receipts(desk.screen, [receipt], as_json=False)
+    if receipt.left:
+        raise typer.Exit(_left_over(desk, list(receipt.left)))
+
+
+@app.command(epilog="Example:  lab replay ssh-brute-force")
+def replay(
+    recording: Annotated[
+        str, typer.Argument(help="A recording that ships with lab, or a run.")
+    ] = "ssh-brute-force",
+) -> None:
+    """Play a recorded run again: its events, today's rules, a new score and report. Needs no engine."""
+    _replay(_desk(), recording)
+
+
+def _replay(desk: _Desk, name: str) -> None:
+    from lab import present, recording
+    from lab.pipeline import REPLAY
+
+    found = recording.find(name)
+    desk.screen.tell(f"REPLAY of a run recorded {found.header().started.iso()[:10]}: no traffic is made now")
+    present.score(desk.screen, desk.execute(REPLAY, found), as_json=False)
+
+
+@app.command(epilog="Example:  lab record 20261123 --to recordings/mine")
+def record(
+    run: RunName = "",
+    to: Annotated[Path, typer.Option("--to", help="The folder to make.")] = Path("recording"),
+) -> None:
+    """Keep what a replay of a run needs: definition, truth and events, without packets."""
+    from lab import folder, recording
+
+    desk = _desk()
+    kept = recording.record(folder.find(run), to)
+    desk.screen.line(str(kept.path))
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    sys.exit(_guarded())
+
+
+def _guarded() -> int:
+    """Turn whatever a command raises into a message and an exit code; no traceback reaches a user."""
+    from lab.console import Screen
+
+    screen = Screen()
+    try:
+        result = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        screen.fault(
+            "stopped\n    what was written stays; the same command carries on,  lab down  removes the lab"
+        )
+        return _INTERRUPTED
+    except LabError as error:
+        screen.fault(error.message())
+        return error.exit_code
+    except ExceptionGroup as group:
+        return _several(screen, group)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain once more at exit.
+        sys.stdout = None
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def _several(screen: Screen, group: ExceptionGroup[Exception]) -> int:
+    """Show every error of a group of ours; anything else is a fault of this program."""
+    ours, others = group.split(LabError)
+    if others:
+        raise others
+    found = [error for error in _flat(ours) if isinstance(error, LabError)] if ours else []
+    for message in dict.fromkeys(error.message() for error in found):
+        screen.fault(message)
+    return max((error.exit_code for error in found if not isinstance(error, Leak)), default=1)
+
+
+def _flat(group: BaseExceptionGroup[Any]) -> list[BaseException]:
+    return [
+        it
+        for error in group.exceptions
+        for it in (_flat(error) if isinstance(error, ExceptionGroup) else [error])
+    ]

@@ -1,0 +1,54 @@
+"""What tests share: the engine where there is one, and nothing of the user's own."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from lab.engine.docker import DockerEngine
+from lab.errors import NotReady
+
+_REQUIRED = os.environ.get("HOMERANGE_ENGINE") == "required"
+"""Set where a missing engine has to fail the run: in CI."""
+
+
+@cache
+def _missing() -> str:
+    """Say why no engine can be had; nothing when one answers."""
+    try:
+        DockerEngine()
+    except NotReady as error:
+        return error.message()
+    return ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what needs an engine where there is none, unless that has to fail."""
+    wanting = [item for item in items if item.get_closest_marker("docker")]
+    if wanting and not _REQUIRED and _missing():
+        for item in wanting:
+            item.add_marker(pytest.mark.skip(reason="no Docker engine answers"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in the last line when tests were left out for want of an engine."""
+    skipped = [it for it in terminalreporter.stats.get("skipped", []) if "no Docker engine" in str(it.longrepr)]
+    if skipped:
+        terminalreporter.write_line(f"{len(skipped)} tests with a real engine were SKIPPED: {_missing()}")
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> DockerEngine:
+    """The real engine; without one this fails, which only happens where one is required."""
+    return DockerEngine()
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, with state files of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path

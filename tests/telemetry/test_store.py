@@ -1,0 +1,252 @@
+"""The store: nothing lost, nothing doubled, typed; and the matcher of batches."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lab.errors import BadQuery, DiskFull
+from lab.moment import Moment
+from lab.telemetry import store as store_module
+from lab.telemetry.event import FIELDS, SCHEMA_VERSION, Event, FieldType, Value
+from lab.telemetry.query import query
+from lab.telemetry.store import SCHEMA, Matcher, Store, table_of
+
+VALUES: dict[FieldType, st.SearchStrategy[Value]] = {
+    "keyword": st.text(min_size=1, max_size=10),
+    "keywords": st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=3).map(tuple),
+    "long": st.integers(-(2**63), 2**63 - 1),
+    "float": st.floats(allow_nan=False),
+    "boolean": st.booleans(),
+    "date": st.integers(0, 2**63 - 1).map(Moment),
+    "ip": st.ip_addresses().filter(lambda ip: getattr(ip, "ipv4_mapped", None) is None).map(str),
+}
+EVENTS = st.fixed_dictionaries(
+    {"@timestamp": VALUES["date"], "event.id": VALUES["keyword"]},
+    optional={name: VALUES[kind] for name, kind in FIELDS.items() if name not in {"@timestamp", "event.id"}},
+)
+
+
+def event(number: int, **fields: Value) -> Event:
+    """Make an event; `source_ip` in the arguments stands for `source.ip`."""
+    named = {name.replace("_", "."): value for name, value in fields.items()}
+    return {"@timestamp": Moment(number), "event.id": f"e{number}", **named}
+
+
+def filled(folder: Path, batches: int = 5) -> tuple[Store, list[Event]]:
+    store, everything = Store(folder), []
+    for number in range(batches):
+        batch = [event(2 * number), event(2 * number + 1)]
+        store.append(batch)
+        everything += batch
+    return store, everything
+
+
+@given(batches=st.lists(st.lists(EVENTS, min_size=1, max_size=3), max_size=3))
+@settings(max_examples=30, deadline=None)
+def test_what_is_appended_comes_back_exactly(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[Event]]
+) -> None:
+    store = Store(tmp_path_factory.mktemp("run") / "events")
+    for batch in batches:
+        store.append(batch)
+    assert list(store.events()) == [one for batch in batches for one in batch]
+    store.compact()
+    assert list(store.events()) == [one for batch in batches for one in batch]
+
+
+def test_every_event_says_when_it_was_stored(tmp_path: Path) -> None:
+    before, (store, events) = Moment.now(), filled(tmp_path)
+    assert all(before <= int(str(one["event.ingested"])) <= Moment.now() for one in events)
+    assert list(store.events()) == events
+
+
+def test_a_segment_has_every_column_typed_and_the_version(tmp_path: Path) -> None:
+    filled(tmp_path, 1)
+    schema = pq.read_schema(next(tmp_path.glob("*.parquet")))
+    assert schema.equals(SCHEMA)
+    assert (schema.metadata or {})[b"homerange.schema"] == str(SCHEMA_VERSION).encode()
+
+
+def test_names_in_order_are_batches_in_order_also_after_reopening(tmp_path: Path) -> None:
+    filled(tmp_path, 2)
+    Store(tmp_path).append([event(99)])
+    Store(tmp_path).compact()
+    Store(tmp_path).append([event(100)])
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [
+        "00000001-00000003.parquet",
+        "00000004-00000004.parquet",
+    ]
+
+
+def test_no_events_make_no_segment(tmp_path: Path) -> None:
+    Store(tmp_path).append([])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kill_before_the_old_segments_are_removed_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, events = filled(tmp_path / "events")
+    monkeypatch.setattr(Store, "_remove_covered", _killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.compact()
+    monkeypatch.undo()
+    assert len(list((tmp_path / "events").iterdir())) == 6
+    assert list(store.events()) == events
+    assert query(tmp_path, "SELECT count(*) FROM events").rows == ((len(events),),)
+    Store(tmp_path / "events").compact()
+    assert len(list((tmp_path / "events").iterdir())) == 1
+    assert list(store.events()) == events
+
+
+def test_a_kill_while_writing_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, events = filled(tmp_path)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", _killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.append([event(99)])
+    monkeypatch.undo()
+    assert list(Store(tmp_path).events()) == events
+    Store(tmp_path).compact()
+    assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"]
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_reader_goes_on_when_segments_are_merged_under_it(tmp_path: Path) -> None:
+    store, events = filled(tmp_path)
+    reading = store.events()
+    seen = [next(reading) for _ in range(3)]
+    Store(tmp_path).compact()
+    assert seen + list(reading) == events
+
+
+def test_a_segment_of_an_older_version_opens(tmp_path: Path) -> None:
+    folder = tmp_path / "events"
+    store, events = filled(folder, 1)
+    old = table_of([event(7)]).select(["@timestamp", "event.id"])
+    pq.write_table(old, folder / "00000000-00000000.parquet")
+    assert list(store.events()) == [event(7), *events]
+    found = query(tmp_path, 'SELECT "event.id", "source.ip" FROM events ORDER BY 1')
+    assert found.rows == (("e0", None), ("e1", None), ("e7", None))
+    store.compact()
+    assert list(store.events()) == [event(7), *events]
+
+
+def test_a_full_disk_is_named_and_stores_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, events = filled(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(DiskFull, match="no space is left"):
+        store.append([event(99)])
+    assert list(store.events()) == events
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"source_ip": "10.0.0.300"}, "not an address"),
+        ({"source_ip": "2001:DB8::0:1"}, "short form"),
+        ({"no_such": "field"}, "not fields of the schema: no.such"),
+    ],
+)
+def test_a_mistake_of_a_source_is_told(fields: dict[str, Value], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        table_of([event(1, **fields)])
+
+
+def test_a_plain_parquet_reader_opens_the_folder(tmp_path: Path) -> None:
+    filled(tmp_path)
+    table = pq.read_table(tmp_path)
+    assert table["@timestamp"].type == pa.timestamp("ns", "UTC")
+    assert len(table) == 10
+
+
+@pytest.fixture
+def matcher() -> Matcher:
+    made = Matcher()
+    made.load(
+        [
+            event(1, process_name="ls", source_port=22),
+            event(2, process_name="LS", event_category=("process", "web")),
+            event(3, source_ip="10.0.0.9", user_name="'; DROP TABLE events; --"),
+        ]
+    )
+    return made
+
+
+@pytest.mark.parametrize(
+    ("predicate", "rows"),
+    [
+        ("\"process.name\" = 'ls'", [0]),
+        ("lower(\"process.name\") LIKE 'l%'", [0, 1]),
+        ('"process.name" ILIKE \'LS\' AND "source.port" > 20', [0]),
+        ("list_contains(\"event.category\", 'web')", [1]),
+        ("\"source.ip\"::VARCHAR LIKE '10.0.0.%'", [2]),
+        ("regexp_matches(\"user.name\", '^.; DROP')", [2]),
+        ('"tls.version" IS NULL', [0, 1, 2]),
+        ("true -- a comment", [0, 1, 2]),
+        ("\"@timestamp\" < TIMESTAMPTZ '2026-01-01'", [0, 1, 2]),
+        ("false", []),
+    ],
+)
+def test_a_condition_finds_its_events(matcher: Matcher, predicate: str, rows: list[int]) -> None:
+    assert matcher.matches(predicate) == rows
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        "",
+        "nope = 1",
+        '"process.name" = \'ls',
+        "true; DROP TABLE events",
+        "true) UNION ALL SELECT 1 WHERE (true",
+        "true) --",
+        "EXISTS (FROM read_text('/etc/passwd'))",
+        "\"process.name\" = 'x' + 1",
+    ],
+)
+def test_a_bad_condition_is_told_and_harms_nothing(matcher: Matcher, predicate: str) -> None:
+    with pytest.raises(BadQuery):
+        matcher.matches(predicate)
+    assert matcher.matches("true") == [0, 1, 2]
+
+
+def test_a_new_batch_replaces_the_old(matcher: Matcher) -> None:
+    matcher.load([event(9, process_name="id")])
+    assert matcher.matches("\"process.name\" = 'id'") == [0]
+    matcher.load([])
+    assert matcher.matches("true") == []
+    matcher.close()
+
+
+def test_every_error_of_duckdb_is_ours() -> None:
+    kinds: list[type[Exception]] = [
+        kind for kind in vars(duckdb).values() if isinstance(kind, type) and issubclass(kind, duckdb.Error)
+    ]
+    assert len(kinds) > 20
+    for kind in kinds:
+        with pytest.raises(BadQuery):
+            _raising(kind)()
+
+
+def _raising(kind: type[Exception]) -> Callable[[], None]:
+    def raising() -> None:
+        with store_module._duckdb_errors("SELECT 1"):  # noqa: SLF001 -- the one place that maps them
+            raise kind("said")
+
+    return raising
