@@ -8,13 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 
 from lab.errors import LabError, Leak, NotReady
 
 if TYPE_CHECKING:  # heavy imports wait until a command needs them, so that `lab --help` is quick
     from lab.console import Screen
+    from lab.engine.base import SeenNode
     from lab.pipeline import Means, Stage
 
 app = typer.Typer(
@@ -26,6 +26,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with:  lab demo",
 )
+
+_LONGEST = 3600
+"""Seconds a command on a node may take."""
 
 _INTERRUPTED = 130
 """What a shell expects of a program that Ctrl-C ended."""
@@ -189,21 +192,27 @@ def execute(
     from lab.pipeline import find_node
 
     desk = _desk(lab)
-    found = find_node(node, desk.means)
-    ran = desk.means.engine.execute(found, tuple(command), timeout=3600)
+    raise typer.Exit(_run_there(desk, find_node(node, desk.means), tuple(command)))
+
+
+def _run_there(desk: _Desk, node: SeenNode, argv: tuple[str, ...], stdin: bytes = b"") -> int:
+    ran = desk.means.engine.execute(node, argv, user="root", stdin=stdin, timeout=_LONGEST)
     sys.stdout.buffer.write(ran.stdout)
     sys.stdout.flush()
     sys.stderr.buffer.write(ran.stderr)
-    raise typer.Exit(ran.code)
+    return ran.code
 
 
 @app.command(epilog="Example:  lab shell attacker")
 def shell(node: Annotated[str, typer.Argument(help="Which node.")], lab: LabName = "") -> None:
-    """Open a shell on a node."""
+    """Open a shell on a node; what is piped in is run as a script."""
     from lab.pipeline import find_node
 
     desk = _desk(lab)
-    raise typer.Exit(desk.means.engine.shell(find_node(node, desk.means)))
+    found = find_node(node, desk.means)
+    if sys.stdin.isatty():
+        raise typer.Exit(desk.means.engine.shell(found))
+    raise typer.Exit(_run_there(desk, found, ("bash", "-s"), sys.stdin.buffer.read()))
 
 
 @app.command(epilog="Example:  lab doctor --fix")
@@ -218,7 +227,7 @@ def doctor(
 
     desk = _desk()
     checks = machine.examine(desk.means.connect)
-    if fix and not all(check.ready for check in checks):
+    if fix and not checks[0].ready:
         _prepare(desk, yes=yes)
         checks = machine.examine(desk.means.connect)
     present.checks(desk.screen, checks, as_json=output == Format.JSON)
@@ -341,10 +350,11 @@ def _guarded() -> int:
     screen = Screen()
     try:
         result = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:
+        if error.format_message():  # `lab` alone shows the help, which is an exception without words
+            screen.fault(f"{error.format_message()}\n    lab --help  lists the commands")
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         screen.fault(
             "stopped\n    what was written stays; the same command carries on,  lab down  removes the lab"
         )

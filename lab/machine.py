@@ -161,12 +161,13 @@ def refuse_unless_root() -> None:
     """
     if platform.system() != "Linux":
         raise NotReady(
-            f"no Docker engine answers, and on {platform.system()} this program installs none",
+            f"on {platform.system()} this program installs no engine",
             remedy="Install Docker Desktop and start it;  lab demo --replay  works without.",
         )
     if os.geteuid() != 0:
         raise NotReady(
-            "no Docker engine answers, and this user may not install one",
-            remedy="sudo apt-get install docker.io && sudo usermod -aG docker $USER  then log in again;"
-            "\n    lab demo --replay  works without.",
+            "this user may not install or start an engine",
+            remedy="Where Docker is not installed:       sudo apt-get install docker.io\n"
+            "    Where this user may not use it yet:  sudo usermod -aG docker $USER  then log in again\n"
+            "    Without an engine:                   lab demo --replay",
         )

@@ -31,6 +31,10 @@ _QUIET: Final = {
 }
 
 
+_OF_ANSIBLES_OWN: Final = ("Validating arguments", "Apply the role")
+"""Tasks that say nothing to a person who waits."""
+
+
 @dataclass(slots=True)
 class _Watch:
     """Follows a playbook: which task runs, which one failed and with what words."""
@@ -42,8 +46,9 @@ class _Watch:
     def __call__(self, event: dict[str, Any]) -> bool:
         told = event.get("event_data", {})
         if event["event"] == "playbook_on_task_start":
-            self.task = told.get("name") or told.get("task") or ""
-            self.tell(self.task)
+            self.task = str(told.get("name") or told.get("task") or "").rpartition(" : ")[2]
+            if not self.task.startswith(_OF_ANSIBLES_OWN):
+                self.tell(self.task)
         if event["event"] in {"runner_on_failed", "runner_on_unreachable"} and not told.get("ignore_errors"):
             self.failure = self.failure or f"{told.get('task', self.task)}\0{_words(told.get('res', {}))}"
         return True

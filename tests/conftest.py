@@ -35,7 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in the last line when tests were left out for want of an engine."""
-    skipped = [it for it in terminalreporter.stats.get("skipped", []) if "no Docker engine" in str(it.longrepr)]
+    reports = terminalreporter.stats.get("skipped", [])
+    skipped = [report for report in reports if "no Docker engine" in str(report.longrepr)]
     if skipped:
         terminalreporter.write_line(f"{len(skipped)} tests with a real engine were SKIPPED: {_missing()}")
 

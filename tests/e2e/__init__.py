@@ -1,0 +1,1 @@
+"""End to end, on a real engine, as a user would."""

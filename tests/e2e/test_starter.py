@@ -1,0 +1,152 @@
+"""The README, run: the starter lab and its scenario from start to receipt, on a real engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lab import content, records, steward
+from lab.engine.docker import DockerEngine
+from lab.folder import RunFolder
+from lab.score import Score
+
+pytestmark = pytest.mark.docker
+
+LAB = f"e2e-{os.getpid()}"
+"""A lab of this test's own: the starter inventory under another name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What one pass through the README left behind."""
+
+    folder: Path
+    run: RunFolder
+    score: Score
+    up: str
+    ran: subprocess.CompletedProcess[str]
+    memory: int
+
+
+def lab(*arguments: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user would, in a folder."""
+    command = [sys.executable, "-c", "from lab.cli import main; main()", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=check, timeout=900)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, docker_engine: DockerEngine) -> Iterator[Finished]:
+    folder = tmp_path_factory.mktemp("e2e")
+    (folder / "inventories").mkdir()
+    starter = content.find("inventories", "starter").read_text(encoding="utf-8")
+    (folder / "inventories" / f"{LAB}.yml").write_text(starter, encoding="utf-8")
+    try:
+        up = lab("up", LAB, cwd=folder)
+        ran = lab("run", "ssh-brute-force", "--lab", LAB, cwd=folder)
+        memory = sum(docker_engine.usage(node) for node in docker_engine.observe(LAB).nodes)
+        run = RunFolder(next((folder / "runs").iterdir()))
+        score = records.read(run.score_file, Score)
+        yield Finished(folder=folder, run=run, score=score, up=up.stdout, ran=ran, memory=memory)
+    finally:
+        steward.remove(LAB, docker_engine)
+
+
+def test_up_shows_every_node_with_its_address(finished: Finished) -> None:
+    assert [line.split("\t")[0] for line in finished.up.splitlines()] == [
+        "attacker",
+        "bastion",
+        "desk",
+        "sensor",
+        "shop",
+    ]
+
+
+def test_every_step_of_the_attack_had_its_effect(finished: Finished) -> None:
+    attacks = [it for it in finished.run.truth() if it.label == "attack"]
+    assert {it.step: (it.status, it.occurred, it.reason) for it in attacks if not it.occurred} == {}
+    assert len(attacks) == 8
+
+
+def test_every_step_was_detected_with_the_right_technique(finished: Finished) -> None:
+    assert {it.step: it.verdict for it in finished.score.steps if it.verdict != "technique"} == {}
+    assert finished.score.visibility.value == 1
+    assert finished.score.recall.value == 1
+
+
+def test_nobody_at_work_raised_an_alert(finished: Finished) -> None:
+    alerts = {alert.id: alert for alert in finished.run.alerts()}
+    false = [(alerts[it].title, dict(alerts[it].entities)) for it in finished.score.false_alerts]
+    assert false == []
+    assert finished.score.precision.value == 1
+
+
+def test_somebody_was_at_work_and_mistyped_a_password(finished: Finished) -> None:
+    asked = lab(
+        "query",
+        """SELECT "event.outcome", count(*) FROM events
+           WHERE "event.action" = 'ssh_login' AND "user.name" = 'tom' GROUP BY 1 ORDER BY 1""",
+        "--format",
+        "json",
+        cwd=finished.folder,
+    )
+    assert [row["event.outcome"] for row in json.loads(asked.stdout)] == ["failure", "success"]
+
+
+def test_detection_is_quick(finished: Finished) -> None:
+    assert finished.score.time_to_detect.censored == 0
+    assert finished.score.time_to_detect.median is not None
+    assert finished.score.time_to_detect.median <= 2
+
+
+def test_everything_read_was_understood(finished: Finished) -> None:
+    sight = finished.run.sight()
+    assert {(it.host, it.path): it.unparsed for it in sight.collected if it.unparsed} == {}
+    assert sight.notes == ()
+    assert {it.source for it in sight.collected if it.read} >= {"sshd", "apache", "snoopy", "suricata"}
+
+
+def test_the_packets_were_kept(finished: Finished) -> None:
+    packets = {path.name: path.stat().st_size for path in (finished.run.path / "packets").iterdir()}
+    assert packets.keys() == {"outside.pcap", "inside.pcap"}
+    assert min(packets.values()) > 1000
+
+
+def test_the_lab_is_small(finished: Finished) -> None:
+    assert finished.memory < 10**9
+
+
+def test_scoring_again_gives_the_same_bytes(finished: Finished) -> None:
+    before = finished.run.score_file.read_bytes()
+    lab("score", finished.run.path.name, cwd=finished.folder)
+    assert finished.run.score_file.read_bytes() == before
+
+
+def test_the_report_needs_no_network_and_is_there(finished: Finished) -> None:
+    page = finished.run.report_file.read_text(encoding="utf-8")
+    assert finished.run.path.name in page
+    assert 'src="http' not in page
+    assert (finished.run.path / "report.md").stat().st_size > 1000
+
+
+def test_no_id_of_the_run_is_in_what_the_nodes_saw(finished: Finished) -> None:
+    marks = [finished.run.path.name, *(it.step for it in finished.run.truth())]
+    seen = b"".join(path.read_bytes() for path in finished.run.path.glob("raw/*/*"))
+    seen += b"".join(path.read_bytes() for path in finished.run.path.glob("packets/*"))
+    assert [mark for mark in marks if mark.encode() in seen] == []
+
+
+def test_down_removes_everything_and_says_so(finished: Finished, docker_engine: DockerEngine) -> None:
+    down = lab("down", LAB, "--format", "json", cwd=finished.folder)
+    (receipt,) = json.loads(down.stdout)
+    assert receipt["left"] == []
+    assert len(receipt["nodes"]) == 5
+    assert docker_engine.observe(LAB).empty
+    again = lab("down", LAB, cwd=finished.folder)
+    assert "nothing to remove" in again.stdout
