@@ -57,6 +57,7 @@ def _network(lab: Lab, network: Network) -> NetworkSpec:
         internet=network.internet,
         prefix=prefix,
         definition=_hash(lab.name, network, prefix),
+        inventory=str(lab.path.resolve()),
     )
 
 

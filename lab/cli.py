@@ -20,7 +20,6 @@ if TYPE_CHECKING:  # heavy imports wait until a command needs them, so that `lab
 app = typer.Typer(
     name="lab",
     help="Build a security home lab, attack it, see what was detected and why the rest was missed.",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -86,8 +85,9 @@ def _version(*, wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     *,
     version: Annotated[
         bool,
@@ -97,6 +97,8 @@ def _options(
     ] = False,
 ) -> None:
     del version
+    if context.invoked_subcommand is None:
+        sys.stdout.write(f"{context.get_help()}\n")
 
 
 @app.command(epilog="Example:  lab up starter")
@@ -339,39 +341,42 @@ def record(
 
 
 def main() -> None:
-    """Run the command line and end the process with its exit code."""
-    sys.exit(_guarded())
+    """Run the command line and end the process with its exit code; no traceback reaches a user."""
+    try:
+        result = app(standalone_mode=False)
+    except BrokenPipeError:
+        sys.stdout = None  # whoever read our output has seen enough; Python would complain at exit
+        sys.exit(0)
+    except (typer.TyperException, typer.Abort, KeyboardInterrupt, LabError, OSError, ExceptionGroup) as error:
+        sys.exit(_explain(error))
+    sys.exit(result if isinstance(result, int) else 0)
 
 
-def _guarded() -> int:
-    """Turn whatever a command raises into a message and an exit code; no traceback reaches a user."""
+def _explain(error: BaseException) -> int:
+    """Show what went wrong and return the exit code."""
     from lab.console import Screen
 
     screen = Screen()
-    try:
-        result = app(standalone_mode=False)
-    except typer.TyperException as error:
-        if error.format_message():  # `lab` alone shows the help, which is an exception without words
-            screen.fault(f"{error.format_message()}\n    lab --help  lists the commands")
+    if isinstance(error, typer.TyperException):
+        screen.fault(f"{error.format_message()}\n    lab --help  lists the commands")
         return error.exit_code
-    except (typer.Abort, KeyboardInterrupt):
-        screen.fault(
-            "stopped\n    what was written stays; the same command carries on,  lab down  removes the lab"
-        )
-        return _INTERRUPTED
-    except LabError as error:
+    if isinstance(error, LabError):
         screen.fault(error.message())
         return error.exit_code
-    except ExceptionGroup as group:
-        return _several(screen, group)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; Python would complain once more at exit.
-        sys.stdout = None
-        return 0
-    return result if isinstance(result, int) else 0
+    if isinstance(error, ExceptionGroup):
+        return _explain_all(screen, error)
+    if isinstance(error, OSError):
+        screen.fault(
+            f"{error.strerror}: {error.filename or 'this folder'}\n    lab doctor  says what is missing"
+        )
+        return NotReady.exit_code
+    screen.fault(
+        "stopped\n    what was written stays; the same command carries on,  lab down  removes the lab"
+    )
+    return _INTERRUPTED
 
 
-def _several(screen: Screen, group: ExceptionGroup[Exception]) -> int:
+def _explain_all(screen: Screen, group: ExceptionGroup[Exception]) -> int:
     """Show every error of a group of ours; anything else is a fault of this program."""
     ours, others = group.split(LabError)
     if others:

@@ -152,10 +152,9 @@ def _mounts() -> tuple[str, ...]:
 
 def _shims() -> tuple[str, ...]:
     """Find the process that serves each running container; its arguments name the container."""
-    shims = (
-        it for it in psutil.process_iter(["name", "cmdline"]) if "containerd-shim" in (it.info["name"] or "")
-    )
-    return tuple(sorted(" ".join(shim.info["cmdline"] or ()) for shim in shims))
+    started = (it.info for it in psutil.process_iter(["name", "cmdline"]))
+    shims = (it["cmdline"] for it in started if "containerd-shim" in (it["name"] or ""))
+    return tuple(sorted(" ".join(words) for words in shims if words))  # one that has ended has no words
 
 
 def _firewall() -> tuple[str, ...] | None:

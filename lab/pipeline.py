@@ -202,7 +202,8 @@ class Scored:
 
 def read_exercise(name: str, means: Means) -> Prepared:
     """Scenario's name -> the scenario, read for the lab that runs."""
-    lab = read_lab(find_lab(means), means)
+    name = find_lab(means)
+    lab = read_lab(means.engine.observe(name).inventory or name, means)
     return Prepared(lab=lab, scenario=read_scenario(content.find("scenarios", name), lab))
 
 

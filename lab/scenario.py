@@ -151,7 +151,7 @@ class _Scenario:
             benign=self._duration(top.get("benign", Item("30s", 1)), "benign"),
             variables=self._variables,
             steps=tuple(step for number, item in enumerate(steps, 1) if (step := self._step(number, item))),
-            text=path.read_text(encoding="utf-8"),
+            text=path.read_text(encoding="utf-8", errors="replace"),
         )
 
     def _duration(self, item: Item, what: str) -> int:

@@ -23,6 +23,10 @@ _CHECK_EVERY: Final = 0.1
 """Seconds between two looks at a node that is not ready."""
 
 
+_CLEARING_LOOKS: Final = 15
+"""How often the host is looked at until it is empty: an engine clears mounts and helpers in its own time."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
     """What `down` removed, with the host's state before and after."""
@@ -128,7 +132,7 @@ def remove(name: str, engine: Engine) -> Receipt:
     faults = [*_try_all([partial(engine.remove_nodes, running.nodes)])]
     faults += _try_all([partial(engine.remove_network, network) for network in running.networks])
     left = engine.observe(name)
-    after = host.compare(before, host.snapshot(engine), running)
+    after = _settled(before, running, engine)
     there = {node.id for node in left.nodes} | {network.id for network in left.networks}
     return Receipt(
         lab=name,
@@ -138,6 +142,16 @@ def remove(name: str, engine: Engine) -> Receipt:
         others=after.others,
         unchecked=after.unchecked if not running.empty else (),
     )
+
+
+def _settled(before: host.Snapshot | None, running: RunningLab, engine: Engine) -> host.Comparison:
+    """Compare the host; what the engine is still clearing away gets a moment to go."""
+    for _ in range(_CLEARING_LOOKS):
+        found = host.compare(before, host.snapshot(engine), running)
+        if not found.left:
+            break
+        time.sleep(_CHECK_EVERY)
+    return found
 
 
 def _try_all(tasks: Sequence[Callable[[], None]]) -> list[str]:

@@ -38,6 +38,9 @@ BAKED: Final = "homerange.baked"
 BEFORE: Final = "homerange.before"
 """Label: on networks, what the host had before the lab was made, packed; see `lab.host`."""
 
+INVENTORY: Final = "homerange.inventory"
+"""Label: on networks, the path of the inventory that defines the lab, so that a lab's name finds it."""
+
 BASE: Final = "homerange.base"
 """Label: on images, what the image was built on, for people."""
 
@@ -66,6 +69,9 @@ class NetworkSpec:
 
     before: str = ""
     """What the host had before the lab was made, packed."""
+
+    inventory: str = ""
+    """Path of the inventory that defines the lab."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,6 +152,9 @@ class SeenNetwork:
     before: str = ""
     """What the host had before the lab was made, packed."""
 
+    inventory: str = ""
+    """Path of the inventory that defines the lab."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeenNode:
@@ -202,6 +211,11 @@ class RunningLab:
     def network(self, name: str) -> SeenNetwork | None:
         """Return the network of that name, if there is one."""
         return next((network for network in self.networks if network.name == name), None)
+
+    @property
+    def inventory(self) -> str:
+        """The path of the inventory that defines it, as it was when the lab was made."""
+        return next((network.inventory for network in self.networks if network.inventory), "")
 
     @property
     def empty(self) -> bool:

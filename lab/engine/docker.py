@@ -177,6 +177,7 @@ class DockerEngine:
             base.NETWORK: spec.name,
             base.DEFINITION: spec.definition,
             base.BEFORE: spec.before,
+            base.INVENTORY: spec.inventory,
         }
         with _engine_errors(f"creating network {spec.name}"):
             if any(it["Name"] == name for it in self._api.networks(names=[name])):
@@ -556,6 +557,7 @@ def _seen_network(told: dict[str, Any]) -> SeenNetwork:
         subnet=pools[0].get("Subnet", ""),
         definition=labels.get(base.DEFINITION, ""),
         before=labels.get(base.BEFORE, ""),
+        inventory=labels.get(base.INVENTORY, ""),
     )
 
 

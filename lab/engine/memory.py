@@ -104,6 +104,7 @@ class MemoryEngine:
             subnet=f"10.{self._count % 250}.0.0/{spec.prefix}",
             definition=spec.definition,
             before=spec.before,
+            inventory=spec.inventory,
         )
 
     def create_node(self, spec: NodeSpec) -> None:
