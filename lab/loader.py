@@ -195,6 +195,24 @@ def parse(raw: bytes | str, reading: Reading) -> Item:
     return item
 
 
+def check_yaml(text: str, path: str) -> None:
+    """Make sure that a text is YAML, of any number of documents, before another library reads it.
+
+    Raises:
+        BadFile: it is not; says where.
+    """
+    reading = Reading(path)
+    try:
+        for _ in yaml.compose_all(text, Loader=yaml.SafeLoader):
+            pass
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        reading.problem(mark.line + 1 if mark else 0, f"is not YAML: {error.problem or error.context}")
+    except (yaml.YAMLError, RecursionError) as error:
+        reading.problem(0, f"is not YAML: {str(error).splitlines()[0]}")
+    reading.finish()
+
+
 class _Composer:
     """Turns PyYAML's nodes into items."""
 

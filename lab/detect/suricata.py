@@ -1,0 +1,55 @@
+"""What Suricata raised -> Alert. Its alerts arrive as events of the sensor's log."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from lab import attack
+from lab.detect.alert import Level
+from lab.telemetry.event import Event
+
+_SID: Final = re.compile(r"\bsid:\s*(\d+)\s*;")
+_GID: Final = re.compile(r"\bgid:\s*(\d+)\s*;")
+
+_LEVELS: Final[Mapping[int, Level]] = {1: "high", 2: "medium", 3: "low"}
+"""Suricata's severities, of which 1 is the most urgent."""
+
+
+def rule_hashes(text: str) -> dict[str, str]:
+    """Return `gid:sid` to the SHA-256 of the rule's line, for each rule of a rule file."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return {_name(line): hashlib.sha256(line.encode()).hexdigest() for line in lines if _SID.search(line)}
+
+
+def _name(line: str) -> str:
+    gid, sid = _GID.search(line), _SID.search(line)
+    return f"{gid[1] if gid else 1}:{sid[1] if sid else 0}"
+
+
+def is_alert(event: Event) -> bool:
+    """Tell whether an event is an alert of Suricata."""
+    return event.get("event.dataset") == "suricata.alert" and "rule.id" in event
+
+
+def level(event: Event) -> Level:
+    """Return the level of an alert by its severity."""
+    return _LEVELS.get(int(str(event.get("event.severity", 3))), "informational")
+
+
+def techniques(event: Event) -> tuple[str, ...]:
+    """Return the ATT&CK techniques the rule's metadata names."""
+    return _listed(event, "threat.technique.id")
+
+
+def tactics(event: Event) -> tuple[str, ...]:
+    """Return the short names of the ATT&CK tactics the rule's metadata names."""
+    known = attack.tactics()
+    return tuple(sorted(known[it].shortname for it in _listed(event, "threat.tactic.id") if it in known))
+
+
+def _listed(event: Event, name: str) -> tuple[str, ...]:
+    value = event.get(name, ())
+    return tuple(sorted(value)) if isinstance(value, tuple) else (str(value),)
