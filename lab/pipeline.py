@@ -202,8 +202,8 @@ class Scored:
 
 def read_exercise(name: str, means: Means) -> Prepared:
     """Scenario's name -> the scenario, read for the lab that runs."""
-    name = find_lab(means)
-    lab = read_lab(means.engine.observe(name).inventory or name, means)
+    found = find_lab(means)
+    lab = read_lab(means.engine.observe(found).inventory or found, means)
     return Prepared(lab=lab, scenario=read_scenario(content.find("scenarios", name), lab))
 
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from lab.engine.base import RunningLab
     from lab.machine import Check
     from lab.pipeline import NodeStatus, Scored
-    from lab.score import Rate, Score, Share, StepScore
+    from lab.intervals import Rate, Share
+    from lab.score import Score, StepScore
     from lab.steward import Receipt
     from lab.telemetry.store import Answer
     from lab.walls import Proof

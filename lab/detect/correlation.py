@@ -2,7 +2,8 @@
 
 A window of `timespan` ends at each match and looks back. A case (one set of values of the fields of
 `group-by`) that has fired is silent until an event lies outside the window of the firing, so one
-attack is one alert and not one for each further event. Events may come late: the window is over
+attack is one alert and not one for each further event. An ordered correlation fires at each match of
+its last rule instead: every log-in after the guessing is news. Events may come late: the window is over
 event time, and what is kept covers two windows. Conditions that only hold for lack of events (lt,
 lte, eq, neq) are decided at each match as well, which is as much as can be known while it happens.
 """
@@ -76,7 +77,7 @@ class Correlator:
         insort(window.matches, match)
         newest = window.matches[-1].time
         window.matches = [it for it in window.matches if it.time > newest - 2 * self.rule.timespan]
-        if window.fired is not None and match.time - window.fired <= self.rule.timespan:
+        if self._is_silent(window, match):
             return []
         inside = [it for it in window.matches if match.time - self.rule.timespan <= it.time <= match.time]
         chosen = self._holds(inside)
@@ -84,6 +85,12 @@ class Correlator:
             return []
         window.fired = match.time
         return [_joined(self.rule.id, chosen)]
+
+    def _is_silent(self, window: _Window, match: Match) -> bool:
+        """Tell whether a case has fired already for what goes on, or waits for its last rule."""
+        if self.rule.kind == "temporal_ordered":
+            return match.rule != self.rule.rules[-1]
+        return window.fired is not None and match.time - window.fired <= self.rule.timespan
 
     def _case(self, match: Match) -> Case | None:
         """Return the case a match belongs to; one that lacks a field belongs to none."""
@@ -104,12 +111,13 @@ class Correlator:
 
 
 def _in_order(inside: list[Match], rules: tuple[str, ...]) -> list[Match]:
-    """Find one match of each rule, in the order the rules are named."""
+    """Find one match of each rule, in the order the rules are named, the last one being the newest."""
+    *earlier, last = inside
     found: list[Match] = []
-    for match in inside:
-        if len(found) < len(rules) and match.rule == rules[len(found)]:
+    for match in earlier:
+        if len(found) < len(rules) - 1 and match.rule == rules[len(found)]:
             found.append(match)
-    return found if len(found) == len(rules) else []
+    return [*found, last] if len(found) == len(rules) - 1 else []
 
 
 def _value(match: Match, name: str) -> object:

@@ -9,7 +9,7 @@ the specification has it, unless a modifier says otherwise.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Final, cast
 
@@ -49,7 +49,10 @@ from lab.moment import SECOND
 from lab.telemetry.event import FIELDS
 from lab.telemetry.store import Matcher
 
-_PROCESS: Final = {
+_Fields = dict[str | None, str | list[str]]
+"""A field mapping as pySigma wants it."""
+
+_PROCESS: Final[_Fields] = {
     "Image": "process.executable",
     "OriginalFileName": "process.name",
     "CommandLine": "process.command_line",
@@ -60,7 +63,7 @@ _PROCESS: Final = {
     "ParentCommandLine": "process.parent.command_line",
     "ParentProcessId": "process.parent.pid",
 }
-_WEB: Final = {
+_WEB: Final[_Fields] = {
     "cs-method": "http.request.method",
     "cs-uri": "url.original",
     "c-uri": "url.original",
@@ -81,7 +84,7 @@ _WEB: Final = {
     "s-ip": "destination.ip",
 }
 
-_LOG_SOURCES: Final[tuple[tuple[dict[str, str], str, Mapping[str, str]], ...]] = (
+_LOG_SOURCES: Final[tuple[tuple[dict[str, str], str, _Fields], ...]] = (
     ({"category": "process_creation", "product": "linux"}, "\"event.module\" = 'snoopy'", _PROCESS),
     ({"category": "webserver"}, "\"event.module\" = 'apache'", _WEB),
     ({"service": "apache"}, "\"event.module\" IN ('apache', 'apache_error')", _WEB),
@@ -104,7 +107,7 @@ def _pipeline() -> ProcessingPipeline:
         name="homerange",
         items=[
             ProcessingItem(
-                transformation=FieldMappingTransformation(dict[str | None, str | list[str]](mapping)),
+                transformation=FieldMappingTransformation({**mapping}),
                 rule_conditions=[LogsourceCondition(**source)],
             )
             for source, _, mapping in _LOG_SOURCES
@@ -466,7 +469,8 @@ def _common(
         "level": cast("Level", (rule.level or SigmaLevel.MEDIUM).name.lower()),
         "techniques": tuple(sorted(tag.upper() for tag in tags if tag[:1] == "t" and tag[1:2].isdecimal())),
         "tactics": tuple(sorted(tag for it in tags if (tag := it.replace("_", "-")) in shortnames)),
-        "alerts": not silent & {identity, rule.name},
+        # Sigma's specification: an informational rule enriches, and no alert comes of it.
+        "alerts": rule.level is not SigmaLevel.INFORMATIONAL and not silent & {identity, rule.name},
     }
 
 

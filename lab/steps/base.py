@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, Self
+from itertools import islice
+from typing import ClassVar, Final, Protocol, Self
 
 from lab.engine.base import Completed, Engine, RunningLab, SeenNode
 from lab.loader import Item, Reading
 from lab.scope import Scope, Target
 from lab.template import render
 from lab.truth import Predicate
+
+
+_LARGEST_SWEEP: Final = 4096
+"""Addresses of a block that evidence names one by one; the largest network of a lab has as many."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,9 +105,16 @@ def traffic(source: SeenNode, targets: tuple[Target, ...]) -> tuple[Predicate, .
     if not theirs:
         return ()
     return (
-        Predicate(where={"source.ip": mine, "destination.ip": theirs}),
+        Predicate(where={"source.ip": mine, "destination.ip": tuple(sorted(theirs))}),
         Predicate(where={"source.ip": mine, "host.name": tuple(sorted(nodes))}),
     )
+
+
+def _swept(target: Target) -> tuple[str, ...]:
+    """List every address of a block: a sweep also sends to those that nobody has."""
+    if "/" not in target.address:
+        return ()
+    return tuple(str(address) for address in islice(ipaddress.IPv4Network(target.address), _LARGEST_SWEEP))
 
 
 def outputs(completed: Completed) -> dict[str, object]:

@@ -1,0 +1,10 @@
+"""A run as a page: report.html and report.md, self-contained and safe to open.
+
+`story` gathers what is to be shown, `timeline` draws it (the only importer of plotly), `page`
+writes it (jinja2). Everything a log or a scenario can bring is shown harmless.
+"""
+
+from lab.report.page import write_report
+from lab.report.story import Story, make_story
+
+__all__ = ["Story", "make_story", "write_report"]

@@ -1,0 +1,325 @@
+"""A story as report.html and report.md. With `lab.template`, the only importer of jinja2.
+
+Logs are written by an attacker. Nothing reaches a page but through `finalize`: in HTML every text
+is made visible and then escaped; in Markdown it is escaped, or becomes code where that is safer.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from lab import attack
+from lab.detect.alert import Level
+from lab.plain import visible
+from lab.report import timeline
+from lab.report.story import DETECTED, MISSED, Story, duration
+from lab.score import Floor, Modifier, Rate, Share, Verdict
+
+_TEMPLATES: Final = Path(__file__).parent.parent / "templates"
+
+_VERDICTS: Final[Mapping[Verdict, str]] = {
+    "technique": "detected",
+    "tactic": "detected, tactic only",
+    "general": "detected, no tactic",
+    "telemetry_only": "missed: no rule fired",
+    "no_telemetry": "missed: nothing was seen",
+    "no_effect": "no effect",
+    "not_run": "not run",
+}
+"""Verdicts of SCORING.md in words."""
+
+_MODIFIERS: Final[Mapping[Modifier, str]] = {
+    "late": "late",
+    "partial_entity": "does not name everyone involved",
+}
+"""Modifiers of SCORING.md in words."""
+
+_SIGNS: Final = {"detected": "✓", "missed": "✕", "void": "–"}
+
+_LEVEL_SIGNS: Final[Mapping[Level, str]] = {
+    "informational": "○",
+    "low": "●",
+    "medium": "■",
+    "high": "◆",
+    "critical": "★",
+}
+"""The shapes of `timeline.SYMBOLS`, as characters."""
+
+_TECHNIQUE: Final = re.compile(r"T\d{4}(\.\d{3})?")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Measure:
+    """One line of the table of measures."""
+
+    name: str
+    """What is measured."""
+
+    value: str
+    """How much."""
+
+    interval: str = ""
+    """The 95 % interval."""
+
+    n: str = ""
+    """Over how many."""
+
+    floors: tuple[str, ...] = ()
+    """The same for each policy without skill; empty where that says nothing."""
+
+
+def write_report(folder: Path, story: Story) -> Path:
+    """Write report.html and report.md into a run's folder; readers see the old or the new, never half.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    _replace(folder / "report.md", _markdown(story))
+    return _replace(folder / "report.html", _html(story))
+
+
+def _replace(path: Path, text: str) -> Path:
+    draft = path.with_name(f".{path.name}.draft")
+    with draft.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return draft.replace(path)
+
+
+# -- HTML ----------------------------------------------------------------------------------------
+
+
+def _html(story: Story) -> str:
+    made = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_harmless,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    _equip(made)
+    drawn = timeline.draw(story)
+    scripts = (timeline.plotly_script(), (_TEMPLATES / "report.js").read_text(encoding="utf-8"))
+    return made.get_template("report.html.j2").render(
+        _contents(story),
+        keys=drawn.keys,
+        figure=Markup(timeline.script_json(drawn.figure)),  # noqa: S704  # escaped for a script element
+        scripts=[Markup(it) for it in scripts],  # noqa: S704  # plotly's script and our own
+        style=Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8")),  # noqa: S704  # our own
+        policy=_policy(scripts),
+    )
+
+
+def _policy(scripts: Iterable[str]) -> str:
+    """Allow these two scripts by their hash, inline styles, which plotly needs, and nothing else."""
+    hashes = " ".join(f"'sha256-{_sha256(it)}'" for it in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _harmless(value: object) -> object:
+    """Show what a reader would not see; jinja2 escapes the result, unless it is our own markup."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+# -- Markdown ------------------------------------------------------------------------------------
+
+
+class _Safe(str):
+    """Text that is Markdown already."""
+
+    __slots__ = ()
+
+
+_MEANING: Final = re.compile(r"[\\`*_{}\[\]<>&|~#!$]|^[-+]|^\d+(?=[.)])")
+"""What Markdown may read as more than text, wherever we place a text; never at the start of a line."""
+
+_LINKED: Final = re.compile(r"[@:]|www\.", re.IGNORECASE)
+"""What GitHub turns into a link or a mention, also when escaped; such text is shown as code."""
+
+
+def _markdown(story: Story) -> str:
+    made = Environment(  # Markdown is escaped by `finalize`; HTML entities would show in code
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=False,  # noqa: S701
+        undefined=StrictUndefined,
+        finalize=_as_text,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    _equip(made)
+    made.filters.update(cell=_as_cell, code=_as_code, fenced=_fenced)
+    made.filters["verdict"] = lambda verdict: _Safe(_VERDICTS[verdict])
+    return made.get_template("report.md.j2").render(_contents(story))
+
+
+def _as_text(value: object) -> object:
+    """Escape a text, or show it as code when escaping would not hold."""
+    if not isinstance(value, str) or isinstance(value, _Safe):
+        return value
+    shown = visible(value)
+    if _LINKED.search(shown) or shown != shown.strip():
+        return _as_code(shown)
+    return _Safe(_MEANING.sub(_escaped, shown))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    found = match[0]
+    return f"{found}\\" if found[0].isdigit() else f"\\{found}"
+
+
+def _as_code(value: object) -> _Safe:
+    """Write a code span whose fence is longer than any run of backticks inside."""
+    shown = visible(str(value))
+    if not shown:
+        return _Safe()
+    fence = "`" * (_longest_run(shown) + 1)
+    edge = " " if shown[0] in "` " or shown[-1] in "` " else ""
+    return _Safe(f"{fence}{edge}{shown}{edge}{fence}")
+
+
+def _as_cell(value: object) -> object:
+    """Write a text for a table; a bar inside code would end the cell, so it is shown by its number."""
+    text = _as_text(value)
+    is_code = isinstance(text, str) and text.startswith("`")
+    return _Safe(text.replace("|", r"\x7c")) if is_code else text
+
+
+def _fenced(lines: Iterable[str]) -> _Safe:
+    """Write lines as a block of code."""
+    shown = [visible(line) for line in lines]
+    fence = "`" * max(3, 1 + max(map(_longest_run, shown), default=0))
+    return _Safe("\n".join((f"{fence}text", *shown, fence)))
+
+
+def _longest_run(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)
+
+
+# -- both ----------------------------------------------------------------------------------------
+
+
+def _equip(made: Environment) -> None:
+    """Give a template the words and figures it may use."""
+    made.filters.update(
+        seconds=_seconds,
+        percent=_percent,
+        duration=duration,
+        verdict=_VERDICTS.__getitem__,
+        modifier=_MODIFIERS.__getitem__,
+        role=_role,
+        sign=lambda verdict: _SIGNS[_role(verdict)],
+        level_sign=_LEVEL_SIGNS.__getitem__,
+        technique=_technique,
+        link=_link,
+    )
+
+
+def _contents(story: Story) -> dict[str, object]:
+    return {
+        "story": story,
+        "score": story.score,
+        "measures": _measures(story),
+        "commands": _commands(story),
+        "places": {alert.id: place for place, alert in enumerate(story.alerts, 1)},
+        "attack_version": attack.version(),
+    }
+
+
+def _role(verdict: Verdict) -> str:
+    return "detected" if verdict in DETECTED else "missed" if verdict in MISSED else "void"
+
+
+def _technique(identity: str) -> str:
+    """Name a technique; one that the table lacks has no name."""
+    found = attack.techniques().get(identity)
+    return found.name if found else ""
+
+
+def _link(identity: str) -> str:
+    """Return the page of a technique at MITRE; nothing for what is no technique's id."""
+    if not _TECHNIQUE.fullmatch(identity):
+        return ""
+    return f"https://attack.mitre.org/techniques/{identity.replace('.', '/')}/"
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} s"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
+
+
+def _measures(story: Story) -> tuple[_Measure, ...]:
+    score, delay = story.score, story.score.time_to_detect
+    steps = f"{delay.observed} of {delay.observed + delay.censored} steps detected"
+    return (
+        _share("visibility", score.visibility),
+        _share("recall", score.recall, [it.recall for it in _floors(story)]),
+        _share("precision", score.precision, [it.precision for it in _floors(story)]),
+        _share("precision, repeats counted", score.raw_precision),
+        _rate("false alarms per hour", score.false_positives),
+        _Measure(name="time to detect, median", value=_seconds(delay.median), n=steps),
+        _Measure(name="time to detect, 90th percentile", value=_seconds(delay.p90), n=steps),
+        _Measure(name="steps done before the first alert", value=_count(score.steps_before_first_alert)),
+    )
+
+
+def _floors(story: Story) -> tuple[Floor, ...]:
+    """Return the floors in the order of the table's columns."""
+    return tuple(sorted(story.score.floors, key=lambda it: it.policy != "never alerts"))
+
+
+def _share(name: str, share: Share, floors: Iterable[Share] = ()) -> _Measure:
+    return _Measure(
+        name=name,
+        value=_percent(share.value),
+        interval="" if share.low is None else f"{_percent(share.low)} to {_percent(share.high)}",
+        n=f"{share.hits} of {share.total}",
+        floors=tuple(_percent(it.value) for it in floors),
+    )
+
+
+def _rate(name: str, rate: Rate) -> _Measure:
+    return _Measure(
+        name=name,
+        value="–" if rate.value is None else f"{rate.value:.1f}",
+        interval="" if rate.low is None or rate.high is None else f"{rate.low:.1f} to {rate.high:.1f}",
+        n=f"{rate.count} in {duration(rate.hours * 3600)}",
+    )
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else str(value)
+
+
+def _commands(story: Story) -> tuple[str, ...]:
+    """Say how to do this again, and how to judge it again."""
+    if story.replay:
+        again = [("replay", story.run)]
+    else:
+        again = [("up", story.lab), ("run", story.scenario)]
+    return tuple(f"lab {verb} {shlex.quote(visible(it))}" for verb, it in (*again, ("score", story.run)))

@@ -1,0 +1,412 @@
+"""Everything a report shows, gathered in one pass over the events. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from lab.detect.alert import Alert
+from lab.folder import Collection, Header, Sight
+from lab.moment import SECOND, Moment
+from lab.score import Score, StepScore
+from lab.telemetry.event import Event
+from lab.truth import Truth
+
+SHOWN_EVIDENCE: Final = 20
+"""Evidence events shown per alert; the alert says how many there were."""
+
+SHOWN_SOURCES: Final = 10
+"""Addresses in the table of top sources."""
+
+DETECTED: Final = frozenset({"technique", "tactic", "general"})
+"""Verdicts of steps that raised an alert."""
+
+MISSED: Final = frozenset({"telemetry_only", "no_telemetry"})
+"""Verdicts of steps that took effect and raised none."""
+
+Standing = Literal["true", "false", "ignored"]
+"""What an alert turned out to be, once truth is known; `ignored` is of set-up and clean-up."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bucket:
+    """The events of one source in one second."""
+
+    source: str
+    """Log source, `event.module`."""
+
+    second: int
+    """Whole seconds since the run began; negative before it."""
+
+    count: int
+    """How many events."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Talker:
+    """One source address and what came from it."""
+
+    address: str
+    """`source.ip`."""
+
+    events: int
+    """Events that name it."""
+
+    failures: int
+    """Of those: events whose outcome is a failure."""
+
+    alerts: int
+    """Alerts that name it among their entities."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """One event that an alert names, as the log had it."""
+
+    id: str
+    """`event.id`."""
+
+    time: Moment
+    """When it happened, by the clock of the node that wrote it."""
+
+    source: str
+    """Log source."""
+
+    host: str
+    """The node."""
+
+    original: str
+    """The log line, untouched: whoever shows it makes it harmless."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Collected:
+    """What collection saw of one log source."""
+
+    source: str
+    """Which parser read it."""
+
+    hosts: tuple[str, ...]
+    """The nodes it is on, sorted."""
+
+    read: int
+    """Lines read."""
+
+    parsed: int
+    """Lines that became events."""
+
+    unparsed: int
+    """Lines kept as events that say why they could not be read."""
+
+    lost: int
+    """Lines that were read as events and are not among the run's events."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One term of SCORING.md's 100-point summary."""
+
+    name: str
+    """What it measures."""
+
+    weight: int
+    """The most it can add, in points."""
+
+    value: float
+    """From 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Story:
+    """Everything the report of one run shows."""
+
+    run: str
+    """Run id."""
+
+    lab: str
+    """The lab's name."""
+
+    scenario: str
+    """The scenario's name."""
+
+    summary: str
+    """The scenario's summary."""
+
+    started: Moment
+    """When the run began; the zero of every relative time."""
+
+    ended: Moment
+    """When it ended; for a run that was killed, the last thing known of it."""
+
+    state: Literal["running", "done", "stopped"]
+    """Whether all of it took place."""
+
+    version: str
+    """Version of this program."""
+
+    replay_of: str
+    """The recorded run this is a replay of; empty for a real run."""
+
+    truth: tuple[Truth, ...]
+    """What happened, by start."""
+
+    alerts: tuple[Alert, ...]
+    """What was raised, in the order it was raised."""
+
+    score: Score
+    """The score."""
+
+    buckets: tuple[Bucket, ...]
+    """Events per source and second, sorted."""
+
+    totals: Mapping[str, int]
+    """Events per source, sorted by name."""
+
+    talkers: tuple[Talker, ...]
+    """The busiest source addresses, those named by most alerts first."""
+
+    evidence: Mapping[str, tuple[Evidence, ...]]
+    """Alert id to the first `SHOWN_EVIDENCE` of its events that are still to be had."""
+
+    collected: tuple[Collected, ...]
+    """What was collected, by source."""
+
+    notes: tuple[str, ...]
+    """Blind windows: what could not be followed, and when."""
+
+    @property
+    def replay(self) -> bool:
+        """Whether nothing of this took place now."""
+        return bool(self.replay_of)
+
+    def seconds(self, moment: int) -> float:
+        """Return seconds since the run began."""
+        return (moment - self.started) / SECOND
+
+    def number(self, step: str) -> int | None:
+        """Return the place of an attack step among the attack steps, from 1; None for any other record."""
+        return next((place for place, it in enumerate(self.score.steps, 1) if it.step == step), None)
+
+    def credited(self, alert: Alert) -> tuple[StepScore, ...]:
+        """Return the attack steps an alert belongs to."""
+        return tuple(step for step in self.score.steps if alert.id in step.alerts)
+
+    def standing(self, alert: Alert) -> Standing:
+        """Say what an alert turned out to be."""
+        if alert.id in self.score.false_alerts:
+            return "false"
+        return "ignored" if alert.id in self.score.ignored_alerts else "true"
+
+    def false_alarms(self) -> tuple[Alert, ...]:
+        """Return the alerts that nothing but benign traffic caused."""
+        return tuple(alert for alert in self.alerts if self.standing(alert) == "false")
+
+    def headline(self) -> str:
+        """Say in one sentence what happened."""
+        return f"{_detected(self.score)}; {_false_alarms(self.score)}"
+
+    def parts(self) -> tuple[Part, ...]:
+        """Return the terms of the summary; none when there is no summary."""
+        if self.score.summary is None:
+            return ()
+        limits = {it.step: it.limit / SECOND for it in self.truth if it.label == "attack"}
+        steps = [it for it in self.score.steps if it.verdict in DETECTED | MISSED]
+        promptness = [_promptness(it, limits.get(it.step, 0)) for it in steps]
+        return (
+            Part(name="quality of detection", weight=45, value=_mean([_QUALITY[it.verdict] for it in steps])),
+            Part(name="precision", weight=25, value=self.score.precision.value or 0),
+            Part(name="speed", weight=20, value=_mean(promptness)),
+            Part(name="visibility", weight=10, value=self.score.visibility.value or 0),
+        )
+
+
+_QUALITY: Final[Mapping[str, float]] = {
+    "no_telemetry": 0,
+    "telemetry_only": 0.25,
+    "general": 0.5,
+    "tactic": 0.75,
+    "technique": 1,
+}
+"""What a verdict counts in the summary's quality, from SCORING.md."""
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0
+
+
+def _promptness(step: StepScore, limit: float) -> float:
+    if step.time_to_detect is None or limit <= 0:
+        return 0
+    return max(0.0, 1 - step.time_to_detect / limit)
+
+
+def _detected(score: Score) -> str:
+    """Say how many steps were detected, and that some could not be."""
+    found, total = score.recall.hits, score.recall.total
+    idle = len(score.steps) - total
+    if not total:
+        return "No attack step took effect, so nothing could be detected"
+    if not idle:
+        return f"{found} of {total} attack {_plural(total, 'step')} detected"
+    return (
+        f"{found} of {total} attack {_plural(total, 'step')} that took effect detected, {idle} without effect"
+    )
+
+
+def _false_alarms(score: Score) -> str:
+    rate = score.false_positives
+    if not rate.hours:
+        return "no benign traffic was watched, so false alarms cannot be rated"
+    count = f"{rate.count} false {_plural(rate.count, 'alarm')}" if rate.count else "no false alarm"
+    return f"{count} in {duration(rate.hours * 3600)} of benign traffic"
+
+
+def _plural(count: int, word: str) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+def duration(seconds: float) -> str:
+    """Write a length of time: `62 s`, `5 min 2 s`, `1 h 3 min`."""
+    whole = round(seconds)
+    if whole < 120:  # noqa: PLR2004  # two minutes are still easily read in seconds
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:  # noqa: PLR2004  # minutes of an hour
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def make_story(
+    *,
+    header: Header,
+    truth: Iterable[Truth],
+    alerts: Iterable[Alert],
+    score: Score,
+    events: Iterable[Event],
+    sight: Sight,
+) -> Story:
+    """Gather what a report shows from what a run left.
+
+    Args:
+        header: What the run is.
+        truth: What happened.
+        alerts: What was raised.
+        score: The score of this run.
+        events: The run's events in any order; read once, so a stream will do.
+        sight: What was watched and how well.
+    """
+    raised = tuple(sorted(alerts, key=lambda it: (it.raised, it.id)))
+    happened = tuple(sorted(truth, key=lambda it: (it.start, it.end, it.step, it.attempt)))
+    wanted = {it for alert in raised for it in alert.event_ids[:SHOWN_EVIDENCE]}
+    seen = _Seen(header.started)
+    for event in events:
+        seen.take(event, wanted)
+    return Story(
+        run=header.id,
+        lab=header.lab,
+        scenario=header.scenario,
+        summary=header.summary,
+        started=header.started,
+        ended=header.ended or max((header.started, *(it.end for it in happened), *seen.latest)),
+        state=header.state,
+        version=header.version,
+        replay_of=header.replay_of,
+        truth=happened,
+        alerts=raised,
+        score=score,
+        buckets=tuple(
+            Bucket(source=source, second=second, count=count)
+            for (source, second), count in sorted(seen.buckets.items())
+        ),
+        totals=dict(sorted(seen.totals.items())),
+        talkers=_talkers(seen, raised),
+        evidence={it.id: _shown(it, seen.evidence) for it in raised},
+        collected=_collected(sight.collected, seen.totals),
+        notes=sight.notes,
+    )
+
+
+class _Seen:
+    """What one pass over the events counts."""
+
+    def __init__(self, started: Moment) -> None:
+        self.started = started
+        self.latest: list[Moment] = []
+        self.buckets: Counter[tuple[str, int]] = Counter()
+        self.totals: Counter[str] = Counter()
+        self.events: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self.evidence: dict[str, Evidence] = {}
+
+    def take(self, event: Event, wanted: set[str]) -> None:
+        """Count one event, and keep it when an alert names it."""
+        source = _text(event, "event.module")
+        time = Moment(_whole(event, "@timestamp"))
+        self.totals[source] += 1
+        self.buckets[source, (time - self.started) // SECOND] += 1
+        if not self.latest or time > self.latest[0]:
+            self.latest = [time]
+        if address := _text(event, "source.ip"):
+            self.events[address] += 1
+            self.failures[address] += event.get("event.outcome") == "failure"
+        if (name := _text(event, "event.id")) in wanted:
+            self.evidence[name] = Evidence(
+                id=name,
+                time=time,
+                source=source,
+                host=_text(event, "host.name"),
+                original=_text(event, "event.original"),
+            )
+
+
+def _text(event: Event, field: str) -> str:
+    value = event.get(field, "")
+    return value if isinstance(value, str) else str(value)
+
+
+def _whole(event: Event, field: str) -> int:
+    value = event.get(field, 0)
+    return int(value) if isinstance(value, int | float) else 0
+
+
+def _shown(alert: Alert, known: Mapping[str, Evidence]) -> tuple[Evidence, ...]:
+    return tuple(known[it] for it in alert.event_ids[:SHOWN_EVIDENCE] if it in known)
+
+
+def _talkers(seen: _Seen, alerts: tuple[Alert, ...]) -> tuple[Talker, ...]:
+    named = Counter(it for alert in alerts for it in set(alert.entities.get("source.ip", ())))
+    found = [
+        Talker(
+            address=address,
+            events=seen.events[address],
+            failures=seen.failures[address],
+            alerts=named[address],
+        )
+        for address in {*seen.events, *named}
+    ]
+    found.sort(key=lambda it: (-it.alerts, -it.events, it.address))
+    return tuple(found[:SHOWN_SOURCES])
+
+
+def _collected(logs: tuple[Collection, ...], stored: Mapping[str, int]) -> tuple[Collected, ...]:
+    """Add up the logs of each source, and compare with what is stored.
+
+    A source may give some line no event (a blank one, a comment), so `read` can exceed the sum of
+    `parsed` and `unparsed`; what those two promise and the store lacks was lost.
+    """
+    of: defaultdict[str, list[Collection]] = defaultdict(list)
+    for log in logs:
+        of[log.source].append(log)
+    return tuple(
+        Collected(
+            source=source,
+            hosts=tuple(sorted({it.host for it in several})),
+            read=sum(it.read for it in several),
+            parsed=sum(it.parsed for it in several),
+            unparsed=sum(it.unparsed for it in several),
+            lost=max(0, sum(it.parsed + it.unparsed for it in several) - stored.get(source, 0)),
+        )
+        for source, several in sorted(of.items())
+    )
