@@ -147,7 +147,9 @@ def _alert(
     number: int, seen: list[Event], raised: float, title: str, level: Level, technique: str,
     step: int | None, count: int,
 ) -> Alert:  # fmt: skip
-    module = "apache" if step is None else "sshd" if step in {3, 4} else "snoopy" if step in {0, 5} else "suricata"
+    module = (
+        "apache" if step is None else "sshd" if step in {3, 4} else "snoopy" if step in {0, 5} else "suricata"
+    )
     before = [it for it in seen if it["event.module"] == module and int(str(it["@timestamp"])) < at(raised)]
     evidence = before[-count:]
     return Alert(
@@ -187,7 +189,11 @@ def score() -> Score:
         steps_before_first_alert=0,
         floors=(
             Floor(policy="never alerts", recall=share(0, 7, 0, 0.35), precision=_nothing()),
-            Floor(policy="alerts on everything", recall=share(6, 7, 0.49, 0.97), precision=share(6, 60, 0.05, 0.2)),
+            Floor(
+                policy="alerts on everything",
+                recall=share(6, 7, 0.49, 0.97),
+                precision=share(6, 60, 0.05, 0.2),
+            ),
         ),
         summary=71.4,
     )

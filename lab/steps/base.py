@@ -14,7 +14,6 @@ from lab.scope import Scope, Target
 from lab.template import render
 from lab.truth import Predicate
 
-
 _LARGEST_SWEEP: Final = 4096
 """Addresses of a block that evidence names one by one; the largest network of a lab has as many."""
 
