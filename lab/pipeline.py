@@ -299,10 +299,20 @@ def score_run(run: RunFolder, means: Means) -> Scored:
 
 def write_report(scored: Scored, means: Means) -> Scored:
     """The score -> the same, with a report beside it."""
-    from lab.story import tell_story
+    from lab import report
+    from lab.telemetry.store import Store
 
     del means
-    tell_story(scored.run, scored.score)
+    run = scored.run
+    story = report.make_story(
+        header=run.header(),
+        truth=run.truth(),
+        alerts=run.alerts(),
+        score=scored.score,
+        events=Store(run.events).events(),
+        sight=run.sight(),
+    )
+    report.write_report(run.path, story)
     return scored
 
 
