@@ -41,7 +41,7 @@ _VERDICTS: Final[Mapping[Verdict, str]] = {
 
 _MODIFIERS: Final[Mapping[Modifier, str]] = {
     "late": "late",
-    "partial_entity": "does not name everyone involved",
+    "partial_entity": "names only some involved",
 }
 """Modifiers of SCORING.md in words."""
 
@@ -55,6 +55,12 @@ _LEVEL_SIGNS: Final[Mapping[Level, str]] = {
     "critical": "★",
 }
 """The shapes of `timeline.SYMBOLS`, as characters."""
+
+_LONGEST_LINE: Final = 1000
+"""Characters of a log line that are shown: a flood of long ones must not make a page that no browser opens."""
+
+_SHOWN_ENTITIES: Final = 12
+"""Values of an entity that are shown."""
 
 _TECHNIQUE: Final = re.compile(r"T\d{4}(\.\d{3})?")
 
@@ -153,10 +159,10 @@ class _Safe(str):
     __slots__ = ()
 
 
-_MEANING: Final = re.compile(r"[\\`*_{}\[\]<>&|~#!$]|^[-+]|^\d+(?=[.)])")
+_MEANING: Final = re.compile(r"[\\`*_{}\[\]<>&|~#!$]|^[-+](?=\s|$)|^\d+(?=[.)](?:\s|$))")
 """What Markdown may read as more than text, wherever we place a text; never at the start of a line."""
 
-_LINKED: Final = re.compile(r"[@:]|www\.", re.IGNORECASE)
+_LINKED: Final = re.compile(r"@|://|www\.|(?:mailto|xmpp):", re.IGNORECASE)
 """What GitHub turns into a link or a mention, also when escaped; such text is shown as code."""
 
 
@@ -234,6 +240,7 @@ def _equip(made: Environment) -> None:
         level_sign=_LEVEL_SIGNS.__getitem__,
         technique=_technique,
         link=_link,
+        shortened=_shortened,
     )
 
 
@@ -245,6 +252,7 @@ def _contents(story: Story) -> dict[str, object]:
         "commands": _commands(story),
         "places": {alert.id: place for place, alert in enumerate(story.alerts, 1)},
         "attack_version": attack.version(),
+        "shown_entities": _SHOWN_ENTITIES,
     }
 
 
@@ -265,6 +273,12 @@ def _link(identity: str) -> str:
     return f"https://attack.mitre.org/techniques/{identity.replace('.', '/')}/"
 
 
+def _shortened(line: str) -> str:
+    """Cut a line that is too long to show, and say so."""
+    rest = len(line) - _LONGEST_LINE
+    return line if rest <= 0 else f"{line[:_LONGEST_LINE]}… ({rest} characters more)"
+
+
 def _seconds(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f} s"
 
@@ -277,14 +291,14 @@ def _measures(story: Story) -> tuple[_Measure, ...]:
     score, delay = story.score, story.score.time_to_detect
     steps = f"{delay.observed} of {delay.observed + delay.censored} steps detected"
     return (
-        _share("visibility", score.visibility),
-        _share("recall", score.recall, [it.recall for it in _floors(story)]),
-        _share("precision", score.precision, [it.precision for it in _floors(story)]),
-        _share("precision, repeats counted", score.raw_precision),
-        _rate("false alarms per hour", score.false_positives),
-        _Measure(name="time to detect, median", value=_seconds(delay.median), n=steps),
-        _Measure(name="time to detect, 90th percentile", value=_seconds(delay.p90), n=steps),
-        _Measure(name="steps done before the first alert", value=_count(score.steps_before_first_alert)),
+        _share("Visibility", score.visibility),
+        _share("Recall", score.recall, [it.recall for it in _floors(story)]),
+        _share("Precision", score.precision, [it.precision for it in _floors(story)]),
+        _share("Precision, repeats counted", score.raw_precision),
+        _rate("False alarms per hour", score.false_positives),
+        _Measure(name="Time to detect, median", value=_seconds(delay.median), n=steps),
+        _Measure(name="Time to detect, 90th percentile", value=_seconds(delay.p90), n=steps),
+        _Measure(name="Steps done before the first alert", value=_count(score.steps_before_first_alert)),
     )
 
 

@@ -189,6 +189,14 @@ class Story:
         """Return the place of an attack step among the attack steps, from 1; None for any other record."""
         return next((place for place, it in enumerate(self.score.steps, 1) if it.step == step), None)
 
+    def span(self, step: str) -> tuple[float, float] | None:
+        """Return when a step began and ended, all its attempts together, in seconds since the run began."""
+        attempts = [it for it in self.truth if it.step == step]
+        if not attempts:
+            return None
+        first, last = min(it.start for it in attempts), max(it.end for it in attempts)
+        return self.seconds(first), self.seconds(last)
+
     def credited(self, alert: Alert) -> tuple[StepScore, ...]:
         """Return the attack steps an alert belongs to."""
         return tuple(step for step in self.score.steps if alert.id in step.alerts)
@@ -250,9 +258,8 @@ def _detected(score: Score) -> str:
         return "No attack step took effect, so nothing could be detected"
     if not idle:
         return f"{found} of {total} attack {_plural(total, 'step')} detected"
-    return (
-        f"{found} of {total} attack {_plural(total, 'step')} that took effect detected, {idle} without effect"
-    )
+    steps = f"attack {_plural(total, 'step')} that took effect"
+    return f"{found} of the {total} {steps} detected; {idle} had no effect"
 
 
 def _false_alarms(score: Score) -> str:

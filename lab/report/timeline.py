@@ -20,6 +20,7 @@ from lab.detect.alert import LEVELS, Alert, Level
 from lab.moment import Moment
 from lab.plain import visible
 from lab.report.story import DETECTED, MISSED, Bucket, Story
+from lab.score import Verdict
 from lab.truth import Truth
 
 Plot = dict[str, object]
@@ -152,7 +153,7 @@ def _steps(story: Story) -> _Row:
     others = [it for it in story.truth if it.label in {"benign", "cleanup"}]
     kinds = {it.label for it in others}
     first = int("benign" in kinds)
-    names = [str(number) for number in range(1, len(story.score.steps) + 1)]
+    names = [_number(place, step.verdict) for place, step in enumerate(story.score.steps, 1)]
     lanes = [*(["benign"] * first), *names, *(["undo"] * ("cleanup" in kinds))]
     placed = [(it, len(lanes) - 1 if it.label == "cleanup" else 0) for it in others]
     attacks = [(it, first + n - 1) for it in story.truth if (n := story.number(it.step))]
@@ -162,6 +163,11 @@ def _steps(story: Story) -> _Row:
         traces=[*_bars(story, [*placed, *attacks]), *_names(story, attacks)],
         labels=_STEP_LABELS,
     )
+
+
+def _number(place: int, verdict: Verdict) -> str:
+    """Number a step; a missed one is marked, so that a miss does not hang on colour alone."""
+    return f"{place} ✕" if verdict in MISSED else str(place)
 
 
 def _bars(story: Story, placed: Sequence[tuple[Truth, int]]) -> list[Plot]:
@@ -193,7 +199,11 @@ def _bar(story: Story, role: str, mine: Sequence[tuple[Truth, int]]) -> Plot:
         "hoverinfo": "text",
         "hovertext": [_step_hover(story, it, role) for it, _ in mine],
         "textposition": "none",
-        "marker": {"pattern": {"shape": "/" if role == "missed" else ""}, "line": {"width": 2}},
+        "marker": {
+            "pattern": {"shape": "/" if role == "missed" else ""},
+            "line": {"width": 0 if role == "benign" else 2},  # two pixels show even the shortest step
+            "opacity": 0.6 if role == "benign" else 1,  # the phase alone shows through the whole
+        },
     }
 
 
@@ -249,7 +259,7 @@ def _events(story: Story) -> _Row:
     for source, role in roles.items():
         labels[role] = f"{labels[role]}, {visible(source)}" if role in labels else f"{visible(source)} events"
     return _Row(
-        title=f"Events per second, by log (logarithmic, highest {highest})",
+        title=f"Events per second, log scale to {highest}",
         lanes=[label(source) for source in sources],
         traces=traces,
         labels=labels,

@@ -98,9 +98,8 @@ def traffic(source: SeenNode, targets: tuple[Target, ...]) -> tuple[Predicate, .
     """Say which events are of packets from a node to its targets: on the wire, and in the targets' logs."""
     mine = tuple(sorted(address for address in source.addresses.values() if address))
     nodes = {node.name: node for target in targets for node in target.nodes if node.id != source.id}
-    theirs = tuple(
-        sorted(address for node in nodes.values() for address in node.addresses.values() if address)
-    )
+    theirs = {address for node in nodes.values() for address in node.addresses.values() if address}
+    theirs |= {address for target in targets for address in _swept(target)}
     if not theirs:
         return ()
     return (

@@ -21,7 +21,11 @@ from lab.moment import Moment
 from lab.telemetry.event import Line
 from lab.workers import together
 
-_FOLLOW: Final = 'size=$(stat -c %s -- "$0" 2>/dev/null || echo 0); echo "$size"; exec tail -s 0.1 -c +$((size+1)) -F -- "$0"'
+_FOLLOW: Final = """
+size=$(stat -c %s -- "$0" 2>/dev/null || echo 0)
+echo "$size"
+exec tail -s 0.1 -c +$((size+1)) -F -- "$0"
+"""
 """Says how much is there, then gives what comes after; follows the name, so rotation is survived.
 On overlay file systems tail looks for changes by itself, once a second unless told otherwise."""
 
