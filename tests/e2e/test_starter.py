@@ -142,6 +142,46 @@ def test_no_id_of_the_run_is_in_what_the_nodes_saw(finished: Finished) -> None:
     assert [mark for mark in marks if mark.encode() in seen] == []
 
 
+HOSTILE = """
+name: hostile
+benign: 0s
+vars:
+  account: "<script>alert(1)</script>"
+steps:
+  - name: Guess passwords of an account with a hostile name
+    technique: T1110.001
+    from: attacker
+    command:
+      argv: [bash, -c, "for i in 1 2 3 4 5 6; do sshpass -p $i ssh -o StrictHostKeyChecking=no
+        -o UserKnownHostsFile=/dev/null -l '{{ account }}' {{ nodes.bastion.address }} true & done; wait"]
+      targets: [bastion]
+    check: {counter: {node: bastion, counter: Tcp.PassiveOpens, at_least: 5}}
+  - name: Ask the shop with a hostile user agent
+    technique: T1190
+    from: attacker
+    command:
+      argv: [curl, -s, -A, "sqlmap <img src=x onerror=alert(1)> \\e[31m", "http://{{ nodes.shop.address }}/"]
+      targets: [shop]
+    check: {open_port: {node: shop, port: 80}}
+"""
+
+
+def test_hostile_text_is_shown_harmless(finished: Finished) -> None:
+    (finished.folder / "hostile.yml").write_text(HOSTILE, encoding="utf-8")
+    ran = lab("run", "hostile.yml", "--lab", LAB, cwd=finished.folder)
+    (folder,) = (finished.folder / "runs").glob("*hostile*")
+    run = RunFolder(folder)
+    assert {alert.title for alert in run.alerts()} >= {
+        "SSH password guessing from one address",
+        "SQL injection in a request",
+    }
+    page = run.report_file.read_text(encoding="utf-8")
+    assert "<script>alert(1)" not in page
+    assert "<img src=x" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "\x1b[31m" not in ran.stderr + ran.stdout + page
+
+
 def test_down_removes_everything_and_says_so(finished: Finished, docker_engine: DockerEngine) -> None:
     down = lab("down", LAB, "--format", "json", cwd=finished.folder)
     (receipt,) = json.loads(down.stdout)
