@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final, Literal
 
@@ -68,3 +69,9 @@ def playbook(name: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise NotFound("playbook", name=name)
+
+
+def logs() -> Path:
+    """Return the folder for the logs of what is done to machines and images, by the XDG rules."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "homerange"

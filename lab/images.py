@@ -8,7 +8,6 @@ registry or built on the machine, is said in a label.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import tempfile
@@ -147,19 +146,13 @@ class _Oven:
             role=role,
             inventory={"all": {"hosts": {bench: {"ansible_connection": "community.docker.docker_api"}}}},
             variables={**variables, "bake_role": role},
-            log=logs() / f"bake-{role}.log",
+            log=content.logs() / f"bake-{role}.log",
             tell=lambda task: self.tell(f"{role}: {task}"),
         )
 
 
 def _labels(tag: str, described: str) -> dict[str, str]:
     return {base.BAKED: tag.rpartition(":")[2], base.BASE: described}
-
-
-def logs() -> Path:
-    """Return the folder for the logs of bakes, by the XDG rules."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "homerange"
 
 
 def _build_base(engine: Engine, tag: str) -> None:

@@ -145,11 +145,10 @@ def prepare(connect: Callable[[], Engine], tell: Callable[[str], None]) -> Engin
     Raises:
         NotReady: this user or this system cannot; says what to do instead.
     """
-    from lab.images import logs
     from lab.provision import prepare_machine
 
     refuse_unless_root()
-    prepare_machine(content.playbook("host.yml"), logs() / "host.log", tell)
+    prepare_machine(content.playbook("host.yml"), content.logs() / "host.log", tell)
     return connect()
 
 

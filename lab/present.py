@@ -14,9 +14,9 @@ from lab.folder import RunFolder
 
 if TYPE_CHECKING:
     from lab.engine.base import RunningLab
+    from lab.intervals import Rate, Share
     from lab.machine import Check
     from lab.pipeline import NodeStatus, Scored
-    from lab.intervals import Rate, Share
     from lab.score import Score, StepScore
     from lab.steward import Receipt
     from lab.telemetry.store import Answer
