@@ -1,4 +1,4 @@
-"""The one-importer table of CONTRIBUTING.md, and that the package's own contracts are complete."""
+"""The one-importer table, and that the package's own contracts are complete."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ONLY_IMPORTERS: Final = {
     "ansible_runner": {"provision"},
     "docker": {"engine.docker"},
     "duckdb": {"telemetry.store"},
-    "jinja2": {"report", "template"},
+    "jinja2": {"report.page", "template"},
     "msgspec": {"records"},
     "networkx": {"score"},
     "nmap": {"steps.nmap"},
-    "plotly": {"report"},
+    "plotly": {"report.timeline"},
     "pyarrow": {"telemetry.store"},
     "rich": {"console"},
     "sigma": {"detect.sigma"},

@@ -15,7 +15,7 @@ from lab.plain import visible
     ("text", "shown"),
     [
         ("maria", "maria"),
-        ("Zoë 安 ü – ✓", "Zoë 安 ü – ✓"),
+        ("Zoë 安 ü ✓", "Zoë 安 ü ✓"),
         ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
         ("\x1b]8;;http://x\x07y\x1b]8;;\x1b\\", "\\x1b]8;;http://x\\x07y\\x1b]8;;\\x1b\\"),
         ("seen\rhidden", r"seen\x0dhidden"),
@@ -41,5 +41,5 @@ def test_nothing_invisible_is_left(text: str) -> None:
     shown = visible(text)
     hidden = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
     assert not {unicodedata.category(it) for it in shown} & hidden
-    assert shown.encode("utf-8")
+    assert shown.encode("utf-8").decode("utf-8") == shown
     assert visible(shown) == shown

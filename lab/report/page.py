@@ -21,10 +21,11 @@ from markupsafe import Markup
 
 from lab import attack
 from lab.detect.alert import Level
+from lab.intervals import Rate, Share
 from lab.plain import visible
 from lab.report import timeline
 from lab.report.story import DETECTED, MISSED, Story, duration
-from lab.score import Floor, Modifier, Rate, Share, Verdict
+from lab.score import Floor, Modifier, Verdict
 
 _TEMPLATES: Final = Path(__file__).parent.parent / "templates"
 
@@ -45,7 +46,9 @@ _MODIFIERS: Final[Mapping[Modifier, str]] = {
 }
 """Modifiers of SCORING.md in words."""
 
-_SIGNS: Final = {"detected": "✓", "missed": "✕", "void": "–"}
+_SIGNS: Final = {"detected": "✓", "missed": "✕", "void": "\N{EN DASH}"}
+
+_NO_VALUE: Final = "\N{EN DASH}"
 
 _LEVEL_SIGNS: Final[Mapping[Level, str]] = {
     "informational": "○",
@@ -57,7 +60,7 @@ _LEVEL_SIGNS: Final[Mapping[Level, str]] = {
 """The shapes of `timeline.SYMBOLS`, as characters."""
 
 _LONGEST_LINE: Final = 1000
-"""Characters of a log line that are shown: a flood of long ones must not make a page that no browser opens."""
+"""Characters of a log line that are shown: a flood of long ones must not make a page too large to open."""
 
 _SHOWN_ENTITIES: Final = 12
 """Values of an entity that are shown."""
@@ -209,8 +212,9 @@ def _as_code(value: object) -> _Safe:
 def _as_cell(value: object) -> object:
     """Write a text for a table; a bar inside code would end the cell, so it is shown by its number."""
     text = _as_text(value)
-    is_code = isinstance(text, str) and text.startswith("`")
-    return _Safe(text.replace("|", r"\x7c")) if is_code else text
+    if isinstance(text, str) and text.startswith("`"):
+        return _Safe(text.replace("|", r"\x7c"))
+    return text
 
 
 def _fenced(lines: Iterable[str]) -> _Safe:
@@ -280,11 +284,11 @@ def _shortened(line: str) -> str:
 
 
 def _seconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f} s"
+    return _NO_VALUE if value is None else f"{value:.1f} s"
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0%}"
+    return _NO_VALUE if value is None else f"{value:.0%}"
 
 
 def _measures(story: Story) -> tuple[_Measure, ...]:
@@ -320,20 +324,17 @@ def _share(name: str, share: Share, floors: Iterable[Share] = ()) -> _Measure:
 def _rate(name: str, rate: Rate) -> _Measure:
     return _Measure(
         name=name,
-        value="–" if rate.value is None else f"{rate.value:.1f}",
+        value=_NO_VALUE if rate.value is None else f"{rate.value:.1f}",
         interval="" if rate.low is None or rate.high is None else f"{rate.low:.1f} to {rate.high:.1f}",
         n=f"{rate.count} in {duration(rate.hours * 3600)}",
     )
 
 
 def _count(value: int | None) -> str:
-    return "–" if value is None else str(value)
+    return _NO_VALUE if value is None else str(value)
 
 
 def _commands(story: Story) -> tuple[str, ...]:
     """Say how to do this again, and how to judge it again."""
-    if story.replay:
-        again = [("replay", story.run)]
-    else:
-        again = [("up", story.lab), ("run", story.scenario)]
+    again = [("replay", story.run)] if story.replay else [("up", story.lab), ("run", story.scenario)]
     return tuple(f"lab {verb} {shlex.quote(visible(it))}" for verb, it in (*again, ("score", story.run)))

@@ -285,7 +285,7 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def make_story(
+def make_story(  # noqa: PLR0913  # the records of a run, each by its name
     *,
     header: Header,
     truth: Iterable[Truth],

@@ -41,7 +41,7 @@
       uirevision: "kept",
       autosize: !printing,
     });
-    if (printing) Object.assign(layout, { width: paper, height: layout.height * 0.74 });
+    if (printing) Object.assign(layout, { width: paper, height: layout.height * 0.8 });
     Object.assign(layout.hoverlabel, {
       bgcolor: colour("surface"), bordercolor: line, font: { color: ink, size: 13 },
     });
