@@ -1,7 +1,33 @@
 """What was detected and what was missed: truth beside alerts. Pure; SCORING.md is the specification.
 
 The score is a function of the run's records alone. Records may come in any order, and the same
-records give the same bytes.
+records give the same bytes. Where the specification leaves a choice, it is made so:
+
+Whose evidence an event is. An event that fits an attack is evidence of an attack, also where setup or
+cleanup fits as well. An alert with such evidence is true, even when the step failed or took no
+effect. One whose evidence is all of setup or cleanup is ignored. Any other is false: it rests on
+benign events, be it in part, or on nothing that the store knows.
+
+Which step an alert credits. An event was left by one thing that happened, so it is given to one step,
+the same for every alert that rests on it. Most fit only one. Where intervals overlap and an event
+fits several, a maximum matching of evidence events with the steps that occurred decides: first as
+many steps as possible get an event, then their alerts name them as well as possible. Events left over
+go to the step they name best, at last to the earliest. An alert credits the steps that got some of
+its evidence. The matching is of events, not of alerts. So an alert said twice credits nothing new, and
+a further true alert can only add events, with which a maximum matching never becomes smaller.
+
+Which alert gives the verdict. The best one. The time to detect is that of the first alert that
+credits the step. A detection is `partial_entity` when the alerts that give the verdict together leave
+out a source, a target or a user of the step, or one of them names a source or a user that took no
+part in any step it credits.
+
+Which attempt counts. The one that got furthest (`lab.evidence.AttackStep`); several that got equally
+far count together.
+
+What is the same alert. Alerts with the same id are one, raised when it was first raised. For
+precision and false positives, alerts of the same rule with the same entities whose first events lie
+within 5 minutes are one too, the true and the false each among themselves; otherwise a false alert
+could hide in a true one.
 """
 
 from __future__ import annotations
@@ -9,15 +35,18 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import networkx as nx
 
-from lab import attack
-from lab.detect.alert import ENTITY_FIELDS, Alert
+from lab import records
+from lab.detect.alert import Alert
+from lab.evidence import AttackStep, Kind, Seen, Sighting, Survey, attack_steps, survey
+from lab.grading import grade, strangers, unnamed
 from lab.intervals import Rate, Share, rate, share, survival_time
 from lab.moment import SECOND, Moment
+from lab.reason import detected, late, missed, partial
 from lab.telemetry.event import Event
 from lab.truth import Clock, Truth
 
@@ -39,7 +68,7 @@ class Delay:
     """Steps that were missed."""
 
     median: float | None
-    """Kaplan-Meier median in seconds; None when half were never detected."""
+    """Kaplan-Meier median in seconds; None when it was never reached."""
 
     p90: float | None
     """Kaplan-Meier 90th percentile in seconds; None when it was never reached."""
@@ -80,10 +109,13 @@ class StepScore:
     """Alert raised minus first evidence event, in seconds; None when missed."""
 
     sensor_delay: float | None
-    """Of that: from the event to its entry in the store, in seconds."""
+    """Of that: from the first evidence event to its entry in the store, in seconds."""
 
     evaluation_delay: float | None
-    """Of that: from the entry of the completing event to the alert, in seconds."""
+    """Of that: from the entry of the completing event to the alert, in seconds.
+
+    What neither explains is the wait for the event that completed the match.
+    """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,10 +161,10 @@ class Score:
     """False alerts (deduplicated) per hour of benign traffic."""
 
     false_alerts: tuple[str, ...]
-    """Ids of the alerts without evidence in any attack, setup or cleanup, sorted."""
+    """Ids of the alerts without evidence of an attack that are not ignored, sorted."""
 
     ignored_alerts: tuple[str, ...]
-    """Ids of the alerts whose evidence is of setup or cleanup, sorted."""
+    """Ids of the alerts whose evidence is all of setup or cleanup, sorted."""
 
     time_to_detect: Delay
     """Over all steps."""
@@ -147,22 +179,22 @@ class Score:
     """SCORING.md's 100-point summary; shown only next to its parts; None without an attack."""
 
 
-_SAME: Final = 300 * SECOND
-"""Alerts of one rule on the same entities within this time are one, for precision."""
+_REPEAT: Final = 300 * SECOND
+"""Within this time alerts of one rule with the same entities count once, in nanoseconds."""
+
+_GRADED: Final[tuple[Verdict, ...]] = ("general", "tactic", "technique")
+"""The verdicts of `lab.grading`'s grades, from the lowest."""
 
 _QUALITY: Final[Mapping[Verdict, float]] = {
-    "not_run": 0,
-    "no_effect": 0,
-    "no_telemetry": 0,
     "telemetry_only": 0.25,
     "general": 0.5,
     "tactic": 0.75,
-    "technique": 1,
+    "technique": 1.0,
 }
-"""SCORING.md's weight of each verdict in the summary."""
+"""What a verdict is worth in the summary; any other is worth nothing."""
 
-_RANKS: Final[tuple[Verdict, ...]] = ("general", "tactic", "technique")
-"""What a detection may be, from the worst."""
+_WEIGHTS: Final = (0.45, 0.25, 0.20, 0.10)
+"""Of quality, precision, speed and visibility in the summary."""
 
 
 def score_run(  # noqa: PLR0913  # the records of a run, each by its name
@@ -179,382 +211,334 @@ def score_run(  # noqa: PLR0913  # the records of a run, each by its name
 
     Args:
         run: Run id.
-        truth: What happened.
+        truth: What really happened.
         alerts: What was raised.
-        events: What was seen.
+        events: All events of the run; read once, never held together.
         clocks: How far the nodes' clocks were off.
-        rules: Rule id to content hash of every rule that was loaded.
-        observed_until: End of the observation; a miss counts as not detected until then.
+        rules: Rule id to content hash, of every rule that was loaded.
+        observed_until: When the last event had been evaluated; a step not detected by then is missed.
     """
-    records = sorted(truth, key=lambda it: (it.start, it.step, it.attempt))
-    seen = _Seen(records, _Clocks(clocks))
-    seen.read(events)
-    raised = sorted(alerts, key=lambda it: (it.raised, it.id))
-    credit = _credit(raised, seen)
-    judged = _judged(seen, credit, observed_until)
-    return _Sums(seen, credit, judged).score(run, rules, _benign_hours(records))
-
-
-class _Clocks:
-    """How far a time of a host may be off."""
-
-    def __init__(self, clocks: Iterable[Clock]) -> None:
-        measured: dict[str, list[Clock]] = defaultdict(list)
-        for clock in clocks:
-            measured[clock.node].append(clock)
-        self._known = {node: _widest(found) for node, found in measured.items()}
-
-    def of(self, host: object) -> tuple[int, int]:
-        """Return a host's offset and the bound of its error; both 0 for one that was not measured."""
-        return self._known.get(str(host), (0, 0))
-
-
-def _widest(found: list[Clock]) -> tuple[int, int]:
-    """Join several measurements: the middle of all they allow, and half its width."""
-    low = min(it.offset - it.bound for it in found)
-    high = max(it.offset + it.bound for it in found)
-    return (low + high) // 2, (high - low + 1) // 2
-
-
-@dataclass(slots=True)
-class _Glimpse:
-    """What the score needs of one event."""
-
-    time: int
-    ingested: int
-    steps: tuple[int, ...]
-    handled: bool
-
-
-class _Seen:
-    """The events of a run, each with the records it is evidence of."""
-
-    def __init__(self, records: Sequence[Truth], clocks: _Clocks) -> None:
-        self.attacks = [it for it in records if it.label == "attack"]
-        self._other = [it for it in records if it.label in {"setup", "cleanup"}]
-        self._clocks = clocks
-        self.glimpses: dict[str, _Glimpse] = {}
-        self.of_step: dict[int, list[_Glimpse]] = defaultdict(list)
-        self.attack_events = 0
-        self.benign_events = 0
-
-    def read(self, events: Iterable[Event]) -> None:
-        for event in events:
-            glimpse = self._glimpse(event)
-            self.glimpses[str(event["event.id"])] = glimpse
-            for step in glimpse.steps:
-                self.of_step[step].append(glimpse)
-            self.attack_events += bool(glimpse.steps)
-            self.benign_events += not glimpse.steps and not glimpse.handled
-
-    def _glimpse(self, event: Event) -> _Glimpse:
-        offset, bound = self._clocks.of(event.get("host.name"))
-        time = int(str(event["@timestamp"])) - offset
-        steps = tuple(number for number, it in enumerate(self.attacks) if _fits(event, time, bound, it))
-        handled = not steps and any(_fits(event, time, bound, it) for it in self._other)
-        return _Glimpse(time, int(str(event.get("event.ingested", time))), steps, handled)
-
-
-def _fits(event: Event, time: int, bound: int, record: Truth) -> bool:
-    """Tell whether an event is evidence of a record: within its interval, and one predicate holds."""
-    if not record.start - bound <= time <= record.end + bound:
-        return False
-    return any(
-        all(_among(event.get(name), allowed) for name, allowed in predicate.where.items())
-        for predicate in record.evidence
+    truth, raised = tuple(truth), tuple(alerts)
+    steps, distinct = attack_steps(truth), _distinct(raised)
+    wanted = {event for alert in distinct for event in alert.event_ids}
+    found = survey(events, truth=truth, steps=steps, clocks=clocks, wanted=wanted)
+    judged = _judge(steps, distinct, found)
+    scores = tuple(_step_score(place, judged) for place in range(len(steps)))
+    occurred = [score for score, step in zip(scores, steps, strict=True) if step.occurred]
+    visibility = share(sum(score.events > 0 for score in occurred), len(occurred))
+    true, false = _incidents(judged, "attack"), _incidents(judged, "benign")
+    precision = share(true, true + false)
+    return Score(
+        run=run,
+        rules=dict(sorted(rules.items())),
+        steps=scores,
+        visibility=visibility,
+        recall=share(sum(bool(score.alerts) for score in occurred), len(occurred)),
+        precision=precision,
+        raw_precision=_raw_precision([judged.kinds[alert.id] for alert in raised]),
+        false_positives=rate(false, _benign_hours(truth)),
+        false_alerts=judged.of_kind("benign"),
+        ignored_alerts=judged.of_kind("ignored"),
+        time_to_detect=_delay(judged, scores, observed_until),
+        steps_before_first_alert=_before_first_alert(judged),
+        floors=_floors(found, visibility),
+        summary=_summary(judged, scores, precision, visibility),
     )
 
 
-def _among(value: object, allowed: tuple[str | int, ...]) -> bool:
-    if isinstance(value, tuple):
-        return any(entry in allowed for entry in value)
-    return value is not None and value in allowed
+# -- which alert credits which step ----------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Credit:
-    """Which alerts count for which attack record, and which count for none."""
-
-    of_step: Mapping[int, tuple[Alert, ...]]
-    true: tuple[Alert, ...]
-    false: tuple[Alert, ...]
-    ignored: tuple[Alert, ...]
+def _distinct(alerts: Iterable[Alert]) -> tuple[Alert, ...]:
+    """Keep the first of the alerts with the same id; sorted by time."""
+    first: dict[str, Alert] = {}
+    for alert in sorted(alerts, key=lambda it: (it.raised, it.id, records.to_json(it))):
+        first.setdefault(alert.id, alert)
+    return tuple(first.values())
 
 
-def _credit(alerts: Sequence[Alert], seen: _Seen) -> _Credit:
-    """Give each alert to the steps it has evidence for."""
-    of_step: dict[int, dict[str, Alert]] = defaultdict(dict)
-    torn: list[tuple[Alert, tuple[int, ...]]] = []
-    true: list[Alert] = []
-    false: list[Alert] = []
-    ignored: list[Alert] = []
-    for alert in alerts:
-        glimpses = [it for name in alert.event_ids if (it := seen.glimpses.get(name))]
-        fits = [it.steps for it in glimpses if it.steps]
-        unknown = len(glimpses) < len(alert.event_ids)
-        kind = true if fits else false if unknown or not all(it.handled for it in glimpses) else ignored
-        kind.append(alert)
-        for steps in fits:
-            if len(steps) == 1:
-                of_step[steps[0]][alert.id] = alert
-            else:
-                torn.append((alert, steps))
-    for alert, step in _settle(torn, frozenset(of_step), seen):
-        of_step[step][alert.id] = alert
-    return _Credit(
-        of_step={step: tuple(found.values()) for step, found in of_step.items()},
-        true=tuple(true),
-        false=tuple(false),
-        ignored=tuple(ignored),
-    )
-
-
-def _settle(
-    torn: Sequence[tuple[Alert, tuple[int, ...]]], covered: frozenset[int], seen: _Seen
-) -> list[tuple[Alert, int]]:
-    """Give each event that fits several steps to one of them, so that most steps are detected.
-
-    A maximum matching between such events and the steps that nothing else detects; among those of the
-    same size the one with the better verdicts. Nodes are numbers, in an order that does not depend on
-    how the records came, so the result does not either.
-    """
-    ordered = sorted(torn, key=lambda it: (it[0].raised, it[0].id, it[1]))
-    graph: nx.Graph[int] = nx.Graph()
-    for number, (alert, steps) in enumerate(ordered):
-        for step in steps:
-            if step not in covered:
-                graph.add_edge(-1 - number, step, weight=1 + _rank(alert, seen.attacks[step]))
-    pairs = (sorted(pair) for pair in nx.max_weight_matching(graph, maxcardinality=True))
-    chosen = {-1 - token: step for token, step in pairs}
-    return [
-        (alert, chosen.get(number, max(steps, key=lambda step: (_rank(alert, seen.attacks[step]), -step))))
-        for number, (alert, steps) in enumerate(ordered)
-    ]
-
-
-def _rank(alert: Alert, step: Truth) -> int:
-    """Return how well an alert names what the step does: an index into `_RANKS`.
-
-    The same technique, or a sub-technique of the step's, is right. A parent of the step's technique,
-    or another technique of the same tactic, is right as to the tactic.
-    """
-    if any(it == step.technique or it.startswith(f"{step.technique}.") for it in alert.techniques):
-        return 2
-    known = attack.techniques()
-    tactics = {*alert.tactics, *(t for it in alert.techniques if it in known for t in known[it].tactics)}
-    parent = step.technique.partition(".")[0]
-    return 1 if parent in alert.techniques or tactics.intersection(step.tactics) else 0
-
-
-def _judged(seen: _Seen, credit: _Credit, until: Moment) -> list[_Judged]:
-    """Judge each attack step; of several attempts the best counts."""
-    best: dict[str, _Judged] = {}
-    for number, record in enumerate(seen.attacks):
-        judged = _judge(record, seen.of_step.get(number, []), credit.of_step.get(number, ()), until)
-        if record.step not in best or best[record.step].order < judged.order:
-            best[record.step] = judged
-    return sorted(best.values(), key=lambda it: (it.record.start, it.record.step))
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class _Judged:
-    """One step with its verdict and what the figures need."""
+    """Steps, alerts and which of them belong together."""
 
-    record: Truth
-    score: StepScore
-    watched: float
+    steps: Sequence[AttackStep]
+    """In order."""
 
-    @property
-    def occurred(self) -> bool:
-        return self.score.verdict not in {"not_run", "no_effect"}
+    found: Survey
+    """What the events show."""
 
-    @property
-    def detected(self) -> bool:
-        return self.score.verdict in _RANKS
+    alerts: Sequence[Alert]
+    """Distinct, in the order in which they were raised."""
 
-    @property
-    def order(self) -> tuple[float, int, int]:
-        return (_QUALITY[self.score.verdict], self.occurred, -self.record.attempt)
+    kinds: dict[str, Kind] = field(default_factory=dict)
+    """For each alert what it is about."""
+
+    credits: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """For each alert the places of the steps it credits, rising."""
+
+    touched: set[int] = field(default_factory=set)
+    """Places of the steps that some alert has evidence for, even if it counts for another step."""
+
+    def of_kind(self, kind: Kind) -> tuple[str, ...]:
+        """Return the ids of the alerts of one kind, sorted."""
+        return tuple(sorted(alert for alert, it in self.kinds.items() if it == kind))
+
+    def crediting(self, place: int) -> list[Alert]:
+        """Return the alerts that credit a step, in the order in which they were raised."""
+        return [alert for alert in self.alerts if place in self.credits[alert.id]]
 
 
-def _judge(record: Truth, events: Sequence[_Glimpse], alerts: tuple[Alert, ...], until: Moment) -> _Judged:
-    first = min((it.time for it in events), default=int(record.start))
-    verdict = _verdict(record, events, alerts)
-    detecting = alerts if verdict in _RANKS else ()
-    quickest = min(detecting, key=lambda it: (it.raised, it.id), default=None)
-    delay = max(0, quickest.raised - first) / SECOND if quickest else None
-    entered = min((it.ingested - it.time for it in events if it.time == first), default=0)
-    modifiers = (*_late(record, delay), *_partial(record, detecting))
-    score = StepScore(
+def _judge(steps: Sequence[AttackStep], alerts: Sequence[Alert], found: Survey) -> _Judged:
+    judged = _Judged(steps=steps, alerts=alerts, found=found)
+    owner = _assign(_options(steps, alerts, found))
+    for alert in alerts:
+        sightings = _sightings(alert, found)
+        judged.kinds[alert.id] = _kind_of(alert, sightings)
+        judged.credits[alert.id] = tuple(sorted({owner[it.id] for it in sightings if it.steps}))
+        judged.touched.update(place for it in sightings for place in it.steps)
+    return judged
+
+
+def _sightings(alert: Alert, found: Survey) -> list[Sighting]:
+    """Return the evidence of an alert; an id that the store does not know is none."""
+    return [found.sightings[it] for it in alert.event_ids if it in found.sightings]
+
+
+def _kind_of(alert: Alert, sightings: Sequence[Sighting]) -> Kind:
+    kinds = {it.kind for it in sightings}
+    if "attack" in kinds:
+        return "attack"
+    return "ignored" if kinds == {"ignored"} and len(sightings) == len(alert.event_ids) else "benign"
+
+
+_Options = tuple[tuple[int, int], ...]
+"""Places of the steps an event fits, each with the best grade of the alerts that rest on it."""
+
+
+def _options(
+    steps: Sequence[AttackStep], alerts: Iterable[Alert], found: Survey
+) -> dict[_Options, list[str]]:
+    """Gather evidence events with the same options; in each group the earliest first."""
+    best: dict[str, dict[int, int]] = defaultdict(dict)
+    for alert in alerts:
+        grades: dict[int, int] = {}
+        for sighting in _sightings(alert, found):
+            for place in sighting.steps:
+                if place not in grades:
+                    grades[place] = grade(alert, steps[place].record)
+                known = best[sighting.id].get(place, 0)
+                best[sighting.id][place] = max(known, grades[place])
+    groups: dict[_Options, list[str]] = defaultdict(list)
+    for event in sorted(best, key=lambda it: (found.sightings[it].moment, it)):
+        groups[tuple(sorted(best[event].items()))].append(event)
+    return dict(sorted(groups.items()))
+
+
+def _assign(groups: Mapping[_Options, Sequence[str]]) -> dict[str, int]:
+    """Give each evidence event to one step."""
+    matched = _match([(options, len(events)) for options, events in groups.items()])
+    owner: dict[str, int] = {}
+    for (options, events), places in zip(groups.items(), matched, strict=True):
+        best = max(options, key=lambda it: (it[1], -it[0]))[0]
+        owner.update(dict.fromkeys(events, best))
+        owner.update(zip(events, places, strict=False))
+    return owner
+
+
+def _match(groups: Sequence[tuple[_Options, int]]) -> list[list[int]]:
+    """Give as many steps as possible one event each.
+
+    Args:
+        groups: The options of alike events, and how many of these there are.
+
+    Returns:
+        For each group the places of the steps that got one of its events, rising.
+    """
+    places = 1 + max((place for options, _ in groups for place, _ in options), default=-1)
+    graph: nx.Graph[int] = nx.Graph()
+    group_of: list[int] = []
+    for group, (options, count) in enumerate(groups):
+        for _ in range(min(count, len(options))):
+            node = places + len(group_of)
+            group_of.append(group)
+            graph.add_weighted_edges_from((place, node, weight) for place, weight in options)
+    matched: list[list[int]] = [[] for _ in groups]
+    for place, node in sorted(map(sorted, nx.max_weight_matching(graph, maxcardinality=True))):
+        matched[group_of[node - places]].append(place)
+    return matched
+
+
+# -- one step --------------------------------------------------------------------------------------
+
+
+def _step_score(place: int, judged: _Judged) -> StepScore:
+    step, seen = judged.steps[place], judged.found.seen[place]
+    alerts = judged.crediting(place)
+    if alerts:
+        return _detected(place, alerts, judged)
+    return StepScore(
+        step=step.id,
+        name=step.record.name,
+        technique=step.record.technique,
+        verdict=_missed(step, seen),
+        modifiers=(),
+        reason=missed(step, seen, elsewhere=place in judged.touched),
+        events=seen.events,
+        alerts=(),
+        rules=(),
+        time_to_detect=None,
+        sensor_delay=None,
+        evaluation_delay=None,
+    )
+
+
+def _missed(step: AttackStep, seen: Seen) -> Verdict:
+    if not step.ran:
+        return "not_run"
+    if not step.occurred:
+        return "no_effect"
+    return "telemetry_only" if seen.events else "no_telemetry"
+
+
+def _detected(place: int, alerts: Sequence[Alert], judged: _Judged) -> StepScore:
+    record, seen, first = judged.steps[place].record, judged.found.seen[place], alerts[0]
+    best = max(grade(alert, record) for alert in alerts)
+    naming = [alert for alert in alerts if grade(alert, record) == best]
+    delay = _since_first_event(seen, first)
+    is_late = delay > record.limit
+    missing, wrong = unnamed(record, naming), _strangers(naming, judged)
+    modifiers: list[tuple[Modifier, bool]] = [
+        ("late", is_late),
+        ("partial_entity", bool(missing or wrong)),
+    ]
+    return StepScore(
         step=record.step,
         name=record.name,
         technique=record.technique,
-        verdict=verdict,
-        modifiers=modifiers,
-        reason=_reason(record, verdict, len(events), detecting),
-        events=len(events),
-        alerts=tuple(sorted({it.id for it in detecting})),
-        rules=tuple(sorted({it.title for it in detecting})),
-        time_to_detect=delay,
-        sensor_delay=max(0, entered) / SECOND if quickest else None,
-        evaluation_delay=max(0, quickest.raised - quickest.ingested) / SECOND if quickest else None,
+        verdict=_GRADED[best],
+        modifiers=tuple(modifier for modifier, holds in modifiers if holds),
+        reason=detected(record, naming, best)
+        + (late(record.limit) if is_late else "")
+        + partial(missing, wrong),
+        events=seen.events,
+        alerts=tuple(sorted(alert.id for alert in alerts)),
+        rules=tuple(sorted({alert.title for alert in alerts})),
+        time_to_detect=delay / SECOND,
+        sensor_delay=_sensor_delay(seen),
+        evaluation_delay=max(0, first.raised - first.ingested) / SECOND,
     )
-    return _Judged(record, score, max(0, until - first) / SECOND)
 
 
-def _verdict(record: Truth, events: Sequence[_Glimpse], alerts: tuple[Alert, ...]) -> Verdict:
-    """Return the first verdict that holds, from the worst."""
-    if record.status != "ran":
-        return "not_run"
-    if record.occurred is not True:
-        return "no_effect"
-    if not events:
-        return "no_telemetry"
-    if not alerts:
-        return "telemetry_only"
-    return _RANKS[max(_rank(alert, record) for alert in alerts)]
+def _since_first_event(seen: Seen, alert: Alert) -> int:
+    """Return nanoseconds; clocks that disagree within their bounds never make it less than none."""
+    return max(0, alert.raised - seen.first[0]) if seen.first else 0
 
 
-def _late(record: Truth, delay: float | None) -> tuple[Modifier, ...]:
-    return ("late",) if delay is not None and delay * SECOND > record.limit else ()
+def _sensor_delay(seen: Seen) -> float:
+    """Return how long the first event took to enter the store, in seconds."""
+    return max(0, seen.first[1] - seen.first[0]) / SECOND if seen.first else 0
 
 
-def _partial(record: Truth, alerts: tuple[Alert, ...]) -> tuple[Modifier, ...]:
-    """Tell whether the alerts together name source, target and user, and no wrong source."""
-    if not alerts:
-        return ()
-    named = {key: {it for alert in alerts for it in alert.entities.get(key, ())} for key in ENTITY_FIELDS}
-    sources = {address for party in record.sources for address in party.addresses}
-    targets = {name for party in record.targets for name in (party.node, *party.addresses)}
-    right = (
-        not sources or (bool(named["source.ip"] & sources) and named["source.ip"] <= sources),
-        not targets or bool((named["host.name"] | named["destination.ip"]) & targets),
-        not record.users or bool(named["user.name"] & set(record.users)),
-    )
-    return () if all(right) else ("partial_entity",)
-
-
-def _reason(record: Truth, verdict: Verdict, events: int, alerts: tuple[Alert, ...]) -> str:
-    """Say why, and what a learner can mend."""
-    if verdict == "not_run":
-        return f"it did not run: {record.reason or record.status}"
-    if verdict == "no_effect":
-        return f"it had no effect: {record.reason}" if record.occurred is False else "nothing was checked"
-    if verdict == "no_telemetry":
-        return "no log and no sensor saw it: a source is missing, or stands in the wrong place"
-    if verdict == "telemetry_only":
-        return f"{events} events show it, but no rule fired on them"
-    titles = ", ".join(sorted({it.title for it in alerts if _RANKS[_rank(it, record)] == verdict}))
-    if verdict == "technique":
-        return titles
-    named = ", ".join(sorted({it for alert in alerts for it in alert.techniques})) or "no technique"
-    return f"{titles}: tagged {named}, not {record.technique}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Sums:
-    """The figures of a run over its judged steps."""
-
-    seen: _Seen
-    credit: _Credit
-    judged: Sequence[_Judged]
-
-    def score(self, run: str, rules: Mapping[str, str], benign_hours: float) -> Score:
-        """Put the figures together."""
-        occurred = [it for it in self.judged if it.occurred]
-        true, false = _distinct(self.credit.true), _distinct(self.credit.false)
-        visible = sum(it.score.verdict != "no_telemetry" for it in occurred)
-        visibility, precision = share(visible, len(occurred)), share(true, true + false)
-        return Score(
-            run=run,
-            rules=dict(sorted(rules.items())),
-            steps=tuple(it.score for it in self.judged),
-            visibility=visibility,
-            recall=share(sum(it.detected for it in occurred), len(occurred)),
-            precision=precision,
-            raw_precision=share(len(self.credit.true), len(self.credit.true) + len(self.credit.false)),
-            false_positives=rate(false, benign_hours),
-            false_alerts=tuple(sorted({it.id for it in self.credit.false})),
-            ignored_alerts=tuple(sorted({it.id for it in self.credit.ignored})),
-            time_to_detect=_delay(occurred),
-            steps_before_first_alert=_before_first(self.seen.attacks, self.credit.true),
-            floors=_floors(visible, len(occurred), self.seen),
-            summary=_summary(occurred, precision, visibility),
-        )
-
-
-def _distinct(alerts: Iterable[Alert]) -> int:
-    """Count alerts of one rule on the same entities once per `_SAME`."""
-    groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
+def _strangers(alerts: Iterable[Alert], judged: _Judged) -> set[str]:
+    found: set[str] = set()
     for alert in alerts:
-        groups[alert.rule_id, tuple(sorted(alert.entities.items()))].append(alert.first_event)
-    return sum(_windows(sorted(times)) for times in groups.values())
+        found |= strangers(alert, [judged.steps[it].record for it in judged.credits[alert.id]])
+    return found
 
 
-def _windows(times: Sequence[int]) -> int:
-    """Return the least number of windows of `_SAME` that hold all times."""
-    count, end = 0, None
-    for time in times:
-        if end is None or time > end:
-            count, end = count + 1, time + _SAME
+# -- figures over all steps ------------------------------------------------------------------------
+
+
+def _raw_precision(kinds: Sequence[Kind]) -> Share:
+    true = kinds.count("attack")
+    return share(true, true + kinds.count("benign"))
+
+
+def _incidents(judged: _Judged, kind: Kind) -> int:
+    """Count alerts of a kind, those of one rule with the same entities once in `_REPEAT`."""
+    times: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for alert in judged.alerts:
+        if judged.kinds[alert.id] == kind:
+            entities = sorted((name, tuple(sorted(values))) for name, values in alert.entities.items())
+            times[alert.rule_id, *entities].append(alert.first_event)
+    return sum(map(_windows, times.values()))
+
+
+def _windows(times: Iterable[int]) -> int:
+    """Return the least number of windows of `_REPEAT` that hold all times; one more time never lowers it."""
+    count, until = 0, -math.inf
+    for time in sorted(times):
+        if time > until:
+            count, until = count + 1, time + _REPEAT
     return count
 
 
-def _benign_hours(records: Iterable[Truth]) -> float:
+def _benign_hours(truth: Iterable[Truth]) -> float:
     """Return for how long benign traffic was watched; phases that overlap count once."""
     total, reached = 0, None
-    for record in sorted((it for it in records if it.label == "benign"), key=lambda it: it.start):
-        begin = record.start if reached is None else max(record.start, reached)
-        total += max(0, record.end - begin)
-        reached = record.end if reached is None else max(reached, record.end)
+    for start, end in sorted((it.start, it.end) for it in truth if it.label == "benign"):
+        begin = start if reached is None else max(start, reached)
+        total += max(0, end - begin)
+        reached = end if reached is None else max(end, reached)
     return total / SECOND / 3600
 
 
-def _delay(occurred: Sequence[_Judged]) -> Delay:
+def _delay(judged: _Judged, scores: Sequence[StepScore], until: Moment) -> Delay:
+    """Follow each step that occurred until it was noticed, or the observation ended."""
     times = [
-        (it.watched if it.score.time_to_detect is None else it.score.time_to_detect, it.detected)
-        for it in occurred
+        (_watched(step, seen, until), False) if score.time_to_detect is None else (score.time_to_detect, True)
+        for step, seen, score in zip(judged.steps, judged.found.seen, scores, strict=True)
+        if step.occurred
     ]
     return Delay(
-        observed=sum(happened for _, happened in times),
-        censored=sum(not happened for _, happened in times),
+        observed=sum(noticed for _, noticed in times),
+        censored=sum(not noticed for _, noticed in times),
         median=survival_time(times, 0.5),
         p90=survival_time(times, 0.9),
     )
 
 
-def _before_first(attacks: Sequence[Truth], true: Sequence[Alert]) -> int | None:
-    if not true:
+def _watched(step: AttackStep, seen: Seen, until: Moment) -> float:
+    """Return for how many seconds a step that was missed could have been noticed."""
+    return max(0, until - (seen.first[0] if seen.first else step.attempts[0].start)) / SECOND
+
+
+def _before_first_alert(judged: _Judged) -> int | None:
+    first = min((it.raised for it in judged.alerts if judged.kinds[it.id] == "attack"), default=None)
+    if first is None:
         return None
-    first = min(alert.raised for alert in true)
-    return len({it.step for it in attacks if it.status == "ran" and it.end < first})
+    return sum(step.ran and max(it.end for it in step.attempts) < first for step in judged.steps)
 
 
-def _floors(visible: int, occurred: int, seen: _Seen) -> tuple[Floor, ...]:
-    """Score the two policies without skill on the same events."""
-    noticed = seen.attack_events
+def _floors(found: Survey, visibility: Share) -> tuple[Floor, ...]:
+    """Score who never alerts, and who raises an alert for every event of the run."""
+    everything = _match([(tuple((it, 0) for it in steps), count) for steps, count in found.shared.items()])
+    attack, benign = found.kinds["attack"], found.kinds["benign"]
     return (
-        Floor(policy="never alerts", recall=share(0, occurred), precision=share(0, 0)),
+        Floor(policy="never alerts", recall=share(0, visibility.total), precision=share(0, 0)),
         Floor(
             policy="alerts on everything",
-            recall=share(visible, occurred),
-            precision=share(noticed, noticed + seen.benign_events),
+            recall=share(sum(map(len, everything)), visibility.total),
+            precision=share(attack, attack + benign),
         ),
     )
 
 
-def _summary(occurred: Sequence[_Judged], precision: Share, visibility: Share) -> float | None:
-    """Return SCORING.md's figure of 100; None when no attack took place."""
-    if not occurred:
+def _summary(
+    judged: _Judged, scores: Sequence[StepScore], precision: Share, visibility: Share
+) -> float | None:
+    """Weigh the parts; who never alerts has no precision, and gets nothing for it."""
+    pairs = [(score, step) for score, step in zip(scores, judged.steps, strict=True) if step.occurred]
+    if not pairs:
         return None
-    quality = sum(_QUALITY[it.score.verdict] for it in occurred) / len(occurred)
-    speed = sum(_speed(it) for it in occurred) / len(occurred)
-    parts = (0.45 * quality, 0.25 * (precision.value or 0), 0.20 * speed, 0.10 * (visibility.value or 0))
-    return 100 * math.fsum(parts)
+    quality = math.fsum(_QUALITY.get(score.verdict, 0) for score, _ in pairs) / len(pairs)
+    speed = math.fsum(_speed(score.time_to_detect, step.record.limit) for score, step in pairs) / len(pairs)
+    parts = (quality, precision.value or 0, speed, visibility.value or 0)
+    return 100 * math.fsum(weight * part for weight, part in zip(_WEIGHTS, parts, strict=True))
 
 
-def _speed(judged: _Judged) -> float:
-    delay = judged.score.time_to_detect
-    return (
-        0 if delay is None else max(0, 1 - delay * SECOND / judged.record.limit) if judged.record.limit else 0
-    )
+def _speed(delay: float | None, limit: int) -> float:
+    """Return 1 for a detection at once, 0 for one at the limit or never."""
+    if delay is None:
+        return 0
+    return max(0, 1 - delay * SECOND / limit) if limit > 0 else float(delay == 0)

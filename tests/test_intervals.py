@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.intervals import poisson, rate, share, survival_time, wilson
@@ -54,6 +54,7 @@ def test_wilson_holds_its_share_and_mirrors(total: int, part: float) -> None:
     assert wilson(total - hits, total) == pytest.approx((1 - high, 1 - low))
 
 
+@settings(max_examples=30)
 @given(count=st.integers(0, 300))
 def test_poisson_leaves_one_fortieth_on_each_side(count: int) -> None:
     low, high = poisson(count)
