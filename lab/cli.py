@@ -310,21 +310,20 @@ def demo(
 
 @app.command(epilog="Example:  lab replay ssh-brute-force")
 def replay(
-    recording: Annotated[
-        str, typer.Argument(help="A recording that ships with lab, or a run.")
-    ] = "ssh-brute-force",
+    recording: Annotated[str, typer.Argument(help="One that ships with lab, or a run.")] = "ssh-brute-force",
+    output: AsFormat = Format.TABLE,
 ) -> None:
     """Play a recorded run again: its events, today's rules, a new score and report. Needs no engine."""
-    _replay(_desk(), recording)
+    _replay(_desk(), recording, as_json=output == Format.JSON)
 
 
-def _replay(desk: _Desk, name: str) -> None:
+def _replay(desk: _Desk, name: str, *, as_json: bool = False) -> None:
     from lab import present, recording
     from lab.pipeline import REPLAY
 
     found = recording.find(name)
     desk.screen.tell(f"REPLAY of a run recorded {found.header().started.iso()[:10]}: no traffic is made now")
-    present.score(desk.screen, desk.execute(REPLAY, found), as_json=False)
+    present.score(desk.screen, desk.execute(REPLAY, found), as_json=as_json)
 
 
 @app.command(epilog="Example:  lab record 20261123 --to recordings/mine")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 import ansible_runner
 
-from lab.errors import BakeFailed, NotReady
+from lab.errors import BakeFailed, DiskFull, NotReady
 from lab.loader import Plain
 from lab.workers import STOPPING
 
@@ -86,6 +87,7 @@ def run_playbook(  # noqa: PLR0913  # one place for all that a playbook run need
 
     Raises:
         BakeFailed: a task failed; names it, its message and the log.
+        DiskFull: it failed for want of space.
     """
     watch = _Watch(tell)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -106,6 +108,8 @@ def run_playbook(  # noqa: PLR0913  # one place for all that a playbook run need
         task, _, said = (watch.failure or f"{watch.task}\0ansible-playbook ended with {ran.rc}").partition(
             "\0"
         )
+        if os.strerror(errno.ENOSPC) in said:
+            raise DiskFull(f"role {role}: task {task!r}: {said}", remedy="make room, then repeat the command")
         raise BakeFailed(role=role, task=task, said=said, log=log)
 
 

@@ -331,7 +331,7 @@ def _options(
     groups: dict[_Options, list[str]] = defaultdict(list)
     for event in sorted(best, key=lambda it: (found.sightings[it].moment, it)):
         groups[tuple(sorted(best[event].items()))].append(event)
-    return dict(sorted(groups.items()))
+    return groups
 
 
 def _assign(groups: Mapping[_Options, Sequence[str]]) -> dict[str, int]:

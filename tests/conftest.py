@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -18,10 +21,14 @@ _REQUIRED = os.environ.get("HOMERANGE_ENGINE") == "required"
 @cache
 def _missing() -> str:
     """Say why no engine can be had; nothing when one answers."""
-    try:
-        DockerEngine()
-    except NotReady as error:
-        return error.message()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # docker forgets the socket it could not connect
+        try:
+            DockerEngine()
+        except NotReady as error:
+            return error.message()
+        finally:
+            gc.collect()
     return ""
 
 
@@ -33,12 +40,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="no Docker engine answers"))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in the last line when tests were left out for want of an engine."""
-    reports = terminalreporter.stats.get("skipped", [])
-    skipped = [report for report in reports if "no Docker engine" in str(report.longrepr)]
-    if skipped:
-        terminalreporter.write_line(f"{len(skipped)} tests with a real engine were SKIPPED: {_missing()}")
+_left_out: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count the tests that were left out for want of an engine."""
+    if report.skipped and "no Docker engine" in str(report.longrepr):
+        _left_out.append(report.nodeid)
+
+
+def pytest_unconfigure() -> None:
+    """Say in the very last line that tests were left out, and why."""
+    if _left_out:
+        why = _missing().replace("\n", " ")
+        sys.stdout.write(f"\n{len(_left_out)} tests with a real engine were SKIPPED: {why}\n")
 
 
 @pytest.fixture(scope="session")

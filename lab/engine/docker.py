@@ -19,7 +19,7 @@ import docker.utils.socket
 import requests.exceptions
 
 from lab.addresses import routed
-from lab.engine import base, terminal
+from lab.engine import base, terminal, translation
 from lab.engine.base import (
     About,
     Belongings,
@@ -32,7 +32,7 @@ from lab.engine.base import (
     Wall,
 )
 from lab.errors import DiskFull, EngineFault, EngineSlow, EngineUnreachable, LabError, NameTaken, NoRights
-from lab.moment import SECOND, Moment
+from lab.moment import Moment
 from lab.workers import together
 
 _TIMEOUT: Final = 60
@@ -115,9 +115,10 @@ class DockerEngine:
             NoRights: this user may not.
         """
         with _engine_errors("connecting to Docker"):
-            self._client = docker.from_env(timeout=_TIMEOUT, max_pool_size=32)
-            # The published stubs know half of the low-level API, and some of it wrongly.
-            self._api: Any = self._client.api
+            self._client = docker.from_env(timeout=_TIMEOUT, max_pool_size=32, version="auto")
+        # The published stubs know half of the low-level API, and some of it wrongly.
+        self._api: Any = self._client.api
+        with _engine_errors("connecting to Docker"):
             self._version = self._api.version()["Version"]
 
     def about(self) -> About:
@@ -165,13 +166,15 @@ class DockerEngine:
         ours = {it["Name"]: it["Labels"][base.NETWORK] for it in networks}
         return RunningLab(
             name=lab,
-            networks=tuple(sorted((_seen_network(it) for it in networks), key=lambda it: it.name)),
-            nodes=tuple(sorted((_seen_node(it, ours) for it in containers), key=lambda it: it.name)),
+            networks=tuple(sorted((translation.seen_network(it) for it in networks), key=lambda it: it.name)),
+            nodes=tuple(
+                sorted((translation.seen_node(it, ours) for it in containers), key=lambda it: it.name)
+            ),
         )
 
     def create_network(self, spec: NetworkSpec) -> None:
         """Make a network; unless it may reach the internet, the host has no address on it."""
-        name = _network_name(spec.lab, spec.name)
+        name = translation.network_name(spec.lab, spec.name)
         labels = {
             base.LAB: spec.lab,
             base.NETWORK: spec.name,
@@ -222,7 +225,7 @@ class DockerEngine:
             made = self._api.create_container(
                 spec.image,
                 command=list(spec.command),
-                name=_container_name(spec.lab, spec.name),
+                name=translation.container_name(spec.lab, spec.name),
                 hostname=None if spec.host_network else spec.name,
                 user=spec.user,
                 environment=dict(spec.environment),
@@ -237,7 +240,7 @@ class DockerEngine:
             )
             for network in spec.networks[1:]:
                 self._api.connect_container_to_network(
-                    made["Id"], _network_name(spec.lab, network), aliases=[spec.name]
+                    made["Id"], translation.network_name(spec.lab, network), aliases=[spec.name]
                 )
             self._api.start(made["Id"])
 
@@ -245,7 +248,7 @@ class DockerEngine:
         apart: dict[str, Any] = {"network_mode": "host"}
         if not spec.host_network:
             apart = {
-                "network_mode": _network_name(spec.lab, spec.networks[0]),
+                "network_mode": translation.network_name(spec.lab, spec.networks[0]),
                 # The engine's resolver would ask the host's name servers; this leads it nowhere.
                 "dns": ["127.0.0.1"],
                 # The walls are made of IPv4 rules; without addresses there is no IPv6 to wall.
@@ -260,7 +263,7 @@ class DockerEngine:
             nano_cpus=int(spec.cpus * 1e9),
             pids_limit=spec.processes,
             read_only=spec.read_only,
-            tmpfs=dict(_tmpfs(entry) for entry in spec.tmpfs),
+            tmpfs=dict(translation.tmpfs(entry) for entry in spec.tmpfs),
             log_config={"Type": "json-file", "Config": {"max-size": "10m", "max-file": "1"}},
             **apart,
         )
@@ -271,7 +274,7 @@ class DockerEngine:
             return None
         endpoint = self._api.create_endpoint_config(aliases=[spec.name])
         config: dict[str, Any] = self._api.create_networking_config(
-            {_network_name(spec.lab, spec.networks[0]): endpoint}
+            {translation.network_name(spec.lab, spec.networks[0]): endpoint}
         )
         return config
 
@@ -395,7 +398,9 @@ class DockerEngine:
     def walls(self, lab: str) -> tuple[Wall, ...]:
         """Read how each node of a lab is confined."""
         with _engine_errors(f"looking at the walls of lab {lab}"):
-            return tuple(_wall(self._api.inspect_container(it["Id"])) for it in self._containers(lab))
+            return tuple(
+                translation.wall(self._api.inspect_container(it["Id"])) for it in self._containers(lab)
+            )
 
     def log_tail(self, node: SeenNode, lines: int) -> str:
         """Return the last lines the node's first process wrote."""
@@ -430,7 +435,7 @@ class DockerEngine:
     @contextmanager
     def open_bench(self, image: str, *, lab: str, role: str) -> Iterator[str]:
         """Run a throw-away container of an image, with a way to its distribution's packages."""
-        name = _container_name(lab, f"bake-{role}")
+        name = translation.container_name(lab, f"bake-{role}")
         with _engine_errors(f"starting to bake {role}"):
             with suppress(docker.errors.NotFound):
                 self._remove_bench(name, lab)
@@ -504,6 +509,7 @@ class _Conversation:
             kept = {1: bytearray(), 2: bytearray()}
         finally:
             clock.cancel()
+            self._release()
         return None if self._late else (bytes(kept[1]), bytes(kept[2]))
 
     def _give_up(self) -> None:
@@ -512,15 +518,24 @@ class _Conversation:
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield what the command writes to standard output, until it ends or we hang up."""
-        with suppress(OSError):
+        try:
             for channel, chunk in _frames(self._stream):
                 if channel == _STDOUT:
                     yield chunk
+        except OSError:
+            return
+        finally:
+            self._release()
 
     def close(self) -> None:
         """Hang up; whoever reads sees the end."""
         with suppress(OSError):
             self._line.shutdown(socket.SHUT_RDWR)
+
+    def _release(self) -> None:
+        """Give the socket back; done by whoever reads, so that it is not taken away under a read."""
+        self._line.close()
+        self._stream.close()
 
 
 def _frames(stream: Any) -> Iterator[tuple[int, bytes]]:  # noqa: ANN401  # docker gives a SocketIO or a socket
@@ -531,68 +546,3 @@ def _frames(stream: Any) -> Iterator[tuple[int, bytes]]:  # noqa: ANN401  # dock
 
 def _call(function: Callable[[SeenNode], None], node: SeenNode) -> Callable[[], None]:
     return lambda: function(node)
-
-
-def _container_name(lab: str, node: str) -> str:
-    return f"lab-{lab}-{node}"
-
-
-def _network_name(lab: str, network: str) -> str:
-    return f"lab-{lab}-{network}"
-
-
-def _tmpfs(entry: str) -> tuple[str, str]:
-    path, _, options = entry.partition(":")
-    return path, options
-
-
-def _seen_network(told: dict[str, Any]) -> SeenNetwork:
-    labels = told["Labels"]
-    pools = told["IPAM"]["Config"] or [{}]
-    return SeenNetwork(
-        lab=labels[base.LAB],
-        name=labels[base.NETWORK],
-        id=told["Id"],
-        bridge=told["Options"].get("com.docker.network.bridge.name", ""),
-        subnet=pools[0].get("Subnet", ""),
-        definition=labels.get(base.DEFINITION, ""),
-        before=labels.get(base.BEFORE, ""),
-        inventory=labels.get(base.INVENTORY, ""),
-    )
-
-
-def _seen_node(told: dict[str, Any], networks: Mapping[str, str]) -> SeenNode:
-    labels = told["Labels"]
-    attached = told["NetworkSettings"]["Networks"]
-    role = labels.get(base.BENCH, "")
-    return SeenNode(
-        lab=labels[base.LAB],
-        name=labels.get(base.NODE) or f"bake-{role}",
-        kind=labels.get(base.KIND) or role,
-        id=told["Id"],
-        state="running" if told["State"] == "running" else "stopped",
-        image=told["Image"],
-        definition=labels.get(base.DEFINITION, ""),
-        addresses={
-            networks[name]: it["IPAddress"] for name, it in sorted(attached.items()) if name in networks
-        },
-        created=Moment(told["Created"] * SECOND),
-        baking=bool(role),
-    )
-
-
-def _wall(told: dict[str, Any]) -> Wall:
-    host = told["HostConfig"]
-    return Wall(
-        node=told["Config"]["Labels"].get(base.NODE, told["Name"]),
-        capabilities=tuple(sorted(cap.removeprefix("CAP_") for cap in host["CapAdd"] or ())),
-        drops_all="ALL" in (host["CapDrop"] or ()),
-        new_privileges=not any(
-            option.startswith("no-new-privileges") for option in host["SecurityOpt"] or ()
-        ),
-        privileged=host["Privileged"],
-        mounts=tuple(mount["Source"] for mount in told["Mounts"] if mount["Type"] == "bind"),
-        nameservers=tuple(host["Dns"] or ()),
-        memory=host["Memory"],
-        processes=host["PidsLimit"] or 0,
-    )
