@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast
 
+from lab import records
 from lab.moment import Moment
 from lab.telemetry.event import Event, Value
 from lab.truth import Clock, Predicate, Truth
@@ -127,10 +128,13 @@ def attack_steps(truth: Iterable[Truth]) -> tuple[AttackStep, ...]:
 
 def _step(name: str, found: Sequence[Truth]) -> AttackStep:
     furthest = max(map(_reached, found))
-    best = sorted(
-        (it for it in found if _reached(it) == furthest), key=lambda it: (it.start, it.end, it.attempt)
-    )
+    best = sorted((it for it in found if _reached(it) == furthest), key=_when)
     return AttackStep(id=name, attempts=tuple(best), start=min(it.start for it in found))
+
+
+def _when(record: Truth) -> tuple[Moment, Moment, int, str]:
+    """Order attempts by time; the text comes last, so that even a tie never falls to chance."""
+    return record.start, record.end, record.attempt, records.to_json(record)
 
 
 def _reached(record: Truth) -> int:
@@ -159,10 +163,10 @@ def survey(
         clocks: How far the nodes' clocks were off.
         wanted: Ids of the events to return one by one.
     """
-    records = [it for it in truth if it.status == "ran" and it.label != "benign"]
-    owners = _owners(records, steps)
-    attack = [record.label == "attack" for record in records]
-    index = Evidence(records, clocks)
+    acts = [it for it in truth if it.status == "ran" and it.label != "benign"]
+    owners = _owners(acts, steps)
+    attack = [record.label == "attack" for record in acts]
+    index = Evidence(acts, clocks)
     found = Survey(seen=tuple(Seen() for _ in steps))
     for event in events:
         places = index.records_of(event)
@@ -184,11 +188,11 @@ def survey(
     return found
 
 
-def _owners(records: Iterable[Truth], steps: Sequence[AttackStep]) -> list[int | None]:
+def _owners(acts: Iterable[Truth], steps: Sequence[AttackStep]) -> list[int | None]:
     """Return for each record the place of the step that it is a counted attempt of."""
     places = {step.id: place for place, step in enumerate(steps)}
     found: list[int | None] = []
-    for record in records:
+    for record in acts:
         place = places.get(record.step)
         found.append(place if place is not None and record in steps[place].attempts else None)
     return found
@@ -246,9 +250,9 @@ class _Slices:
 class Evidence:
     """Finds the records of an event quickly."""
 
-    def __init__(self, records: Sequence[Truth], clocks: Iterable[Clock]) -> None:
-        self._records = tuple(records)
-        self._tests = tuple(tuple(map(_test, record.evidence)) for record in records)
+    def __init__(self, acts: Sequence[Truth], clocks: Iterable[Clock]) -> None:
+        self._acts = tuple(acts)
+        self._tests = tuple(tuple(map(_test, record.evidence)) for record in acts)
         self._skews = skews(clocks)
         self._slices: dict[str, _Slices] = {}
 
@@ -265,7 +269,7 @@ class Evidence:
 
     def _cut(self, host: str) -> _Slices:
         skew = self._skews.get(host, _TRUE)
-        spans = [(it.start + skew.low, it.end + skew.high + 1) for it in self._records]
+        spans = [(it.start + skew.low, it.end + skew.high + 1) for it in self._acts]
         cuts = tuple(sorted({end for span in spans for end in span}))
         under_way = tuple(
             tuple(place for place, (first, after) in enumerate(spans) if first <= cut < after) for cut in cuts

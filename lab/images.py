@@ -114,7 +114,7 @@ class _Oven:
         )
         if self.engine.image_labels(tag) is None:
             with self.engine.open_bench(image, lab=self.lab, role="common") as bench:
-                self._apply("common", {}, bench)
+                self._apply(_common(), {}, bench)
                 self.engine.commit(bench, tag, _labels(tag, described))
         return tag
 
@@ -135,19 +135,20 @@ class _Oven:
     def _bake(self, wanted: Recipe, ground: str) -> None:
         described = (self.engine.image_labels(ground) or {}).get(base.BASE, ground)
         with self.engine.open_bench(ground, lab=self.lab, role=wanted.kind.name) as bench:
-            self._apply(wanted.kind.name, wanted.variables, bench)
+            self._apply(wanted.kind.folder, wanted.variables, bench)
             self.engine.commit(bench, wanted.tag, _labels(wanted.tag, described))
 
-    def _apply(self, role: str, variables: Mapping[str, Plain], bench: str) -> None:
+    def _apply(self, folder: Path, variables: Mapping[str, Plain], bench: str) -> None:
         from lab.provision import run_playbook  # Ansible takes a second to import; a warm `up` needs none
 
         run_playbook(
             content.playbook("bake.yml"),
-            role=role,
+            role=folder.name,
             inventory={"all": {"hosts": {bench: {"ansible_connection": "community.docker.docker_api"}}}},
-            variables={**variables, "bake_role": role},
-            log=content.logs() / f"bake-{role}.log",
-            tell=lambda task: self.tell(f"{role}: {task}"),
+            variables={**variables, "bake_role": folder.name},
+            log=content.logs() / f"bake-{folder.name}.log",
+            tell=lambda task: self.tell(f"{folder.name}: {task}"),
+            roles=folder.parent,
         )
 
 

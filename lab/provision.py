@@ -74,6 +74,7 @@ def run_playbook(  # noqa: PLR0913  # one place for all that a playbook run need
     variables: Mapping[str, Plain],
     log: Path,
     tell: Tell,
+    roles: Path | None = None,
 ) -> None:
     """Run a playbook to its end.
 
@@ -84,6 +85,7 @@ def run_playbook(  # noqa: PLR0913  # one place for all that a playbook run need
         variables: Extra variables.
         log: Where Ansible's whole output goes.
         tell: Hears the name of each task as it starts.
+        roles: A further folder of roles, looked in first: a user's own.
 
     Raises:
         BakeFailed: a task failed; names it, its message and the log.
@@ -97,13 +99,14 @@ def run_playbook(  # noqa: PLR0913  # one place for all that a playbook run need
             playbook=str(playbook.resolve()),
             inventory=inventory,
             extravars=dict(variables),
-            envvars=_environment(playbook, folder),
+            envvars=_environment(playbook, folder, roles),
             event_handler=watch,
             cancel_callback=STOPPING.is_set,
             quiet=True,
             settings={"suppress_ansible_output": True},
         )
-        log.write_text(ran.stdout.read(), encoding="utf-8", errors="backslashreplace")
+        with ran.stdout as written:
+            log.write_text(written.read(), encoding="utf-8", errors="backslashreplace")
     if ran.status != "successful":
         task, _, said = (watch.failure or f"{watch.task}\0ansible-playbook ended with {ran.rc}").partition(
             "\0"
@@ -113,16 +116,17 @@ def run_playbook(  # noqa: PLR0913  # one place for all that a playbook run need
         raise BakeFailed(role=role, task=task, said=said, log=log)
 
 
-def _environment(playbook: Path, folder: str) -> dict[str, str]:
+def _environment(playbook: Path, folder: str, roles: Path | None) -> dict[str, str]:
     """Set what Ansible needs whatever the user's own configuration says.
 
     The programs beside this Python come first on the path: `lab` may run without its venv activated.
     """
     Path(folder, "ansible.cfg").touch()
+    found = (*((roles,) if roles else ()), playbook.parent / "roles")
     return {
         **_QUIET,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        "ANSIBLE_ROLES_PATH": str(playbook.parent.resolve() / "roles"),
+        "ANSIBLE_ROLES_PATH": os.pathsep.join(dict.fromkeys(str(it.resolve()) for it in found)),
         "ANSIBLE_CONFIG": f"{folder}/ansible.cfg",
         "ANSIBLE_LOCAL_TEMP": folder,
         "LC_ALL": "C.UTF-8",

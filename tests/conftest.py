@@ -6,6 +6,8 @@ import gc
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
@@ -24,7 +26,7 @@ def _missing() -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # docker forgets the socket it could not connect
         try:
-            DockerEngine()
+            DockerEngine().close()
         except NotReady as error:
             return error.message()
         finally:
@@ -57,9 +59,10 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(scope="session")
-def docker_engine() -> DockerEngine:
+def docker_engine() -> Iterator[DockerEngine]:
     """The real engine; without one this fails, which only happens where one is required."""
-    return DockerEngine()
+    with closing(DockerEngine()) as engine:
+        yield engine
 
 
 @pytest.fixture

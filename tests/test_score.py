@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -169,7 +170,7 @@ def test_runs_made_up_by_chance_come_to_every_situation() -> None:
     assert met_rarely == {}
 
 
-_thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_thorough = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _bytes(score: Score) -> str:
@@ -387,7 +388,7 @@ def _most_steps(fits: Sequence[set[str]]) -> int:
 
 
 def test_a_hundred_thousand_events_are_scored_in_seconds() -> None:
-    """Twenty steps, most events within one of them; a bound of 10 s keeps slow machines out of it."""
+    """Twenty steps, most events within one of them; it takes 1 s, and 10 where much else goes on."""
     steps = [
         {"step": f"{n}", "start": 10 * n, "end": 10 * n + 9, "where": [{"host.name": "left"}] * 3}
         for n in range(20)
@@ -396,7 +397,9 @@ def test_a_hundred_thousand_events_are_scored_in_seconds() -> None:
     events: Iterable[Event] = (
         {"event.id": str(n), "@timestamp": at(n / 500), "host.name": "left"} for n in range(100_000)
     )
+    begun = time.monotonic()
     score = score_run(
         run="", truth=run.truth, alerts=(), events=events, clocks=(), rules={}, observed_until=at(200)
     )
+    assert time.monotonic() - begun < 10
     assert sum(step.events for step in score.steps) == 20 * 4501

@@ -1,15 +1,20 @@
 """Sigma rules -> values with a DuckDB condition each. The only module that imports pySigma.
 
 pySigma parses and applies the field mappings; the backend below is thin. Two things make its SQL
-different from a plain translation. Every comparison is wrapped so that it is never NULL: in Sigma a
-missing field does not match, and its negation does. And text compares without regard to case, as
-the specification has it, unless a modifier says otherwise.
+different from a plain translation. In Sigma a missing field does not match, and its negation does:
+SQL's NULL is made false below every NOT and at the top, and between them AND and OR treat it as
+false anyway. And text compares without regard to case, as the specification has it, unless a
+modifier says otherwise.
+
+Beside its condition a rule gets its clues: texts of which one occurs in every event that can match.
+Planning a condition costs DuckDB a millisecond; looking for a text in a batch costs microseconds.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Final, cast
 
@@ -17,6 +22,7 @@ from sigma.collection import SigmaCollection
 from sigma.conditions import (
     ConditionAND,
     ConditionFieldEqualsValueExpression,
+    ConditionItem,
     ConditionNOT,
     ConditionOR,
     ConditionValueExpression,
@@ -25,6 +31,7 @@ from sigma.conversion.base import TextQueryBackend
 from sigma.conversion.state import ConversionState
 from sigma.correlations import SigmaCorrelationCondition, SigmaCorrelationRule
 from sigma.exceptions import SigmaError, SigmaRuleLocation
+from sigma.filters import SigmaFilter
 from sigma.processing.conditions import LogsourceCondition
 from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations import FieldMappingTransformation
@@ -34,10 +41,12 @@ from sigma.types import (
     SigmaCasedString,
     SigmaCIDRExpression,
     SigmaCompareExpression,
+    SigmaExpansion,
     SigmaFieldReference,
     SigmaNumber,
     SigmaRegularExpression,
     SigmaString,
+    SigmaTimestampPart,
     SpecialChars,
 )
 
@@ -59,6 +68,7 @@ _PROCESS: Final[_Fields] = {
     "CurrentDirectory": "process.working_directory",
     "ProcessId": "process.pid",
     "User": "user.name",
+    "LogonId": "user.id",  # what Sysmon for Linux writes there: the number of the account
     "ParentImage": "process.parent.executable",
     "ParentCommandLine": "process.parent.command_line",
     "ParentProcessId": "process.parent.pid",
@@ -72,6 +82,7 @@ _WEB: Final[_Fields] = {
     "cs-uri-stem": "url.path",
     "c-uri-stem": "url.path",
     "cs-user-agent": "user_agent.original",
+    "cs(user-agent)": "user_agent.original",
     "c-useragent": "user_agent.original",
     "cs-referer": "http.request.referrer",
     "cs-referrer": "http.request.referrer",
@@ -84,21 +95,26 @@ _WEB: Final[_Fields] = {
     "s-ip": "destination.ip",
 }
 
-_LOG_SOURCES: Final[tuple[tuple[dict[str, str], str, _Fields], ...]] = (
-    ({"category": "process_creation", "product": "linux"}, "\"event.module\" = 'snoopy'", _PROCESS),
-    ({"category": "webserver"}, "\"event.module\" = 'apache'", _WEB),
-    ({"service": "apache"}, "\"event.module\" IN ('apache', 'apache_error')", _WEB),
+_LogSource = tuple[dict[str, str | None], tuple[str, ...], str, _Fields]
+
+_LOG_SOURCES: Final[tuple[_LogSource, ...]] = (
+    ({"category": "process_creation", "product": "linux"}, ("snoopy",), "", _PROCESS),
+    ({"category": "process_creation", "product": None}, ("snoopy",), "", _PROCESS),
+    ({"category": "webserver", "service": None}, ("apache",), "", _WEB),
+    ({"service": "apache"}, ("apache", "apache_error"), "", _WEB),
+    ({"product": "linux", "service": "sshd"}, ("sshd",), "\"process.name\" LIKE 'sshd%'", {}),
+    ({"product": "linux", "service": "auth"}, ("sshd",), "", {}),
+    ({"product": "linux", "service": "syslog"}, ("sshd", "syslog"), "", {}),
     (
-        {"product": "linux", "service": "sshd"},
-        "\"event.module\" = 'sshd' AND \"process.name\" LIKE 'sshd%'",
+        {"product": "linux", "service": None, "category": None},
+        ("sshd", "syslog", "snoopy"),
+        "",
         {},
     ),
-    ({"product": "linux", "service": "auth"}, "\"event.module\" = 'sshd'", {}),
-    ({"product": "linux", "service": "syslog"}, "\"event.module\" IN ('sshd', 'syslog')", {}),
-    ({"product": "suricata"}, "\"event.module\" = 'suricata'", {}),
+    ({"product": "suricata"}, ("suricata",), "", {}),
 )
-"""Sigma's log source, the condition that picks its events among ours, and its fields in ECS.
-The first entry whose keys all agree with the rule's is the one that counts."""
+"""Sigma's log source (None: must not be named), the modules that give its events, what else has to
+hold for them, and its fields in ECS. The first entry whose keys all agree with the rule's counts."""
 
 
 def _pipeline() -> ProcessingPipeline:
@@ -110,7 +126,7 @@ def _pipeline() -> ProcessingPipeline:
                 transformation=FieldMappingTransformation({**mapping}),
                 rule_conditions=[LogsourceCondition(**source)],
             )
-            for source, _, mapping in _LOG_SOURCES
+            for source, _, _, mapping in _LOG_SOURCES
             if mapping
         ],
     )
@@ -118,6 +134,10 @@ def _pipeline() -> ProcessingPipeline:
 
 class _Refused(SigmaError):
     """A rule uses what cannot be evaluated here."""
+
+
+_Test = Callable[[str], str]
+"""From the SQL of a value to the SQL of a condition on it."""
 
 
 class _DuckDB(TextQueryBackend):
@@ -131,123 +151,121 @@ class _DuckDB(TextQueryBackend):
     and_token: ClassVar[str] = "AND"  # noqa: S105  # no password
     not_token: ClassVar[str] = "NOT"  # noqa: S105  # no password
 
-    def compare_precedence(self, outer: Any, inner: Any) -> bool:  # noqa: ANN401  # pySigma's
+    def compare_precedence(self, _outer: Any, inner: Any) -> bool:  # noqa: ANN401  # pySigma's
         """Put parentheses around every group; nobody reads this but DuckDB."""
-        del outer
         return inner.__class__ not in self.precedence
 
+    def convert_condition_not(self, cond: ConditionNOT, state: ConversionState) -> str:
+        """Negate, with NULL counting as false."""
+        return f"NOT coalesce({self.convert_condition(cond.args[0], state)}, false)"
+
     def convert_condition_field_eq_val_str(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Compare with a text that may hold wildcards."""
-        del state
         return _match(cond.field, _text_test(cast("SigmaString", cond.value), cased=False))
 
     def convert_condition_field_eq_val_str_case_sensitive(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Compare with a text, letter by letter."""
-        del state
         return _match(cond.field, _text_test(cast("SigmaCasedString", cond.value), cased=True))
 
     def convert_condition_field_eq_val_num(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Compare with a number."""
-        del state
-        return _match(cond.field, f"TRY_CAST({{}} AS DOUBLE) = {cast('SigmaNumber', cond.value).number}")
+        number = cast("SigmaNumber", cond.value).number
+        return _match(cond.field, lambda value: f"TRY_CAST({value} AS DOUBLE) = {number}")
+
+    def convert_condition_field_eq_val_timestamp_part(
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
+    ) -> str:
+        """Compare the hour, the day, ... of a time, in UTC."""
+        asked = cast("SigmaTimestampPart", cond.value)
+        part = asked.timestamp_part.name.lower()
+        return _match(
+            cond.field,
+            lambda value: f"date_part('{part}', TRY_CAST({value} AS TIMESTAMPTZ)) = {asked.number}",
+        )
 
     def convert_condition_field_eq_val_bool(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Compare with true or false."""
-        del state
-        return _match(cond.field, f"lower({{}}) = '{str(bool(cond.value)).lower()}'")
+        wanted = str(bool(cond.value)).lower()
+        return _match(cond.field, lambda value: f"lower({value}) = '{wanted}'")
 
     def convert_condition_field_eq_val_re(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Search for a regular expression."""
-        del state
         return _match(cond.field, _regex_test(cast("SigmaRegularExpression", cond.value)))
 
     def convert_condition_field_eq_val_cidr(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Tell whether an address is in a block."""
-        network = cast("SigmaCIDRExpression", cond.value).network
-        if network.version != 4:  # noqa: PLR2004  # IP versions
-            patterns = [SigmaString(text) for text in cast("SigmaCIDRExpression", cond.value).expand()]
-            return _match(cond.field, " OR ".join(_text_test(it, cased=False) for it in patterns))
-        low, high = int(network.network_address), int(network.broadcast_address)
-        del state
-        return _match(cond.field, f"({_IPV4_AS_NUMBER}) BETWEEN {low} AND {high}")
+        return _match(cond.field, _block_test(cast("SigmaCIDRExpression", cond.value)))
 
     def convert_condition_field_compare_op_val(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Compare by size."""
-        del state
         value = cast("SigmaCompareExpression", cond.value)
-        return _match(cond.field, f"TRY_CAST({{}} AS DOUBLE) {_COMPARISONS[value.op]} {value.number}")
+        sign = _COMPARISONS[value.op]
+        return _match(cond.field, lambda column: f"TRY_CAST({column} AS DOUBLE) {sign} {value.number}")
 
     def convert_condition_field_eq_field(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Compare two fields of the same event."""
-        del state
         value = cast("SigmaFieldReference", cond.value)
+        if FIELDS.get(value.field) == "keywords":
+            raise _Refused(f"{value.field!r} holds a list, which fieldref cannot compare with")
         other = f"lower(CAST({_column(value.field)} AS VARCHAR))"
-        test = {
-            (False, False): f"lower({{}}) = {other}",
-            (True, False): f"starts_with(lower({{}}), {other})",
-            (False, True): f"suffix(lower({{}}), {other})",
-            (True, True): f"contains(lower({{}}), {other})",
-        }
-        return _match(cond.field, test[value.starts_with, value.ends_with])
+        function = _FUNCTIONS[bool(value.ends_with), bool(value.starts_with)]
+        return _match(cond.field, lambda column: function.format(f"lower({column})", other))
 
     def convert_condition_field_eq_val_null(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Tell whether a field is absent."""
-        del state
         return f"{_column(cond.field)} IS NULL"
 
     def convert_condition_field_exists(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Tell whether a field is there."""
-        del state
         return f"{_column(cond.field)} IS NOT NULL"
 
     def convert_condition_field_not_exists(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Tell whether a field is absent."""
-        del state
         return f"{_column(cond.field)} IS NULL"
 
-    def convert_condition_val_str(self, cond: ConditionValueExpression, state: ConversionState) -> str:
+    def convert_condition_val_str(self, cond: ConditionValueExpression, _state: ConversionState) -> str:
         """Look for a keyword anywhere in the original line."""
-        del state
         word = cast("SigmaString", cond.value)
         around = SigmaString("*") + word + SpecialChars.WILDCARD_MULTI
         return _match("event.original", _text_test(around, cased=isinstance(word, SigmaCasedString)))
 
-    def convert_condition_val_num(self, cond: ConditionValueExpression, state: ConversionState) -> str:
+    def convert_condition_val_num(self, cond: ConditionValueExpression, _state: ConversionState) -> str:
         """Look for a number anywhere in the original line."""
-        del state
-        return _match("event.original", f"contains({{}}, '{cast('SigmaNumber', cond.value).number}')")
+        number = cast("SigmaNumber", cond.value).number
+        return _match("event.original", lambda value: f"contains({value}, '{number}')")
 
-    def convert_condition_val_re(self, cond: ConditionValueExpression, state: ConversionState) -> str:
+    def convert_condition_val_re(self, cond: ConditionValueExpression, _state: ConversionState) -> str:
         """Search the original line for a regular expression."""
-        del state
         return _match("event.original", _regex_test(cast("SigmaRegularExpression", cond.value)))
 
-    def finish_query(self, rule: Any, query: Any, state: ConversionState) -> str:  # noqa: ANN401  # pySigma's
+    def finish_query(self, rule: Any, query: Any, _state: ConversionState) -> str:  # noqa: ANN401  # pySigma's
         """Add the condition that picks the events of the rule's log source."""
-        del state
-        return f"({_log_source(rule)}) AND ({query})"
+        modules, also = _log_source(rule)
+        names = ", ".join(f"'{name}'" for name in modules)
+        source = f'"event.module" IN ({names})' + (f" AND {also}" if also else "")
+        return f"coalesce({source} AND ({query}), false)"
 
 
 _COMPARISONS: Final = {
@@ -257,11 +275,13 @@ _COMPARISONS: Final = {
     CompareOperators.GTE: ">=",
 }
 
-_IPV4_AS_NUMBER: Final = (
-    "CASE WHEN regexp_full_match({}, '[0-9]{{1,3}}([.][0-9]{{1,3}}){{3}}') THEN "
-    "split_part({}, '.', 1)::BIGINT * 16777216 + split_part({}, '.', 2)::BIGINT * 65536 + "
-    "split_part({}, '.', 3)::BIGINT * 256 + split_part({}, '.', 4)::BIGINT END"
-)
+_FUNCTIONS: Final = {
+    (False, False): "{} = {}",
+    (True, False): "suffix({}, {})",
+    (False, True): "starts_with({}, {})",
+    (True, True): "contains({}, {})",
+}
+"""The quickest comparison of a value with a text: is something allowed before it, and after it?"""
 
 
 def _column(field: str) -> str:
@@ -275,44 +295,36 @@ def _column(field: str) -> str:
     return '"' + field + '"'
 
 
-def _match(field: str, test: str) -> str:
-    """Apply a test to a field; a missing field does not match, a list matches when one entry does."""
+def _match(field: str, test: _Test) -> str:
+    """Apply a test to a field; a list matches when one of its entries does."""
     column = _column(field)
     if FIELDS[field] == "keywords":
-        return f"coalesce(len(list_filter({column}, lambda entry: {_filled(test, 'entry')})) > 0, false)"
-    value = column if FIELDS[field] in {"keyword", "ip"} else f"CAST({column} AS VARCHAR)"
-    return f"coalesce({_filled(test, value)}, false)"
-
-
-def _filled(test: str, value: str) -> str:
-    return f"({test.replace('{{', chr(1)).replace('}}', chr(2)).replace('{}', value)})".replace(
-        chr(1), "{"
-    ).replace(chr(2), "}")
+        return f"(len(list_filter({column}, lambda entry: {test('entry')})) > 0)"
+    return f"({test(column if FIELDS[field] in {'keyword', 'ip'} else f'CAST({column} AS VARCHAR)')})"
 
 
 def _literal(text: str) -> str:
-    """Quote a text for SQL, and keep braces out of the template's way."""
-    quoted = text.replace("'", "''").replace("{", "{{").replace("}", "}}")
-    return f"'{quoted}'"
+    """Quote a text for SQL."""
+    return "'" + text.replace("'", "''") + "'"
 
 
-def _text_test(pattern: SigmaString, *, cased: bool) -> str:
+def _lower(text: str) -> str:
+    """Write a text in lower case as DuckDB does: letter by letter, and `i` for the dotted capital."""
+    return "".join("i" if letter == "\u0130" else letter.lower() for letter in text)
+
+
+def _text_test(pattern: SigmaString, *, cased: bool) -> _Test:
     """Compare with a pattern, by the quickest function that is exact."""
-    value = "{}" if cased else "lower({})"
     parts = list(pattern.iter_parts())
     middle = [part for part in parts if part != SpecialChars.WILDCARD_MULTI]
     if all(isinstance(part, str) for part in middle) and len(middle) <= 1:
         plain = cast("str", middle[0]) if middle else ""
-        text = _literal(plain if cased else plain.lower())
-        before = bool(parts) and parts[0] == SpecialChars.WILDCARD_MULTI
-        after = bool(parts) and parts[-1] == SpecialChars.WILDCARD_MULTI
-        return {
-            (False, False): f"{value} = {text}",
-            (True, False): f"suffix({value}, {text})",
-            (False, True): f"starts_with({value}, {text})",
-            (True, True): f"contains({value}, {text})",
-        }[before, after]
-    return f"{value} LIKE {_literal(''.join(_like(part, cased=cased) for part in parts))} ESCAPE '\\'"
+        before, after = (bool(parts) and parts[end] == SpecialChars.WILDCARD_MULTI for end in (0, -1))
+        function, text = _FUNCTIONS[before, after], _literal(plain if cased else _lower(plain))
+    else:
+        likes = "".join(_like(part, cased=cased) for part in parts)
+        function, text = "{} LIKE {} ESCAPE '\\'", _literal(likes)
+    return lambda value: function.format(value if cased else f"lower({value})", text)
 
 
 def _like(part: object, *, cased: bool) -> str:
@@ -322,29 +334,102 @@ def _like(part: object, *, cased: bool) -> str:
         return "_"
     if not isinstance(part, str):
         raise _Refused("a placeholder has no value here")
-    text = part if cased else part.lower()
+    text = part if cased else _lower(part)
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _regex_test(expression: SigmaRegularExpression) -> str:
-    flags = "".join(sorted(flag.name[0].lower() for flag in expression.flags))
-    prefix = f"(?{flags})" if flags else ""
-    return f"regexp_matches({{}}, {_literal(prefix + str(expression.regexp))})"
+def _regex_test(expression: SigmaRegularExpression) -> _Test:
+    flags = "".join(sorted(SigmaRegularExpression.sigma_to_re_flag[flag] for flag in expression.flags))
+    pattern = _literal((f"(?{flags})" if flags else "") + str(expression.regexp))
+    return lambda value: f"regexp_matches({value}, {pattern})"
 
 
-def _log_source(rule: SigmaRule) -> str:
-    """Return the condition that picks the events of a rule's log source.
+def _block_test(expression: SigmaCIDRExpression) -> _Test:
+    """Compare an address with the first and the last one of a block, as numbers.
+
+    DuckDB's own type for addresses is an extension that would have to be fetched from the network.
+    """
+    network = expression.network
+    low, high = int(network.network_address), int(network.broadcast_address)
+    if network.version == 4:  # noqa: PLR2004  # IP versions
+        return lambda value: f"({_IPV4_NUMBER.replace('?', value)}) BETWEEN {low} AND {high}"
+    return lambda value: f"({_IPV6_DIGITS.replace('?', value)}) BETWEEN '{low:032x}' AND '{high:032x}'"
+
+
+_IPV4_NUMBER: Final = (
+    "CASE WHEN regexp_full_match(?, '[0-9]+([.][0-9]+){3}') THEN list_reduce("
+    "list_transform(string_split(?, '.'), lambda part: TRY_CAST(part AS BIGINT)), "
+    "lambda sum, part: sum * 256 + part) END"
+)
+
+_IPV6_GROUPS: Final = (
+    "list_transform(list_filter(string_split(split_part(lower(?), '::', {side}), ':'), "
+    "lambda part: part <> ''), lambda part: lpad(part, 4, '0'))"
+)
+_IPV6_LEFT, _IPV6_RIGHT = (_IPV6_GROUPS.format(side=side) for side in (1, 2))
+_IPV6_DIGITS: Final = (
+    "CASE WHEN contains(?, ':') THEN "
+    f"array_to_string({_IPV6_LEFT} || list_resize(CAST([] AS VARCHAR[]), "
+    f"CAST(greatest(0, 8 - len({_IPV6_LEFT}) - len({_IPV6_RIGHT})) AS BIGINT), '0000') || {_IPV6_RIGHT}, '') END"
+)
+"""All 32 digits of an address in its short form: what `::` stands for is filled in."""
+
+
+def _log_source(rule: SigmaRule) -> tuple[tuple[str, ...], str]:
+    """Return the modules of a rule's log source, and what else has to hold for its events.
 
     Raises:
         _Refused: no source of ours gives such events.
     """
     found = rule.logsource
     asked = {"category": found.category, "product": found.product, "service": found.service}
-    for source, condition, _ in _LOG_SOURCES:
+    for source, modules, also, _ in _LOG_SOURCES:
         if all(asked[key] == value for key, value in source.items()):
-            return condition
-    words = ", ".join(f"{key} {value}" for key, value in asked.items() if value)
-    raise _Refused(f"no log source here gives {words or 'events of no named source'}")
+            return modules, also
+    raise _Refused(f"no log source here gives {_named(rule) or 'events of no named source'}")
+
+
+def _named(rule: SigmaRule) -> str:
+    found = rule.logsource
+    asked = {"category": found.category, "product": found.product, "service": found.service}
+    return ", ".join(f"{key} {value}" for key, value in asked.items() if value)
+
+
+def _clues(condition: object) -> frozenset[str]:
+    """Find texts of which one occurs, in any case, in every event that fulfils a condition.
+
+    Returns:
+        ASCII texts in lower case; none when nothing can be said.
+    """
+    match condition:
+        case ConditionAND(args=args):
+            known = [clues for it in args if (clues := _clues(it))]
+            return max(known, key=lambda clues: min(map(len, clues)), default=frozenset())
+        case ConditionOR(args=args):
+            return _either(_clues(it) for it in args)
+        case ConditionFieldEqualsValueExpression(field=field, value=value) if FIELDS.get(field) != "date":
+            return _clues_of(value)
+        case ConditionValueExpression(value=value):
+            return _clues_of(value)
+        case _:
+            return frozenset()
+
+
+def _clues_of(value: object) -> frozenset[str]:
+    match value:
+        case SigmaExpansion(values=values):
+            return _either(_clues_of(it) for it in values)
+        case SigmaString():
+            plain = [part for part in value.iter_parts() if isinstance(part, str)]
+            found = [text.lower() for part in plain for text in re.findall(r"[\x20-\x7e]+", part)]
+            return frozenset({max(found, key=len)}) if found else frozenset()
+        case _:
+            return frozenset()
+
+
+def _either(alternatives: Iterable[frozenset[str]]) -> frozenset[str]:
+    found = list(alternatives)
+    return frozenset[str]().union(*found) if all(found) else frozenset()
 
 
 def read_rules(paths: Iterable[Path]) -> RuleSet:

@@ -121,6 +121,10 @@ class DockerEngine:
         with _engine_errors("connecting to Docker"):
             self._version = self._api.version()["Version"]
 
+    def close(self) -> None:
+        """Give the connections to the daemon back."""
+        self._client.close()
+
     def about(self) -> About:
         """Say which engine it is, and on what machine."""
         with _engine_errors("asking about the engine"):
@@ -535,7 +539,12 @@ class _Conversation:
     def _release(self) -> None:
         """Give the socket back; done by whoever reads, so that it is not taken away under a read."""
         self._line.close()
+        beneath = getattr(
+            self._stream, "_sock", None
+        )  # closing docker's file leaves the socket below it open
         self._stream.close()
+        if beneath:
+            beneath.close()
 
 
 def _frames(stream: Any) -> Iterator[tuple[int, bytes]]:  # noqa: ANN401  # docker gives a SocketIO or a socket

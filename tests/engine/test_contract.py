@@ -1,0 +1,230 @@
+"""What every engine promises, asked of the fake and of Docker alike."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import docker.errors
+import pytest
+import requests.exceptions
+
+from lab import images, steward
+from lab.blueprint import Blueprint, draw
+from lab.definition import Lab, Network, Node
+from lab.engine.base import BAKED, BASE, Engine, SeenNode
+from lab.engine.docker import DockerEngine, fault
+from lab.engine.memory import MemoryEngine
+from lab.errors import EngineFault, EngineSlow, EngineUnreachable, LabError, NameTaken
+from lab.kind import read_kind
+
+NAME: Final = f"contract-{os.getpid()}"
+TINY: Final = Path(__file__).parent.parent / "roles" / "tiny"
+
+ENGINES: Final = ["memory", pytest.param("docker", marks=pytest.mark.docker)]
+
+
+def tiny_lab(mark: str = "first") -> Lab:
+    """Make a lab of two nodes on two networks, of the smallest kind there is."""
+    kind = read_kind(TINY)
+    nodes = tuple(
+        Node(name=name, kind=kind, attach=networks, variables={"tiny_mark": mark})
+        for name, networks in (("one", ("left",)), ("two", ("left", "right")))
+    )
+    networks = (Network(name="left"), Network(name="right"))
+    return Lab(name=NAME, path=Path(f"{NAME}.yml"), networks=networks, nodes=nodes)
+
+
+@pytest.fixture(scope="session")
+def tiny_image(docker_engine: DockerEngine) -> Iterator[str]:
+    """Bake the smallest role from nothing, so that no cached image hides a broken bake."""
+    engine, lab = docker_engine, tiny_lab()
+    tag = images.recipe(lab.nodes[0]).tag
+    engine.remove_image(tag)
+    try:
+        assert images.bake(lab, engine, lambda _line: None).new == (tag,)
+        yield tag
+    finally:
+        steward.remove(NAME, engine)
+        engine.remove_image(tag)
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    if request.param == "memory":
+        made: Engine = MemoryEngine()
+        with made.open_bench("scratch:latest", lab=NAME, role="tiny") as bench:
+            made.commit(bench, images.recipe(tiny_lab().nodes[0]).tag, {BAKED: "0", BASE: "memory"})
+        yield made
+        return
+    request.getfixturevalue("tiny_image")
+    real: Engine = request.getfixturevalue("docker_engine")
+    steward.remove(NAME, real)
+    yield real
+    steward.remove(NAME, real)
+
+
+def blueprint() -> Blueprint:
+    lab = tiny_lab()
+    return draw(lab, {node.name: images.recipe(node).tag for node in lab.nodes})
+
+
+@pytest.fixture
+def running(engine: Engine) -> Engine:
+    drawn = blueprint()
+    for network in drawn.networks:
+        engine.create_network(network)
+    for node in drawn.nodes:
+        engine.create_node(node)
+    return engine
+
+
+def one(engine: Engine) -> SeenNode:
+    node = engine.observe(NAME).node("one")
+    assert node is not None
+    return node
+
+
+def test_what_was_made_is_read_back_from_labels(running: Engine) -> None:
+    drawn, seen = blueprint(), running.observe(NAME)
+    assert [node.name for node in seen.nodes] == ["one", "two"]
+    assert [node.definition for node in seen.nodes] == [node.definition for node in drawn.nodes]
+    assert [node.state for node in seen.nodes] == ["running", "running"]
+    assert {network.name: network.bridge for network in seen.networks} == {
+        network.name: network.bridge for network in drawn.networks
+    }
+    assert NAME in running.labs()
+
+
+def test_every_attached_network_gives_an_address(running: Engine) -> None:
+    two = running.observe(NAME).node("two")
+    assert two is not None
+    assert two.addresses.keys() == {"left", "right"}
+    assert len(set(two.addresses.values())) == 2
+
+
+def test_a_lab_that_is_not_there_is_empty(engine: Engine) -> None:
+    assert engine.observe("nothing-of-the-sort").empty
+
+
+def test_a_name_that_is_taken_is_left_alone(running: Engine) -> None:
+    before = one(running)
+    with pytest.raises(NameTaken):
+        running.create_node(blueprint().nodes[0])
+    with pytest.raises(NameTaken):
+        running.create_network(blueprint().networks[0])
+    assert one(running).id == before.id
+
+
+def test_an_image_that_is_not_there_is_said(running: Engine) -> None:
+    with pytest.raises(EngineFault, match=r"(?i)no such image"):
+        running.create_node(replace(blueprint().nodes[0], name="three", image="homerange/none:0"))
+
+
+def test_removing_twice_is_no_error(running: Engine) -> None:
+    seen = running.observe(NAME)
+    for _ in range(2):
+        running.remove_nodes(seen.nodes)
+        for network in seen.networks:
+            running.remove_network(network)
+    assert running.observe(NAME).empty
+
+
+def test_a_node_is_confined(running: Engine) -> None:
+    for wall in running.walls(NAME):
+        assert (wall.drops_all, wall.new_privileges, wall.privileged) == (True, False, False)
+        assert (wall.capabilities, wall.mounts, wall.nameservers) == ((), (), ("127.0.0.1",))
+        assert (wall.memory, wall.processes) == (32 * 2**20, 32)
+
+
+def test_an_image_says_what_it_is(engine: Engine) -> None:
+    tag = images.recipe(tiny_lab().nodes[0]).tag
+    assert (engine.image_labels(tag) or {}).keys() >= {BAKED, BASE}
+    assert engine.image_labels("homerange/none:0") is None
+    assert tag in engine.images()
+
+
+def test_a_bench_is_removed_also_when_the_bake_fails(engine: Engine) -> None:
+    tag = images.recipe(tiny_lab().nodes[0]).tag
+    seen: list[bool] = []
+
+    def bake() -> None:
+        with engine.open_bench(tag, lab=NAME, role="tiny"):
+            seen.extend(node.baking for node in engine.observe(NAME).nodes)
+            raise EngineFault(doing="baking", said="broken")
+
+    with pytest.raises(EngineFault, match="broken"):
+        bake()
+    assert seen == [True]
+    assert engine.observe(NAME).empty
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("engine", ["docker"], indirect=True)
+class TestCommands:
+    """What only an engine that runs something can show."""
+
+    def test_a_command_gives_code_and_both_outputs(self, running: Engine) -> None:
+        ran = running.execute(one(running), ("sh", "-c", "cat; echo err >&2; exit 7"), stdin=b"in")
+        assert (ran.code, ran.stdout, ran.stderr) == (7, b"in", b"err\n")
+        assert ran.start < ran.end
+
+    def test_a_command_that_hangs_is_stopped(self, running: Engine) -> None:
+        begun = time.monotonic()
+        with pytest.raises(EngineSlow):
+            running.execute(one(running), ("sleep", "987"), timeout=1)
+        assert time.monotonic() - begun < 5
+        assert b"987" not in self._processes(running)
+
+    def test_a_stream_ends_with_its_command_when_it_is_closed(self, running: Engine) -> None:
+        stream = running.stream(one(running), ("sh", "-c", "echo here; exec sleep 987"))
+        chunks = iter(stream)
+        assert next(chunks) == b"here\n"
+        assert b"987" in self._processes(running)
+        stream.close()
+        for _ in range(50):
+            if b"987" not in self._processes(running):
+                break
+            time.sleep(0.1)
+        assert b"987" not in self._processes(running)
+        assert list(chunks) == []
+
+    def test_the_role_was_applied_to_the_image(self, running: Engine) -> None:
+        assert running.execute(one(running), ("cat", "/etc/tiny")).stdout == b"first\n"
+
+    def test_names_of_nodes_resolve_and_nothing_else_does(self, running: Engine) -> None:
+        assert running.execute(one(running), ("getent", "hosts", "two")).code == 0
+        assert running.execute(one(running), ("getent", "hosts", "outside.invalid"), timeout=30).code != 0
+
+    @staticmethod
+    def _processes(engine: Engine) -> bytes:
+        return engine.execute(one(engine), ("sh", "-c", "cat /proc/[0-9]*/cmdline 2>/dev/null")).stdout
+
+
+def _subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _subclasses(child)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    sorted(
+        {*_subclasses(docker.errors.DockerException), *_subclasses(requests.exceptions.RequestException)},
+        key=str,
+    ),
+    ids=str,
+)
+def test_every_error_of_the_client_has_a_home(kind: type[Exception]) -> None:
+    error = kind.__new__(kind)
+    Exception.__init__(error, "said")
+    error.__dict__.update(
+        dict.fromkeys(("msg", "name", "param", "explanation"), "said"), status_code=500, response=None
+    )
+    found = fault(error, "doing something")
+    assert isinstance(found, LabError)
+    assert isinstance(found, EngineFault | EngineUnreachable)
