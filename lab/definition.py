@@ -80,6 +80,7 @@ class _Host:
 
     name: str
     where: Item
+    groups: list[str] = field(default_factory=list)
     kinds: dict[str, Item] = field(default_factory=dict)
     variables: dict[str, Item] = field(default_factory=dict)
 
@@ -153,15 +154,18 @@ class _Inventory:
         own = self._reading.mapping(entries.get("vars", Item(None, 1)), "vars")
         variables = {**inherited, **own}
         of_kinds = {**of_kinds, name: item} if name in self._kinds else of_kinds
-        self._members(entries.get("hosts", Item(None, 1)), variables, of_kinds)
+        self._members(name, entries.get("hosts", Item(None, 1)), variables, of_kinds)
         for child, entry in self._reading.mapping(entries.get("children", Item(None, 1)), "children").items():
             self._group(child, entry, variables, of_kinds, (*inside, name))
 
-    def _members(self, item: Item, inherited: Mapping[str, Item], of_kinds: Mapping[str, Item]) -> None:
+    def _members(
+        self, group: str, item: Item, inherited: Mapping[str, Item], of_kinds: Mapping[str, Item]
+    ) -> None:
         for pattern, entry in self._reading.mapping(item, "hosts").items():
             own = self._reading.mapping(entry, f"host {pattern}")
             for name in self._expand(pattern, entry):
                 host = self._hosts.setdefault(name, _Host(name=name, where=entry))
+                host.groups.append(group)
                 host.kinds |= of_kinds
                 host.variables |= {**inherited, **own}
 
@@ -202,18 +206,17 @@ class _Inventory:
             )
         if len(host.kinds) == 1:
             return self._kinds[next(iter(host.kinds))]
-        names = ", ".join(sorted(self._kinds))
         if host.kinds:
             both = " and ".join(host.kinds)
             self._reading.problem(
                 host.where, f"host {host.name} is of two kinds: {both}", "keep it in one group"
             )
+        elif group := next((name for name in host.groups if name not in {"all", "ungrouped"}), ""):
+            remedy = suggestion(group, self._kinds, "kinds")
+            self._reading.problem(host.where, f"unknown kind {group!r} for host {host.name}", remedy)
         else:
-            self._reading.problem(
-                host.where,
-                f"host {host.name} has no kind",
-                f"put it into a group named like one of the kinds: {names}",
-            )
+            remedy = f"put it into a group named like one of the kinds: {', '.join(sorted(self._kinds))}"
+            self._reading.problem(host.where, f"host {host.name} has no kind", remedy)
         return None
 
     def _names_of(self, host: _Host, variable: str) -> tuple[str, ...]:

@@ -152,10 +152,11 @@ def _logs(reading: Reading, item: Item) -> tuple[Log, ...]:
 
 
 def _log(reading: Reading, item: Item) -> Log:
-    keys = reading.mapping(item, "a log", ("source", "path"))
-    for missing in {"source", "path"} - keys.keys():
+    keys = ("source", "path")
+    entries = reading.mapping(item, "a log", keys)
+    for missing in (key for key in keys if key not in entries):
         reading.problem(item, f"a log needs {missing!r}", "write  {source: sshd, path: /var/log/auth.log}")
-    return Log(**{key: reading.text(it, key) for key, it in {"source": item, "path": item, **keys}.items()})
+    return Log(**{key: reading.text(entries[key], key) if key in entries else "" for key in keys})
 
 
 def _memory(reading: Reading, item: Item) -> int:

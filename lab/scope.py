@@ -112,7 +112,7 @@ class Scope:
         for word in argv:
             for url in _URL.findall(word):
                 self._check_url(url)
-            for address in (*_IPV4.findall(word), *_IPV6.findall(word)):
+            for address in (*_IPV4.findall(word), *filter(_is_ipv6, _IPV6.findall(word))):
                 if not _harmless(address):
                     self.resolve(address)
 
@@ -123,6 +123,15 @@ class Scope:
             raise self._refuse(url, "its host cannot be read") from None
         if host and host != "localhost" and not _harmless(host):
             self.resolve(host)
+
+
+def _is_ipv6(text: str) -> bool:
+    """Tell an address from a time of day, which looks alike."""
+    try:
+        ipaddress.IPv6Interface(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _harmless(address: str) -> bool:

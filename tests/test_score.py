@@ -170,7 +170,7 @@ def test_runs_made_up_by_chance_come_to_every_situation() -> None:
     assert met_rarely == {}
 
 
-_thorough = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _bytes(score: Score) -> str:

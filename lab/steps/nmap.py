@@ -58,10 +58,11 @@ class Nmap:
     @classmethod
     def from_item(cls, reading: Reading, item: Item) -> Self:
         """Read its arguments, noting every problem."""
-        entries = reading.mapping(item, "nmap", ("target", "ports", "arguments"))
+        keys = ("target", "ports", "arguments")
+        entries = reading.mapping(item, "nmap", keys)
         if "target" not in entries:
             reading.problem(item, "nmap needs a target", "write  nmap: {target: bastion}")
-        step = cls(**{"target": "", **{key: reading.text(it, key) for key, it in entries.items()}})
+        step = cls(**{key: reading.text(entries[key], key) if key in entries else "" for key in keys})
         for word in _words(reading, item, step.arguments):
             if word.startswith(_FORBIDDEN):
                 reading.problem(
