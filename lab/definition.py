@@ -113,12 +113,12 @@ class _Inventory:
         if not _NAME.fullmatch(name):
             self._reading.problem(0, f"{path.stem!r} cannot name a lab", _NAME_RULE)
         groups = self._reading.mapping(self._root, "an inventory")
-        if not groups:
-            self._reading.problem(0, "defines no hosts", "see inventories/starter.yml for a whole lab")
         shared = self._shared(groups)
         self._networks = self._read_networks(shared.get("lab_networks", Item(None, 1)))
         for group, item in groups.items():
             self._group(group, item, {}, {}, ())
+        if not self._hosts and not self._reading.problems:
+            self._reading.problem(0, "defines no hosts", "see inventories/starter.yml for a whole lab")
         nodes = tuple(self._node(host, shared) for host in self._hosts.values())
         return Lab(name=name, path=path, networks=self._networks, nodes=tuple(n for n in nodes if n))
 

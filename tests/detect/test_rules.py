@@ -24,6 +24,11 @@ def own_rules() -> RuleSet:
     return read_rules([OWN_RULES])
 
 
+@cache
+def _matcher() -> Matcher:
+    return Matcher()
+
+
 def _ids(slug: str) -> str:
     lines = (OWN_RULES / f"{slug}.yml").read_text(encoding="utf-8").splitlines()
     return next(line.removeprefix("id: ") for line in lines if line.startswith("id: "))
@@ -31,23 +36,16 @@ def _ids(slug: str) -> str:
 
 def _fired(events: Sequence[Event]) -> set[str]:
     """Return the ids of all rules and correlations that match, alerting or not."""
-    matcher, rules = Matcher(), own_rules()
+    matcher, rules = _matcher(), own_rules()
     matcher.load(events)
     known = [
-        Match(time=int(str(it["@timestamp"])), rule=rule.id, event_ids=(str(it["event.id"]),), events=(it,))
+        Match(time=int(str(events[row]["@timestamp"])), order=row, rule=rule.id, events=(events[row],))
         for rule in rules.rules
-        for it in (events[row] for row in matcher.matches(rule.where))
+        for row in matcher.matches(rule.where)
     ]
-    names = {it.name: it.id for it in rules.rules} | {it.name: it.id for it in rules.correlations}
     for correlation in rules.correlations:
-        known += Correlator(_by_id(correlation, names)).feed(known)
+        known += Correlator(correlation).feed(known)
     return {match.rule for match in known}
-
-
-def _by_id(rule: Correlation, names: dict[str, str]) -> Correlation:
-    from dataclasses import replace
-
-    return replace(rule, rules=tuple(names.get(it, it) for it in rule.rules))
 
 
 def _events(told: dict[str, Any]) -> list[Event]:
