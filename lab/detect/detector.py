@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypedDict
 
 from lab.detect import suricata
 from lab.detect.alert import ENTITY_FIELDS, MAX_EVIDENCE, Alert
 from lab.detect.correlation import Correlator, Match
+from lab.detect.predicate import lower
 from lab.detect.rule import Correlation, Rule, RuleSet
 from lab.moment import Moment
 from lab.telemetry.event import Event
@@ -47,10 +47,8 @@ class Detector:
         self._rules = rules.rules
         self._correlators = [Correlator(rule) for rule in rules.correlations]
         self._suricata = suricata_hashes
-        ids = {it.name: it.id for it in rules.rules} | {it.name: it.id for it in rules.correlations}
         self._matcher = Matcher()
-        for correlator in self._correlators:
-            correlator.rule = _resolved(correlator.rule, ids)
+        self._arrived = 0
 
     @property
     def hashes(self) -> Mapping[str, str]:
@@ -80,10 +78,19 @@ class Detector:
         return tuple(sorted(alerts, key=lambda alert: (alert.first_event, alert.rule_id, alert.id)))
 
     def _matches(self, events: Sequence[Event]) -> dict[str, list[Match]]:
-        self._matcher.load(events)
+        """Ask the database those rules that could match at all, about those events they could match."""
+        known = _texts(events)
+        asked = [rule for rule in self._rules if _could_match(rule, known)]
+        modules = {module for rule in asked for module in rule.modules}
+        rows = [place for place, event in enumerate(events) if event.get("event.module") in modules]
+        if rows:
+            self._matcher.load([events[row] for row in rows])
+        found = {rule.id: self._matcher.matches(rule.where) if rule in asked else [] for rule in self._rules}
+        arrived = self._arrived
+        self._arrived += len(events)
         return {
-            rule.id: [_match(rule.id, events[row]) for row in self._matcher.matches(rule.where)]
-            for rule in self._rules
+            rule: [_match(rule, events[rows[place]], arrived + rows[place]) for place in places]
+            for rule, places in found.items()
         }
 
     def _from_suricata(self, event: Event, now: Moment) -> Alert:
@@ -117,14 +124,24 @@ def own_detector(sensor_rules: str) -> Detector:
     return Detector(read_rules([OWN_RULES]), suricata.rule_hashes(sensor_rules))
 
 
-def _resolved(rule: Correlation, ids: Mapping[str, str]) -> Correlation:
-    return replace(rule, rules=tuple(ids.get(name, name) for name in rule.rules))
+def _texts(events: Iterable[Event]) -> dict[str, str]:
+    """Return all that the events of each module say, in lower case as the database writes it."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for event in events:
+        said = found[str(event.get("event.module"))]
+        for value in event.values():
+            said += value if isinstance(value, tuple) else (str(value),)
+    return {module: lower("\n".join(said)) for module, said in found.items()}
 
 
-def _match(rule: str, event: Event) -> Match:
-    return Match(
-        time=int(str(event["@timestamp"])), rule=rule, event_ids=(str(event["event.id"]),), events=(event,)
-    )
+def _could_match(rule: Rule, texts: Mapping[str, str]) -> bool:
+    """Tell whether a rule needs asking: are there events of its modules, with one of its clues?"""
+    said = [texts[module] for module in rule.modules if module in texts]
+    return any(not rule.clues or any(clue in text for clue in rule.clues) for text in said)
+
+
+def _match(rule: str, event: Event, order: int) -> Match:
+    return Match(time=_time(event), order=order, rule=rule, events=(event,))
 
 
 def _alerts(rule: Rule, matches: Iterable[Match], now: Moment) -> list[Alert]:

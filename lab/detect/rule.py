@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,11 +22,11 @@ class Rule:
     id: str
     """Sigma's UUID."""
 
-    name: str
-    """The name by which correlations refer to it; may be empty."""
-
     hash: str
-    """SHA-256 of the rule's content."""
+    """SHA-256 of its text in the file, and of the filters that change it."""
+
+    path: str
+    """The file it is from."""
 
     title: str
     """Its title."""
@@ -38,6 +39,16 @@ class Rule:
 
     tactics: tuple[str, ...]
     """ATT&CK tactic short names of its tags, sorted."""
+
+    log_source: str
+    """The log source it asks for, in its own words."""
+
+    modules: tuple[str, ...]
+    """Values of `event.module` it can match."""
+
+    clues: frozenset[str]
+    """ASCII texts in lower case, of which every event that matches holds one in some field; an empty
+    set says nothing."""
 
     where: str
     """DuckDB condition over the columns of an event; never NULL."""
@@ -53,11 +64,11 @@ class Correlation:
     id: str
     """Sigma's UUID."""
 
-    name: str
-    """The name by which other correlations refer to it; may be empty."""
-
     hash: str
-    """SHA-256 of the rule's content."""
+    """SHA-256 of its text in the file."""
+
+    path: str
+    """The file it is from."""
 
     title: str
     """Its title."""
@@ -78,19 +89,22 @@ class Correlation:
     """Ids of the rules and correlations it is about, in the order of the file."""
 
     group_by: tuple[str, ...]
-    """ECS fields whose values keep one case apart from another."""
+    """ECS fields or aliases whose values keep one case apart from another."""
+
+    aliases: Mapping[str, Mapping[str, str]]
+    """Alias to rule id to ECS field: the same thing, which different rules' events call differently."""
 
     timespan: int
     """Length of the window in nanoseconds."""
 
     operator: Operator
-    """How the count is compared; unused by the temporal kinds."""
+    """How the count is compared; unused by `temporal_ordered`, which wants every rule."""
 
     count: int
     """What it is compared with."""
 
-    field: str
-    """For `value_count`: the field whose different values are counted."""
+    fields: tuple[str, ...]
+    """For `value_count`: the fields whose different values, taken together, are counted."""
 
     alerts: bool
     """Whether a match is an alert of its own."""
@@ -102,6 +116,9 @@ class Unusable:
 
     path: str
     """The file."""
+
+    line: int
+    """Line of its first word; 0 when unknown."""
 
     title: str
     """The rule's title, or its id."""

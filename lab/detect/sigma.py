@@ -14,15 +14,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final, TypeVar, cast
 
 from sigma.collection import SigmaCollection
 from sigma.conditions import (
     ConditionAND,
     ConditionFieldEqualsValueExpression,
-    ConditionItem,
     ConditionNOT,
     ConditionOR,
     ConditionValueExpression,
@@ -31,7 +32,6 @@ from sigma.conversion.base import TextQueryBackend
 from sigma.conversion.state import ConversionState
 from sigma.correlations import SigmaCorrelationCondition, SigmaCorrelationRule
 from sigma.exceptions import SigmaError, SigmaRuleLocation
-from sigma.filters import SigmaFilter
 from sigma.processing.conditions import LogsourceCondition
 from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations import FieldMappingTransformation
@@ -52,69 +52,14 @@ from sigma.types import (
 
 from lab import attack, loader
 from lab.detect.alert import Level
+from lab.detect.predicate import FUNCTIONS, Test, column, in_block, literal, lower, match
 from lab.detect.rule import Correlation, CorrelationKind, Operator, Rule, RuleSet, Unusable
+from lab.detect.sources import LOG_SOURCES, LogSource
 from lab.errors import BadFile, BadQuery, Problem
+from lab.loader import Item
 from lab.moment import SECOND
 from lab.telemetry.event import FIELDS
 from lab.telemetry.store import Matcher
-
-_Fields = dict[str | None, str | list[str]]
-"""A field mapping as pySigma wants it."""
-
-_PROCESS: Final[_Fields] = {
-    "Image": "process.executable",
-    "OriginalFileName": "process.name",
-    "CommandLine": "process.command_line",
-    "CurrentDirectory": "process.working_directory",
-    "ProcessId": "process.pid",
-    "User": "user.name",
-    "LogonId": "user.id",  # what Sysmon for Linux writes there: the number of the account
-    "ParentImage": "process.parent.executable",
-    "ParentCommandLine": "process.parent.command_line",
-    "ParentProcessId": "process.parent.pid",
-}
-_WEB: Final[_Fields] = {
-    "cs-method": "http.request.method",
-    "cs-uri": "url.original",
-    "c-uri": "url.original",
-    "cs-uri-query": "url.query",
-    "c-uri-query": "url.query",
-    "cs-uri-stem": "url.path",
-    "c-uri-stem": "url.path",
-    "cs-user-agent": "user_agent.original",
-    "cs(user-agent)": "user_agent.original",
-    "c-useragent": "user_agent.original",
-    "cs-referer": "http.request.referrer",
-    "cs-referrer": "http.request.referrer",
-    "cs-host": "url.domain",
-    "cs-username": "user.name",
-    "sc-status": "http.response.status_code",
-    "sc-bytes": "http.response.body.bytes",
-    "c-ip": "source.ip",
-    "src_ip": "source.ip",
-    "s-ip": "destination.ip",
-}
-
-_LogSource = tuple[dict[str, str | None], tuple[str, ...], str, _Fields]
-
-_LOG_SOURCES: Final[tuple[_LogSource, ...]] = (
-    ({"category": "process_creation", "product": "linux"}, ("snoopy",), "", _PROCESS),
-    ({"category": "process_creation", "product": None}, ("snoopy",), "", _PROCESS),
-    ({"category": "webserver", "service": None}, ("apache",), "", _WEB),
-    ({"service": "apache"}, ("apache", "apache_error"), "", _WEB),
-    ({"product": "linux", "service": "sshd"}, ("sshd",), "\"process.name\" LIKE 'sshd%'", {}),
-    ({"product": "linux", "service": "auth"}, ("sshd",), "", {}),
-    ({"product": "linux", "service": "syslog"}, ("sshd", "syslog"), "", {}),
-    (
-        {"product": "linux", "service": None, "category": None},
-        ("sshd", "syslog", "snoopy"),
-        "",
-        {},
-    ),
-    ({"product": "suricata"}, ("suricata",), "", {}),
-)
-"""Sigma's log source (None: must not be named), the modules that give its events, what else has to
-hold for them, and its fields in ECS. The first entry whose keys all agree with the rule's counts."""
 
 
 def _pipeline() -> ProcessingPipeline:
@@ -123,11 +68,11 @@ def _pipeline() -> ProcessingPipeline:
         name="homerange",
         items=[
             ProcessingItem(
-                transformation=FieldMappingTransformation({**mapping}),
-                rule_conditions=[LogsourceCondition(**source)],
+                transformation=FieldMappingTransformation({**source.fields}),
+                rule_conditions=[LogsourceCondition(**source.named)],
             )
-            for source, _, _, mapping in _LOG_SOURCES
-            if mapping
+            for source in LOG_SOURCES
+            if source.fields
         ],
     )
 
@@ -136,8 +81,8 @@ class _Refused(SigmaError):
     """A rule uses what cannot be evaluated here."""
 
 
-_Test = Callable[[str], str]
-"""From the SQL of a value to the SQL of a condition on it."""
+_Parsed = TypeVar("_Parsed", SigmaRule, SigmaCorrelationRule)
+_Made = TypeVar("_Made", Rule, Correlation)
 
 
 class _DuckDB(TextQueryBackend):
@@ -163,20 +108,20 @@ class _DuckDB(TextQueryBackend):
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Compare with a text that may hold wildcards."""
-        return _match(cond.field, _text_test(cast("SigmaString", cond.value), cased=False))
+        return match(cond.field, _text_test(cast("SigmaString", cond.value), cased=False))
 
     def convert_condition_field_eq_val_str_case_sensitive(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Compare with a text, letter by letter."""
-        return _match(cond.field, _text_test(cast("SigmaCasedString", cond.value), cased=True))
+        return match(cond.field, _text_test(cast("SigmaCasedString", cond.value), cased=True))
 
     def convert_condition_field_eq_val_num(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Compare with a number."""
         number = cast("SigmaNumber", cond.value).number
-        return _match(cond.field, lambda value: f"TRY_CAST({value} AS DOUBLE) = {number}")
+        return match(cond.field, lambda value: f"TRY_CAST({value} AS DOUBLE) = {number}")
 
     def convert_condition_field_eq_val_timestamp_part(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
@@ -184,7 +129,7 @@ class _DuckDB(TextQueryBackend):
         """Compare the hour, the day, ... of a time, in UTC."""
         asked = cast("SigmaTimestampPart", cond.value)
         part = asked.timestamp_part.name.lower()
-        return _match(
+        return match(
             cond.field,
             lambda value: f"date_part('{part}', TRY_CAST({value} AS TIMESTAMPTZ)) = {asked.number}",
         )
@@ -194,27 +139,29 @@ class _DuckDB(TextQueryBackend):
     ) -> str:
         """Compare with true or false."""
         wanted = str(bool(cond.value)).lower()
-        return _match(cond.field, lambda value: f"lower({value}) = '{wanted}'")
+        return match(cond.field, lambda value: f"lower({value}) = '{wanted}'")
 
     def convert_condition_field_eq_val_re(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Search for a regular expression."""
-        return _match(cond.field, _regex_test(cast("SigmaRegularExpression", cond.value)))
+        return match(cond.field, _regex_test(cast("SigmaRegularExpression", cond.value)))
 
     def convert_condition_field_eq_val_cidr(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Tell whether an address is in a block."""
-        return _match(cond.field, _block_test(cast("SigmaCIDRExpression", cond.value)))
+        block = cast("SigmaCIDRExpression", cond.value).network
+        test = in_block(block.version, int(block.network_address), int(block.broadcast_address))
+        return match(cond.field, test)
 
     def convert_condition_field_compare_op_val(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Compare by size."""
-        value = cast("SigmaCompareExpression", cond.value)
-        sign = _COMPARISONS[value.op]
-        return _match(cond.field, lambda column: f"TRY_CAST({column} AS DOUBLE) {sign} {value.number}")
+        asked = cast("SigmaCompareExpression", cond.value)
+        sign = _COMPARISONS[asked.op]
+        return match(cond.field, lambda value: f"TRY_CAST({value} AS DOUBLE) {sign} {asked.number}")
 
     def convert_condition_field_eq_field(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
@@ -223,49 +170,49 @@ class _DuckDB(TextQueryBackend):
         value = cast("SigmaFieldReference", cond.value)
         if FIELDS.get(value.field) == "keywords":
             raise _Refused(f"{value.field!r} holds a list, which fieldref cannot compare with")
-        other = f"lower(CAST({_column(value.field)} AS VARCHAR))"
-        function = _FUNCTIONS[bool(value.ends_with), bool(value.starts_with)]
-        return _match(cond.field, lambda column: function.format(f"lower({column})", other))
+        other = f"lower(CAST({column(value.field)} AS VARCHAR))"
+        function = FUNCTIONS[bool(value.ends_with), bool(value.starts_with)]
+        return match(cond.field, lambda ours: function.format(f"lower({ours})", other))
 
     def convert_condition_field_eq_val_null(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Tell whether a field is absent."""
-        return f"{_column(cond.field)} IS NULL"
+        return f"{column(cond.field)} IS NULL"
 
     def convert_condition_field_exists(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Tell whether a field is there."""
-        return f"{_column(cond.field)} IS NOT NULL"
+        return f"{column(cond.field)} IS NOT NULL"
 
     def convert_condition_field_not_exists(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Tell whether a field is absent."""
-        return f"{_column(cond.field)} IS NULL"
+        return f"{column(cond.field)} IS NULL"
 
     def convert_condition_val_str(self, cond: ConditionValueExpression, _state: ConversionState) -> str:
         """Look for a keyword anywhere in the original line."""
         word = cast("SigmaString", cond.value)
         around = SigmaString("*") + word + SpecialChars.WILDCARD_MULTI
-        return _match("event.original", _text_test(around, cased=isinstance(word, SigmaCasedString)))
+        return match("event.original", _text_test(around, cased=isinstance(word, SigmaCasedString)))
 
     def convert_condition_val_num(self, cond: ConditionValueExpression, _state: ConversionState) -> str:
         """Look for a number anywhere in the original line."""
         number = cast("SigmaNumber", cond.value).number
-        return _match("event.original", lambda value: f"contains({value}, '{number}')")
+        return match("event.original", lambda value: f"contains({value}, '{number}')")
 
     def convert_condition_val_re(self, cond: ConditionValueExpression, _state: ConversionState) -> str:
         """Search the original line for a regular expression."""
-        return _match("event.original", _regex_test(cast("SigmaRegularExpression", cond.value)))
+        return match("event.original", _regex_test(cast("SigmaRegularExpression", cond.value)))
 
     def finish_query(self, rule: Any, query: Any, _state: ConversionState) -> str:  # noqa: ANN401  # pySigma's
         """Add the condition that picks the events of the rule's log source."""
-        modules, also = _log_source(rule)
-        names = ", ".join(f"'{name}'" for name in modules)
-        source = f'"event.module" IN ({names})' + (f" AND {also}" if also else "")
-        return f"coalesce({source} AND ({query}), false)"
+        source = _log_source(rule)
+        names = ", ".join(f"'{name}'" for name in source.modules)
+        also = f" AND {source.also}" if source.also else ""
+        return f'coalesce("event.module" IN ({names}){also} AND ({query}), false)'
 
 
 _COMPARISONS: Final = {
@@ -275,55 +222,18 @@ _COMPARISONS: Final = {
     CompareOperators.GTE: ">=",
 }
 
-_FUNCTIONS: Final = {
-    (False, False): "{} = {}",
-    (True, False): "suffix({}, {})",
-    (False, True): "starts_with({}, {})",
-    (True, True): "contains({}, {})",
-}
-"""The quickest comparison of a value with a text: is something allowed before it, and after it?"""
 
-
-def _column(field: str) -> str:
-    """Name a column.
-
-    Raises:
-        _Refused: events have no such field, so the rule could never match.
-    """
-    if field not in FIELDS:
-        raise _Refused(f"no event has the field {field!r}")
-    return '"' + field + '"'
-
-
-def _match(field: str, test: _Test) -> str:
-    """Apply a test to a field; a list matches when one of its entries does."""
-    column = _column(field)
-    if FIELDS[field] == "keywords":
-        return f"(len(list_filter({column}, lambda entry: {test('entry')})) > 0)"
-    return f"({test(column if FIELDS[field] in {'keyword', 'ip'} else f'CAST({column} AS VARCHAR)')})"
-
-
-def _literal(text: str) -> str:
-    """Quote a text for SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _lower(text: str) -> str:
-    """Write a text in lower case as DuckDB does: letter by letter, and `i` for the dotted capital."""
-    return "".join("i" if letter == "\u0130" else letter.lower() for letter in text)
-
-
-def _text_test(pattern: SigmaString, *, cased: bool) -> _Test:
+def _text_test(pattern: SigmaString, *, cased: bool) -> Test:
     """Compare with a pattern, by the quickest function that is exact."""
     parts = list(pattern.iter_parts())
     middle = [part for part in parts if part != SpecialChars.WILDCARD_MULTI]
     if all(isinstance(part, str) for part in middle) and len(middle) <= 1:
         plain = cast("str", middle[0]) if middle else ""
         before, after = (bool(parts) and parts[end] == SpecialChars.WILDCARD_MULTI for end in (0, -1))
-        function, text = _FUNCTIONS[before, after], _literal(plain if cased else _lower(plain))
+        function, text = FUNCTIONS[before, after], literal(plain if cased else lower(plain))
     else:
         likes = "".join(_like(part, cased=cased) for part in parts)
-        function, text = "{} LIKE {} ESCAPE '\\'", _literal(likes)
+        function, text = "{} LIKE {} ESCAPE '\\'", literal(likes)
     return lambda value: function.format(value if cased else f"lower({value})", text)
 
 
@@ -334,65 +244,36 @@ def _like(part: object, *, cased: bool) -> str:
         return "_"
     if not isinstance(part, str):
         raise _Refused("a placeholder has no value here")
-    text = part if cased else _lower(part)
+    text = part if cased else lower(part)
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _regex_test(expression: SigmaRegularExpression) -> _Test:
+def _regex_test(expression: SigmaRegularExpression) -> Test:
     flags = "".join(sorted(SigmaRegularExpression.sigma_to_re_flag[flag] for flag in expression.flags))
-    pattern = _literal((f"(?{flags})" if flags else "") + str(expression.regexp))
+    pattern = literal((f"(?{flags})" if flags else "") + str(expression.regexp))
     return lambda value: f"regexp_matches({value}, {pattern})"
 
 
-def _block_test(expression: SigmaCIDRExpression) -> _Test:
-    """Compare an address with the first and the last one of a block, as numbers.
-
-    DuckDB's own type for addresses is an extension that would have to be fetched from the network.
-    """
-    network = expression.network
-    low, high = int(network.network_address), int(network.broadcast_address)
-    if network.version == 4:  # noqa: PLR2004  # IP versions
-        return lambda value: f"({_IPV4_NUMBER.replace('?', value)}) BETWEEN {low} AND {high}"
-    return lambda value: f"({_IPV6_DIGITS.replace('?', value)}) BETWEEN '{low:032x}' AND '{high:032x}'"
-
-
-_IPV4_NUMBER: Final = (
-    "CASE WHEN regexp_full_match(?, '[0-9]+([.][0-9]+){3}') THEN list_reduce("
-    "list_transform(string_split(?, '.'), lambda part: TRY_CAST(part AS BIGINT)), "
-    "lambda sum, part: sum * 256 + part) END"
-)
-
-_IPV6_GROUPS: Final = (
-    "list_transform(list_filter(string_split(split_part(lower(?), '::', {side}), ':'), "
-    "lambda part: part <> ''), lambda part: lpad(part, 4, '0'))"
-)
-_IPV6_LEFT, _IPV6_RIGHT = (_IPV6_GROUPS.format(side=side) for side in (1, 2))
-_IPV6_DIGITS: Final = (
-    "CASE WHEN contains(?, ':') THEN "
-    f"array_to_string({_IPV6_LEFT} || list_resize(CAST([] AS VARCHAR[]), "
-    f"CAST(greatest(0, 8 - len({_IPV6_LEFT}) - len({_IPV6_RIGHT})) AS BIGINT), '0000') || {_IPV6_RIGHT}, '') END"
-)
-"""All 32 digits of an address in its short form: what `::` stands for is filled in."""
-
-
-def _log_source(rule: SigmaRule) -> tuple[tuple[str, ...], str]:
-    """Return the modules of a rule's log source, and what else has to hold for its events.
+def _log_source(rule: SigmaRule) -> LogSource:
+    """Return the log source a rule means.
 
     Raises:
         _Refused: no source of ours gives such events.
     """
-    found = rule.logsource
-    asked = {"category": found.category, "product": found.product, "service": found.service}
-    for source, modules, also, _ in _LOG_SOURCES:
-        if all(asked[key] == value for key, value in source.items()):
-            return modules, also
+    asked = _asked(rule)
+    for source in LOG_SOURCES:
+        if all(asked[key] == value for key, value in source.named.items()):
+            return source
     raise _Refused(f"no log source here gives {_named(rule) or 'events of no named source'}")
 
 
-def _named(rule: SigmaRule) -> str:
+def _asked(rule: SigmaRule) -> dict[str, str | None]:
     found = rule.logsource
-    asked = {"category": found.category, "product": found.product, "service": found.service}
-    return ", ".join(f"{key} {value}" for key, value in asked.items() if value)
+    return {"category": found.category, "product": found.product, "service": found.service}
+
+
+def _named(rule: SigmaRule) -> str:
+    return ", ".join(f"{key} {value}" for key, value in _asked(rule).items() if value)
 
 
 def _clues(condition: object) -> frozenset[str]:
@@ -432,6 +313,20 @@ def _either(alternatives: Iterable[frozenset[str]]) -> frozenset[str]:
     return frozenset[str]().union(*found) if all(found) else frozenset()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Read:
+    """What one document of a file says."""
+
+    collection: SigmaCollection
+    """Its rules, one unless the file uses `action`."""
+
+    place: SigmaRuleLocation
+    """File and line of the document; what pySigma makes of it carries the same."""
+
+    hash: str
+    """SHA-256 of the document's text."""
+
+
 def read_rules(paths: Iterable[Path]) -> RuleSet:
     """Read Sigma files, and folders of them.
 
@@ -439,134 +334,241 @@ def read_rules(paths: Iterable[Path]) -> RuleSet:
         BadFile: a file is not Sigma; every problem of every file is named.
     """
     problems: list[Problem] = []
-    collections = [it for path in paths for it in _collections(path, problems)]
+    found = [it for path in paths for file in _files(path) for it in _documents(file, problems)]
     if problems:
         raise BadFile(*problems)
+    merged = SigmaCollection.merge([it.collection for it in found], resolve_references=False)
+    # A filter changes rules of other files: what a rule means then depends on the filters as well.
+    filters = "".join(it.hash for it in found if it.collection.filters)
+    hashes = {
+        str(it.place): hashlib.sha256((it.hash + filters).encode()).hexdigest() if filters else it.hash
+        for it in found
+    }
+    return _Conversion(merged, hashes).rule_set()
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(it for it in path.rglob("*") if it.suffix in {".yml", ".yaml"} and it.is_file())
+
+
+def _documents(file: Path, problems: list[Problem]) -> Iterator[_Read]:
+    """Read each document of a file by itself, so that it has a line and a hash of its own."""
     try:
-        merged = SigmaCollection.merge(collections)
-    except SigmaError as error:  # a correlation refers to what is not there
-        raise BadFile(Problem(path=", ".join(map(str, paths)), line=0, what=str(error))) from error
-    return _convert(merged)
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(Problem(path=str(file), line=0, what=f"cannot be read: {error}"))
+        return
+    if re.search(r"^action\s*:", text, re.MULTILINE):  # these documents are made of one another
+        yield from _document(file, 1, text, problems)
+        return
+    starts = [0, *(mark.end() for mark in re.finditer(r"^---(?=\s)[^\n]*\n?", text, re.MULTILINE)), len(text)]
+    for start, end in pairwise(starts):
+        document = re.sub(r"^---[^\n]*\n?\Z", "", text[start:end], flags=re.MULTILINE)
+        if re.search(r"^[^\s#]", document, re.MULTILINE):
+            yield from _document(file, text.count("\n", 0, start) + 1, document, problems)
 
 
-def _collections(path: Path, problems: list[Problem]) -> Iterator[SigmaCollection]:
-    for file in sorted(path.rglob("*.yml")) if path.is_dir() else [path]:
-        try:
-            text = file.read_text(encoding="utf-8")
-            loader.check_yaml(text, str(file))
-            found = SigmaCollection.from_yaml(
-                text,
-                collect_errors=True,
-                source=SigmaRuleLocation(file),
-                collect_filters=True,
-                resolve_references=False,
+def _document(file: Path, first: int, text: str, problems: list[Problem]) -> Iterator[_Read]:
+    place = SigmaRuleLocation(file, first)
+    try:
+        root = _checked(file, first, text)
+    except BadFile as error:
+        problems += error.problems
+        return
+    try:
+        found = SigmaCollection.from_yaml(
+            text, collect_errors=True, source=place, collect_filters=True, resolve_references=False
+        )
+    except (SigmaError, AttributeError, KeyError, NameError, TypeError, ValueError) as error:
+        # The last five are how pySigma takes documents of a shape it does not expect.
+        problems.append(_problem(file, first, root, error))
+        return
+    problems += [_problem(file, first, root, error) for error in found.errors]
+    yield _Read(collection=found, place=place, hash=hashlib.sha256(text.encode()).hexdigest())
+
+
+def _checked(file: Path, first: int, text: str) -> Item:
+    """Make sure that a text is YAML and a mapping, before pySigma reads it.
+
+    Raises:
+        BadFile: it is not, or gives a key twice, of which YAML keeps one in silence.
+    """
+    reading = loader.Reading(file)
+    if re.search(r"^---\s", text, re.MULTILINE):  # documents made of one another
+        loader.check_yaml(text, str(file))
+        return Item({}, first)
+    root = loader.parse("\n" * (first - 1) + text, reading)
+    reading.mapping(root, "a rule")
+    reading.finish()
+    return root
+
+
+def _problem(file: Path, first: int, root: Item, error: Exception) -> Problem:
+    """Place an error: pySigma names its errors for the keys they are about, `SigmaLevelError`."""
+    name = type(error).__name__.removeprefix("Sigma").removesuffix("Error")
+    keys = [name.lower(), *(word.lower() for word in reversed(re.findall(r"[A-Z][a-z]+", name)))]
+    lines = (line for key in [*keys, "correlation", "detection"] if (line := _line(root, key)))
+    said = str(error.args[0]) if error.args else type(error).__name__
+    expected = isinstance(error, SigmaError)
+    what = said if expected else f"is not shaped like a Sigma rule ({said})"
+    return Problem(path=str(file), line=next(lines, first), what=what)
+
+
+def _line(item: Item, key: str) -> int:
+    """Find the line of a key, at any depth; 0 when it is nowhere."""
+    if not isinstance(item.value, dict):
+        return 0
+    if key in item.value:
+        return item.value[key].line
+    return next((line for it in item.value.values() if (line := _line(it, key))), 0)
+
+
+class _Conversion:
+    """Turns parsed rules into values; what cannot be evaluated is named with its reason."""
+
+    def __init__(self, collection: SigmaCollection, hashes: Mapping[str, str]) -> None:
+        self._rules = collection
+        self._hashes = hashes
+        self._backend = _DuckDB(_pipeline())
+        self._backend.init_processing_pipeline()
+        self._trial = Matcher()
+        self._unusable: list[Unusable] = []
+        self._silent: set[str] = set()
+
+    def rule_set(self) -> RuleSet:
+        """Convert everything."""
+        chained = [it for it in self._rules.rules if isinstance(it, SigmaCorrelationRule)]
+        related = [it for it in chained if self._resolved(it)]
+        self._silent = _silent(related)
+        rules = [self._tried(it, self._rule) for it in self._rules.rules if isinstance(it, SigmaRule)]
+        correlations = [self._tried(it, self._correlation) for it in related]
+        self._trial.close()
+        usable = tuple(it for it in rules if it)
+        return RuleSet(
+            rules=usable,
+            correlations=self._ordered([it for it in correlations if it], {it.id for it in usable}),
+            unusable=tuple(self._unusable),
+        )
+
+    def _refuse(self, rule: SigmaRule | SigmaCorrelationRule | Correlation, why: str) -> None:
+        place = rule.source if not isinstance(rule, Correlation) else None
+        path = rule.path if isinstance(rule, Correlation) else str(place.path) if place else ""
+        self._unusable.append(
+            Unusable(
+                path=path,
+                line=(place.line or 0) if place else 0,
+                title=rule.title or str(rule.id),
+                why=why.splitlines()[0] if why else "unknown",
             )
-        except BadFile as error:
-            problems += error.problems
-            continue
-        except (OSError, UnicodeDecodeError, SigmaError) as error:
-            problems.append(Problem(path=str(file), line=0, what=f"is not a Sigma rule: {error}"))
-            continue
-        problems += [Problem(path=str(file), line=0, what=str(error)) for error in found.errors]
-        for rule in found.rules:
-            problems += [Problem(path=str(file), line=0, what=str(error)) for error in rule.errors]
-        yield found
+        )
 
-
-def _convert(collection: SigmaCollection) -> RuleSet:
-    """Turn parsed rules into values; what cannot be evaluated is named with its reason."""
-    unusable: list[Unusable] = []
-    backend, trial = _DuckDB(_pipeline()), Matcher()
-    silent = _silent(collection)
-    rules: list[Rule] = []
-    correlations: list[Correlation] = []
-    for rule in collection.rules:
+    def _tried(self, rule: _Parsed, convert: Callable[[_Parsed], _Made]) -> _Made | None:
         try:
-            if isinstance(rule, SigmaCorrelationRule):
-                correlations.append(_correlation(rule, silent))
-            else:
-                rules.append(_rule(rule, backend, trial, silent))
+            return convert(rule)
         except (SigmaError, NotImplementedError, BadQuery, ValueError) as error:
-            unusable.append(_unusable(rule, str(error)))
-    trial.close()
-    return RuleSet(rules=tuple(rules), correlations=_ordered(correlations), unusable=tuple(unusable))
+            said = str(error.args[0] if isinstance(error, SigmaError) and error.args else error)
+            self._refuse(rule, re.sub(r" \(while [^()]* rule .*\)$", "", said))  # `_refuse` says which
+        return None
+
+    def _resolved(self, rule: SigmaCorrelationRule) -> bool:
+        try:
+            rule.resolve_rule_references(self._rules)
+        except SigmaError as error:
+            self._refuse(rule, str(error.args[0]))
+            return False
+        return True
+
+    def _rule(self, rule: SigmaRule) -> Rule:
+        source = _log_source(rule)
+        self._backend.convert_rule(rule)  # returns nothing for a rule that only serves correlations
+        where = " OR ".join(f"({query})" for query in rule.get_conversion_result())
+        self._trial.matches(where)  # a regular expression that DuckDB cannot run shows here
+        return Rule(
+            where=where,
+            modules=source.modules,
+            clues=_either(_clues(it.parsed) for it in rule.detection.parsed_condition),
+            log_source=_named(rule),
+            **self._common(rule),
+        )
+
+    def _correlation(self, rule: SigmaCorrelationRule) -> Correlation:
+        self._backend.last_processing_pipeline.apply(rule)
+        condition = rule.condition
+        if not isinstance(condition, SigmaCorrelationCondition):
+            raise _Refused("extended correlation conditions are not evaluated")
+        kind = rule.type.name.lower()
+        if kind not in {"event_count", "value_count", "temporal", "temporal_ordered"}:
+            raise _Refused(f"correlations of type {kind} are not evaluated")
+        counted = condition.fieldref or []
+        aliases = {
+            alias.alias: {_identity(it.rule): field for it, field in alias.mapping.items()}
+            for alias in rule.aliases
+        }
+        fields = (counted,) if isinstance(counted, str) else tuple(counted)
+        _known((*(rule.group_by or ()), *fields), aliases)
+        return Correlation(
+            kind=cast("CorrelationKind", kind),
+            rules=tuple(_identity(it.rule) for it in rule.referenced_rules),
+            group_by=tuple(rule.group_by or ()),
+            aliases=aliases,
+            timespan=rule.timespan.seconds * SECOND,
+            operator=cast("Operator", condition.op.name.lower()),
+            count=condition.count,
+            fields=fields,
+            **self._common(rule),
+        )
+
+    def _common(self, rule: SigmaRule | SigmaCorrelationRule) -> dict[str, Any]:
+        tags = [tag.name.lower() for tag in rule.tags if tag.namespace == "attack"]
+        shortnames = {tactic.shortname for tactic in attack.tactics().values()}
+        return {
+            "id": _identity(rule),
+            "hash": self._hashes.get(str(rule.source), ""),
+            "path": str(rule.source.path) if rule.source else "",
+            "title": rule.title,
+            "level": cast("Level", (rule.level or SigmaLevel.MEDIUM).name.lower()),
+            "techniques": tuple(
+                sorted(tag.upper() for tag in tags if tag[:1] == "t" and tag[1:2].isdecimal())
+            ),
+            "tactics": tuple(sorted(tag for it in tags if (tag := it.replace("_", "-")) in shortnames)),
+            # Sigma's specification: an informational rule enriches, and no alert comes of it.
+            "alerts": rule.level is not SigmaLevel.INFORMATIONAL and _identity(rule) not in self._silent,
+        }
+
+    def _ordered(self, waiting: list[Correlation], ready: set[str]) -> tuple[Correlation, ...]:
+        """Put those first that others refer to; each batch is then evaluated in one pass.
+
+        Args:
+            waiting: All correlations.
+            ready: Ids of the rules on single events.
+        """
+        found: list[Correlation] = []
+        while following := [it for it in waiting if ready.issuperset(it.rules)]:
+            found += following
+            ready |= {it.id for it in following}
+            waiting = [it for it in waiting if it not in following]
+        for it in waiting:
+            lacking = ", ".join(sorted(set(it.rules) - ready))
+            self._refuse(it, f"refers to what cannot be evaluated, or to itself: {lacking}")
+        return tuple(found)
 
 
-def _unusable(rule: SigmaRule | SigmaCorrelationRule, why: str) -> Unusable:
-    path = str(rule.source.path) if rule.source else ""
-    return Unusable(
-        path=path, title=rule.title or str(rule.id), why=why.splitlines()[0] if why else "unknown"
-    )
+def _identity(rule: SigmaRule | SigmaCorrelationRule) -> str:
+    return str(rule.id or rule.name or rule.title)
 
 
-def _silent(collection: SigmaCollection) -> frozenset[str]:
+def _silent(correlations: Iterable[SigmaCorrelationRule]) -> set[str]:
     """Name the rules that only serve correlations, none of which says `generate`."""
     quiet: set[str] = set()
     loud: set[str] = set()
-    for rule in collection.rules:
-        if isinstance(rule, SigmaCorrelationRule):
-            (loud if rule.generate else quiet).update(it.reference for it in rule.rules or ())
-    return frozenset(quiet - loud)
+    for rule in correlations:
+        (loud if rule.generate else quiet).update(_identity(it.rule) for it in rule.referenced_rules)
+    return quiet - loud
 
 
-def _rule(rule: SigmaRule, backend: _DuckDB, trial: Matcher, silent: frozenset[str]) -> Rule:
-    content = rule.to_dict()  # before the field mapping is applied
-    backend.convert_rule(rule)
-    where = " OR ".join(f"({query})" for query in rule.get_conversion_result())
-    trial.load([])
-    trial.matches(where)  # a regular expression that DuckDB cannot run shows here
-    return Rule(where=where, **_common(rule, content, silent))
-
-
-def _correlation(rule: SigmaCorrelationRule, silent: frozenset[str]) -> Correlation:
-    kind = rule.type.name.lower()
-    if kind not in {"event_count", "value_count", "temporal", "temporal_ordered"}:
-        raise _Refused(f"correlations of type {kind} are not evaluated")
-    condition = rule.condition
-    if not isinstance(condition, SigmaCorrelationCondition):
-        raise _Refused("extended correlation conditions are not evaluated")
-    fieldref = condition.fieldref
-    for field in (*(rule.group_by or ()), *([fieldref] if isinstance(fieldref, str) else ())):
-        _column(field)
-    return Correlation(
-        kind=cast("CorrelationKind", kind),
-        rules=tuple(it.reference for it in rule.rules or ()),
-        group_by=tuple(rule.group_by or ()),
-        timespan=rule.timespan.seconds * SECOND,
-        operator=cast("Operator", condition.op.name.lower()),
-        count=condition.count,
-        field=fieldref if isinstance(fieldref, str) else "",
-        **_common(rule, rule.to_dict(), silent),
-    )
-
-
-def _common(
-    rule: SigmaRule | SigmaCorrelationRule, content: dict[str, Any], silent: frozenset[str]
-) -> dict[str, Any]:
-    tags = [tag.name.lower() for tag in rule.tags if tag.namespace == "attack"]
-    shortnames = {tactic.shortname for tactic in attack.tactics().values()}
-    identity = str(rule.id or rule.title)
-    return {
-        "id": identity,
-        "name": rule.name or "",
-        "hash": hashlib.sha256(repr(sorted(content.items())).encode()).hexdigest(),
-        "title": rule.title,
-        "level": cast("Level", (rule.level or SigmaLevel.MEDIUM).name.lower()),
-        "techniques": tuple(sorted(tag.upper() for tag in tags if tag[:1] == "t" and tag[1:2].isdecimal())),
-        "tactics": tuple(sorted(tag for it in tags if (tag := it.replace("_", "-")) in shortnames)),
-        # Sigma's specification: an informational rule enriches, and no alert comes of it.
-        "alerts": rule.level is not SigmaLevel.INFORMATIONAL and not silent & {identity, rule.name},
-    }
-
-
-def _ordered(correlations: list[Correlation]) -> tuple[Correlation, ...]:
-    """Put those first that others refer to; each batch is then evaluated in one pass."""
-    waiting, found = list(correlations), list[Correlation]()
-    while waiting:
-        names = {name for it in waiting for name in (it.id, it.name) if name}
-        ready = [it for it in waiting if not names.intersection(it.rules) - {it.id, it.name}]
-        if not ready:  # they refer to each other
-            break
-        found += ready
-        waiting = [it for it in waiting if it not in ready]
-    return tuple(found)
+def _known(fields: Iterable[str], aliases: Mapping[str, Mapping[str, str]]) -> None:
+    for field in fields:
+        for name in aliases[field].values() if field in aliases else (field,):
+            column(name)

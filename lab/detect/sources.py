@@ -1,0 +1,85 @@
+"""Sigma's log sources and field names, in terms of our events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+Fields = dict[str | None, str | list[str]]
+"""A field mapping as pySigma wants it."""
+
+_PROCESS: Final[Fields] = {
+    "Image": "process.executable",
+    "OriginalFileName": "process.name",
+    "CommandLine": "process.command_line",
+    "CurrentDirectory": "process.working_directory",
+    "ProcessId": "process.pid",
+    "User": "user.name",
+    "LogonId": "user.id",  # what Sysmon for Linux writes there: the number of the account
+    "ParentImage": "process.parent.executable",
+    "ParentCommandLine": "process.parent.command_line",
+    "ParentProcessId": "process.parent.pid",
+}
+_WEB: Final[Fields] = {
+    "cs-method": "http.request.method",
+    "cs-uri": "url.original",
+    "c-uri": "url.original",
+    "cs-uri-query": "url.query",
+    "c-uri-query": "url.query",
+    "cs-uri-stem": "url.path",
+    "c-uri-stem": "url.path",
+    "cs-user-agent": "user_agent.original",
+    "cs(user-agent)": "user_agent.original",
+    "c-useragent": "user_agent.original",
+    "cs-referer": "http.request.referrer",
+    "cs-referrer": "http.request.referrer",
+    "cs-host": "url.domain",
+    "cs-username": "user.name",
+    "sc-status": "http.response.status_code",
+    "sc-bytes": "http.response.body.bytes",
+    "c-ip": "source.ip",
+    "src_ip": "source.ip",
+    "s-ip": "destination.ip",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogSource:
+    """One log source of Sigma, among our events."""
+
+    named: dict[str, str | None]
+    """What a rule has to say to mean it; None for what it must not name."""
+
+    modules: tuple[str, ...]
+    """Values of `event.module` of its events."""
+
+    also: str = ""
+    """DuckDB condition that holds for its events besides."""
+
+    fields: Fields
+    """Its field names in ECS; ECS names stay as they are."""
+
+
+LOG_SOURCES: Final = (
+    LogSource(
+        named={"category": "process_creation", "product": "linux"}, modules=("snoopy",), fields=_PROCESS
+    ),
+    LogSource(named={"category": "process_creation", "product": None}, modules=("snoopy",), fields=_PROCESS),
+    LogSource(named={"category": "webserver", "service": None}, modules=("apache",), fields=_WEB),
+    LogSource(named={"service": "apache"}, modules=("apache", "apache_error"), fields=_WEB),
+    LogSource(
+        named={"product": "linux", "service": "sshd"},
+        modules=("sshd",),
+        also="\"process.name\" LIKE 'sshd%'",
+        fields={},
+    ),
+    LogSource(named={"product": "linux", "service": "auth"}, modules=("sshd",), fields={}),
+    LogSource(named={"product": "linux", "service": "syslog"}, modules=("sshd", "syslog"), fields={}),
+    LogSource(
+        named={"product": "linux", "service": None, "category": None},
+        modules=("sshd", "syslog", "snoopy"),
+        fields={},
+    ),
+    LogSource(named={"product": "suricata"}, modules=("suricata",), fields={}),
+)
+"""The first entry that agrees with all a rule says of its log source is the one that counts."""
