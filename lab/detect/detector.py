@@ -79,8 +79,8 @@ class Detector:
 
     def _matches(self, events: Sequence[Event]) -> dict[str, list[Match]]:
         """Ask the database those rules that could match at all, about those events they could match."""
-        known = _texts(events)
-        asked = [rule for rule in self._rules if _could_match(rule, known)]
+        known = texts_of(events)
+        asked = [rule for rule in self._rules if could_match(rule, known)]
         modules = {module for rule in asked for module in rule.modules}
         rows = [place for place, event in enumerate(events) if event.get("event.module") in modules]
         if rows:
@@ -124,7 +124,7 @@ def own_detector(sensor_rules: str) -> Detector:
     return Detector(read_rules([OWN_RULES]), suricata.rule_hashes(sensor_rules))
 
 
-def _texts(events: Iterable[Event]) -> dict[str, str]:
+def texts_of(events: Iterable[Event]) -> dict[str, str]:
     """Return all that the events of each module say, in lower case as the database writes it."""
     found: dict[str, list[str]] = defaultdict(list)
     for event in events:
@@ -134,7 +134,7 @@ def _texts(events: Iterable[Event]) -> dict[str, str]:
     return {module: lower("\n".join(said)) for module, said in found.items()}
 
 
-def _could_match(rule: Rule, texts: Mapping[str, str]) -> bool:
+def could_match(rule: Rule, texts: Mapping[str, str]) -> bool:
     """Tell whether a rule needs asking: are there events of its modules, with one of its clues?"""
     said = [texts[module] for module in rule.modules if module in texts]
     return any(not rule.clues or any(clue in text for clue in rule.clues) for text in said)
