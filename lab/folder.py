@@ -1,7 +1,8 @@
 """One folder for a run, and all that is in it. Any later stage can be run again from the files.
 
-runs/<run id>/   run.json lab.json scenario.yml plan.json journal.jsonl truth.jsonl clock.jsonl
-                 raw/ events/*.parquet packets/*.pcap alerts.jsonl score.json report.html report.md
+runs/<run id>/   run.json lab.json scenario.yml journal.jsonl truth.jsonl clock.jsonl sight.json
+                 sensor.rules raw/ events/*.parquet packets/*.pcap alerts.jsonl score.json
+                 report.html report.md
 """
 
 from __future__ import annotations
