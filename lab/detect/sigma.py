@@ -77,6 +77,10 @@ def _pipeline() -> ProcessingPipeline:
     )
 
 
+_FAULTS: Final = (SigmaError, AttributeError, KeyError, NameError, NotImplementedError, TypeError, ValueError)
+"""How pySigma says that a document is wrong, and how it takes one of a shape it does not expect."""
+
+
 class _Refused(SigmaError):
     """A rule uses what cannot be evaluated here."""
 
@@ -381,8 +385,7 @@ def _document(file: Path, first: int, text: str, problems: list[Problem]) -> Ite
         found = SigmaCollection.from_yaml(
             text, collect_errors=True, source=place, collect_filters=True, resolve_references=False
         )
-    except (SigmaError, AttributeError, KeyError, NameError, TypeError, ValueError) as error:
-        # The last five are how pySigma takes documents of a shape it does not expect.
+    except _FAULTS as error:
         problems.append(_problem(file, first, root, error))
         return
     problems += [_problem(file, first, root, error) for error in found.errors]
@@ -467,7 +470,9 @@ class _Conversion:
     def _tried(self, rule: _Parsed, convert: Callable[[_Parsed], _Made]) -> _Made | None:
         try:
             return convert(rule)
-        except (SigmaError, NotImplementedError, BadQuery, ValueError) as error:
+        except RecursionError:
+            self._refuse(rule, "refers to itself")
+        except (*_FAULTS, BadQuery) as error:
             said = str(error.args[0] if isinstance(error, SigmaError) and error.args else error)
             self._refuse(rule, re.sub(r" \(while [^()]* rule .*\)$", "", said))  # `_refuse` says which
         return None
@@ -475,7 +480,7 @@ class _Conversion:
     def _resolved(self, rule: SigmaCorrelationRule) -> bool:
         try:
             rule.resolve_rule_references(self._rules)
-        except SigmaError as error:
+        except _FAULTS as error:
             self._refuse(rule, str(error.args[0]))
             return False
         return True

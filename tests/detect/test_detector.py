@@ -77,6 +77,12 @@ def test_guessing_then_a_log_in_is_found_across_batches() -> None:
     assert titles(batches) == ["SSH password guessing from one address", "SSH log-in after password guessing"]
 
 
+def test_each_log_in_after_guessing_is_news_in_whichever_batch() -> None:
+    logins = [event({"ssh": "success", "source": "10.0.0.5", "user": "anna", "at": at}) for at in (30, 40)]
+    found = titles([[it] for it in [*failures(4), *logins]])
+    assert found == ["SSH log-in after password guessing"] * 2
+
+
 def test_one_mistyped_password_is_no_alert() -> None:
     login = event({"ssh": "success", "source": "10.0.0.5", "user": "anna", "at": 5})
     assert titles([[*failures(1), login]]) == []

@@ -328,3 +328,21 @@ def test_a_correlation_of_what_cannot_be_evaluated_is_refused(tmp_path: Path) ->
     refused = read(f"{base}\n---\n{chained}\n", tmp_path).unusable
     assert [it.title for it in refused] == ["a rule", "chained"]
     assert "11111111-1111-4111-8111-111111111111" in refused[1].why
+
+
+@pytest.mark.parametrize("wrong", [-1, [None], {}, [[1]], "s and", "1 of", "(s", "other"])
+def test_a_condition_of_any_shape_is_refused_and_not_a_crash(wrong: Raw, tmp_path: Path) -> None:
+    text = written(detection={"s": {"User": "x"}, "condition": wrong})
+    try:
+        rules = read(text, tmp_path)
+    except BadFile:
+        return
+    assert (len(rules.rules), len(rules.unusable)) == (0, 1)
+
+
+def test_a_correlation_of_itself_is_refused(tmp_path: Path) -> None:
+    counted = {"type": "event_count", "rules": ["loop"], "timespan": "1m", "condition": {"gte": 2}}
+    (refused,) = read(
+        json.dumps({"title": "loop", "name": "loop", "correlation": counted}), tmp_path
+    ).unusable
+    assert "itself" in refused.why
