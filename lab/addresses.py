@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 import ipaddress
+import random
 import socket
 import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import psutil
+
+_POOLS: Final = ("10.213.0.0/16", "172.29.0.0/16", "192.168.208.0/20")
+"""Where networks get their addresses from (RFC 1918); seldom used by others."""
 
 _ROUTES: Final = Path("/proc/net/route")
 _UP: Final = 0x1
 _REJECT: Final = 0x200
 
 
-def host_addresses() -> tuple[str, ...]:
-    """Return this machine's IPv4 addresses but for loopback, sorted."""
-    found = {
-        it.address for each in psutil.net_if_addrs().values() for it in each if it.family == socket.AF_INET
-    }
-    return tuple(sorted(address for address in found if not ipaddress.ip_address(address).is_loopback))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Addresses:
+    """This machine's addresses but for loopback."""
+
+    ipv4: tuple[str, ...]
+    """Sorted."""
+
+    ipv6: tuple[str, ...]
+    """Sorted; one that holds on a single link has no zone."""
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Both."""
+        return (*self.ipv4, *self.ipv6)
+
+
+def host_addresses() -> Addresses:
+    """Look at every interface of this machine."""
+    return Addresses(ipv4=_addresses(socket.AF_INET), ipv6=_addresses(socket.AF_INET6))
+
+
+def _addresses(family: socket.AddressFamily) -> tuple[str, ...]:
+    found = (it.address for each in psutil.net_if_addrs().values() for it in each if it.family == family)
+    plain = {address.partition("%")[0] for address in found}
+    return tuple(sorted(address for address in plain if not ipaddress.ip_address(address).is_loopback))
 
 
 def routed() -> tuple[ipaddress.IPv4Network, ...]:
@@ -41,3 +66,20 @@ def _block(destination: str, mask: str) -> ipaddress.IPv4Network:
     """Read two little-endian hexadecimal words."""
     address, bits = (socket.inet_ntoa(struct.pack("<L", int(word, 16))) for word in (destination, mask))
     return ipaddress.IPv4Network(f"{address}/{bits}", strict=False)
+
+
+def free_subnet(prefix: int, used: Sequence[ipaddress.IPv4Network], *, seed: str) -> str | None:
+    """Find a subnet that overlaps nothing that is used; None when there is none.
+
+    Args:
+        prefix: Length of its prefix.
+        used: Blocks that are taken.
+        seed: Says where the search begins, so that two that search at once do not collide.
+    """
+    for pool in _POOLS:
+        subnets = list(ipaddress.IPv4Network(pool).subnets(new_prefix=prefix))
+        first = random.Random(seed).randrange(len(subnets))  # noqa: S311  # spreads, hides nothing
+        for subnet in (*subnets[first:], *subnets[:first]):
+            if not any(subnet.overlaps(it) for it in used):
+                return str(subnet)
+    return None

@@ -1,4 +1,4 @@
-"""(Lab, images) -> what the engine is to make. Pure."""
+"""(Lab, images) -> what the engine is to make, and what of it changed. Pure."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _network(lab: Lab, network: Network) -> NetworkSpec:
         bridge=bridge_name(lab.name, network.name),
         internet=network.internet,
         prefix=prefix,
-        definition=_hash(lab.name, network, prefix),
+        definition=_definition(name=(lab.name, network.name), internet=network.internet, prefix=prefix),
         inventory=str(lab.path.resolve()),
     )
 
@@ -85,16 +85,30 @@ def _node(lab: str, node: Node, image: str) -> NodeSpec:
         networks=node.attach,
         host_network=kind.host_network,
         environment={"LAB_INTERFACES": watched, "LAB_HOME_NET": _PRIVATE} if watched else {},
-        definition=_hash(lab, image, node.attach, node.watch, _runtime(node)),
+        definition=_definition(
+            variables=dict(node.variables),
+            command=kind.command,
+            user=kind.user,
+            capabilities=kind.capabilities,
+            limits=(kind.memory, kind.cpus, kind.processes),
+            files=(kind.read_only, kind.tmpfs),
+            networks=(node.attach, node.watch, kind.host_network),
+        ),
     )
 
 
-def _runtime(node: Node) -> tuple[object, ...]:
-    """Return what a running node depends on beside its image and networks."""
-    kind = node.kind
-    limits = (kind.memory, kind.cpus, kind.processes)
-    return (kind.command, kind.user, kind.capabilities, limits, kind.read_only, kind.tmpfs, kind.host_network)
+def _definition(**aspects: object) -> str:
+    """Write a hash of each aspect, so that what changed can be named later."""
+    return " ".join(f"{name}={_hash(value)}" for name, value in sorted(aspects.items()))
+
+
+def changed(wanted: str, seen: str) -> tuple[str, ...]:
+    """Name the aspects in which two definitions differ, sorted."""
+    now, then = (dict(pair.partition("=")[::2] for pair in text.split()) for text in (wanted, seen))
+    if now.keys() != then.keys():
+        return ("definition",)  # another version of this program made it
+    return tuple(sorted(name for name in now if now[name] != then[name]))
 
 
 def _hash(*parts: object) -> str:
-    return hashlib.sha256(records.to_json(parts).encode()).hexdigest()[:16]
+    return hashlib.sha256(records.to_json(parts).encode()).hexdigest()[:12]

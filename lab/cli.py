@@ -13,9 +13,12 @@ import typer
 from lab.errors import LabError, Leak, NotReady
 
 if TYPE_CHECKING:  # heavy imports wait until a command needs them, so that `lab --help` is quick
+    from collections.abc import Callable, Sequence
+
     from lab.console import Screen
     from lab.engine.base import SeenNode
     from lab.pipeline import Means, Stage
+    from lab.survey import NodeStatus
 
 app = typer.Typer(
     name="lab",
@@ -28,6 +31,9 @@ app = typer.Typer(
 
 _LONGEST = 3600
 """Seconds a command on a node may take."""
+
+_WATCH_EVERY = 1.0
+"""Seconds between two looks of `--watch`."""
 
 _INTERRUPTED = 130
 """What a shell expects of a program that Ctrl-C ended."""
@@ -50,6 +56,7 @@ class Output(StrEnum):
 
 AsFormat = Annotated[Format, typer.Option("--format", help="How to write the data.")]
 LabName = Annotated[str, typer.Option("--lab", help="Which lab; found when only one runs.")]
+LabArgument = Annotated[str, typer.Argument(metavar="[LAB]", help="Which lab; found when only one runs.")]
 RunName = Annotated[
     str, typer.Argument(metavar="[RUN]", help="A run's id, or how it begins; else the last run.")
 ]
@@ -102,25 +109,153 @@ def _options(
 
 
 @app.command(epilog="Example:  lab up starter")
-def up(inventory: Inventory = "", output: AsFormat = Format.TABLE) -> None:
+def up(
+    inventory: Inventory = "",
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, and change nothing.")] = False,
+    output: AsFormat = Format.TABLE,
+) -> None:
     """Build a lab: images, networks, nodes; wait until all are ready; prove that it is isolated."""
     from lab import present
     from lab.pipeline import UP
 
+    if dry_run:
+        plan(inventory, output)
+        return
     desk = _desk()
     proof = desk.execute(UP, inventory)
     present.nodes(desk.screen, proof.running, as_json=output == Format.JSON)
-    present.walls(desk.screen, proof)
+    present.walls_in_short(desk.screen, proof)
+
+
+@app.command(epilog="Example:  lab plan starter --format json")
+def plan(inventory: Inventory = "", output: AsFormat = Format.TABLE) -> None:
+    """Show what `lab up` would change, and why. Changes nothing."""
+    from lab import present
+    from lab.pipeline import PLAN
+
+    desk = _desk()
+    present.plan(desk.screen, desk.execute(PLAN, inventory).plan, as_json=output == Format.JSON)
+
+
+@app.command(epilog="Example:  lab verify")
+def verify(lab: LabArgument = "", output: AsFormat = Format.TABLE) -> None:
+    """Attack the walls of a lab from inside every node; end with 1 if something gets through."""
+    from lab import present
+    from lab.pipeline import VERIFY, find_lab
+
+    desk = _desk(lab)
+    proof = desk.execute(VERIFY, find_lab(desk.means))
+    present.walls(desk.screen, proof, as_json=output == Format.JSON)
+    if proof.holes:
+        raise typer.Exit(Leak.exit_code)
+
+
+@app.command(epilog="Example:  lab reset bastion")
+def reset(
+    nodes: Annotated[
+        list[str] | None, typer.Argument(metavar="[NODE]...", help="Which nodes; all when none is named.")
+    ] = None,
+    lab: LabName = "",
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Take nodes back to their baked state. The other nodes and the networks are not touched."""
+    from lab import present
+    from lab.pipeline import RESET, Chosen, find_lab
+
+    desk = _desk(lab)
+    name = find_lab(desk.means)
+    inventory = desk.means.engine.observe(name).inventory or name
+    proof = desk.execute(RESET, Chosen(lab=inventory, nodes=tuple(nodes or ())))
+    present.nodes(desk.screen, proof.running, as_json=output == Format.JSON)
+    present.walls_in_short(desk.screen, proof)
+
+
+@app.command("ls", epilog="Example:  lab ls --format json")
+def list_labs(output: AsFormat = Format.TABLE) -> None:
+    """List every lab on this machine."""
+    from lab import present, survey
+
+    desk = _desk()
+    present.labs(desk.screen, survey.labs(desk.means.engine), as_json=output == Format.JSON)
 
 
 @app.command(epilog="Example:  lab status --format json")
-def status(lab: LabName = "", output: AsFormat = Format.TABLE) -> None:
-    """Show the nodes of the running lab: kind, health, addresses, memory, what the image is built on."""
+def status(
+    lab: LabArgument = "",
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C.")] = False,
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Show the nodes: kind, health, addresses, uptime, use of processors and memory, image and its base."""
     from lab import present
+
+    _show_nodes(lab, present.status, watch=watch, output=output)
+
+
+@app.command(epilog="Example:  lab top")
+def top(lab: LabArgument = "", output: AsFormat = Format.TABLE) -> None:
+    """Show what uses this machine most, until Ctrl-C; through a pipe, once."""
+    from lab import present
+
+    _show_nodes(lab, present.top, watch=sys.stdout.isatty() and output == Format.TABLE, output=output)
+
+
+def _show_nodes(
+    lab: str, show: Callable[[Screen, Sequence[NodeStatus], bool], None], *, watch: bool, output: Format
+) -> None:
     from lab.pipeline import STATUS
 
     desk = _desk(lab)
-    present.status(desk.screen, desk.execute(STATUS, lab), as_json=output == Format.JSON)
+    while True:
+        found = desk.execute(STATUS, lab)
+        if watch and output == Format.TABLE:
+            desk.screen.clear()
+        show(desk.screen, found, output == Format.JSON)
+        if not watch:
+            return
+        desk.means.pause(_WATCH_EVERY)
+
+
+@app.command(epilog="Example:  lab logs bastion --source sshd --follow")
+def logs(  # noqa: PLR0913  # one for each option
+    node: Annotated[str, typer.Argument(help="Which node.")],
+    *,
+    source: Annotated[str, typer.Option("--source", help="Only this log: its source, or `console`.")] = "",
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=100_000, help="How many.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    lab: LabName = "",
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Show the ends of a node's logs: what it writes to files, and what its first process writes."""
+    from lab import present, survey
+    from lab.pipeline import find_node
+
+    desk = _desk(lab)
+    found = find_node(node, desk.means)
+    if follow:
+        for line in survey.follow_logs(found, desk.means.engine, source=source, lines=lines):
+            present.log_line(desk.screen, line, as_json=output == Format.JSON)
+        return
+    tails = survey.read_logs(found, desk.means.engine, source=source, lines=lines)
+    present.logs(desk.screen, tails, as_json=output == Format.JSON)
+
+
+@app.command(epilog="Example:  lab prune --dry-run")
+def prune(
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Also images that inventories need.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List them, and remove nothing.")] = False,
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Remove baked images that no node uses and no inventory, shipped or in this folder, needs."""
+    from lab import pipeline, present
+
+    desk = _desk()
+    old = pipeline.old_images(desk.means, everything=everything)
+    if not dry_run:
+        pipeline.remove_images(old, desk.means)
+    present.images(desk.screen, old, removed=not dry_run, as_json=output == Format.JSON)
 
 
 @app.command(epilog="Example:  lab run ssh-brute-force")
@@ -251,7 +386,7 @@ def _prepare(desk: _Desk, *, yes: bool) -> None:
 
 @app.command(epilog="Example:  lab down starter")
 def down(
-    name: Annotated[str, typer.Argument(metavar="[LAB]", help="Which lab; found when only one runs.")] = "",
+    name: LabArgument = "",
     *,
     everything: Annotated[bool, typer.Option("--all", help="Every lab on this machine.")] = False,
     output: AsFormat = Format.TABLE,
@@ -300,7 +435,7 @@ def demo(
         return
     proof = desk.execute(UP, DEFAULT_LAB)
     present.nodes(desk.screen, proof.running, as_json=False)
-    present.walls(desk.screen, proof)
+    present.walls_in_short(desk.screen, proof)
     present.score(desk.screen, desk.execute(RUN, DEFAULT_SCENARIO), as_json=False)
     receipt = desk.execute(DOWN, DEFAULT_LAB)
     present.receipts(desk.screen, [receipt], as_json=False)

@@ -86,9 +86,14 @@ class Screen:
             drawn.add_row(*(Text(visible(cell)) for cell in row))
         self.out.print(drawn)
 
-    def json(self, value: object) -> None:
-        """Write a value as JSON."""
-        sys.stdout.write(records.to_json(value, indent=2) + "\n")
+    def clear(self) -> None:
+        """Begin anew at the top of the terminal; a pipe just goes on."""
+        self.out.clear()
+
+    def json(self, value: object, *, indent: int = 2) -> None:
+        """Write a value as JSON, at once."""
+        sys.stdout.write(records.to_json(value, indent=indent) + "\n")
+        sys.stdout.flush()
 
     def line(self, text: str = "", style: str = "") -> None:
         """Write one line of data."""

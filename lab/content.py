@@ -55,6 +55,11 @@ def names(shelf: Shelf) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def inventories() -> tuple[Path, ...]:
+    """Return every inventory a name can mean: the user's own, and those that ship."""
+    return tuple(find("inventories", name) for name in names("inventories"))
+
+
 def roles() -> dict[str, Path]:
     """Return every role folder by its kind's name; a user's role of the same name wins."""
     found: dict[str, Path] = {}

@@ -15,6 +15,7 @@
     |-- EngineFault             the engine refused or failed
     |   |-- NameTaken           somebody else's container or network has the name
     |   `-- EngineSlow          no answer in time
+    |-- Busy                    another command is changing the lab
     |-- BakeFailed              a role did not apply to its image
     |-- NodeNotReady            a node's health check did not pass in time
     |-- CommandFailed           a command inside a node failed: argv, code, output
@@ -199,6 +200,20 @@ class NameTaken(EngineFault):
 
 class EngineSlow(EngineFault):
     """The engine did not answer in time."""
+
+
+class Busy(LabError):
+    """Another command is changing the lab."""
+
+    def __init__(self, *, lab: str, process: int) -> None:
+        self.lab = lab
+        self.process = process
+        super().__init__(lab, process)
+
+    def message(self) -> str:
+        """Name the process that is at work."""
+        whose = f"process {self.process}" if self.process else "another process"
+        return f"lab {self.lab} is being changed by {whose}\n    wait for it, or end it:  lab down {self.lab}"
 
 
 class BakeFailed(LabError):

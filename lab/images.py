@@ -11,14 +11,14 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from lab import content, records
-from lab.definition import Lab, Node
+from lab.definition import Node
 from lab.engine import base
 from lab.engine.base import Engine
 from lab.errors import NoBase
@@ -53,44 +53,71 @@ class Recipe:
     """`homerange/sshd:0123456789ab`."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Baked:
-    """A lab with the image of each of its nodes."""
+def recipes(nodes: Iterable[Node]) -> dict[str, Recipe]:
+    """Work out which image each node needs; a role that several nodes share is read once.
 
-    lab: Lab
-    """The lab."""
-
-    images: Mapping[str, str]
-    """Node name to its image's tag."""
-
-    new: tuple[str, ...]
-    """The tags that were baked now."""
-
-
-def recipe(node: Node) -> Recipe:
-    """Work out which image a node needs."""
-    kind = node.kind
-    hashed = _hash(
-        _tree(kind.folder),
-        _tree(_common()),
-        _text(content.playbook("bake.yml")),
-        kind.base,
-        dict(node.variables),
-    )
-    return Recipe(kind=kind, variables=node.variables, tag=f"homerange/{kind.name}:{hashed}")
+    Returns:
+        Node name to its recipe.
+    """
+    ground = _ground_hash()
+    trees: dict[Path, object] = {}
+    found = {}
+    for node in nodes:
+        folder = node.kind.folder
+        if folder not in trees:
+            trees[folder] = _tree(folder)
+        hashed = _hash(trees[folder], ground, node.kind.base, dict(node.variables))
+        tag = f"homerange/{node.kind.name}:{hashed}"
+        found[node.name] = Recipe(kind=node.kind, variables=node.variables, tag=tag)
+    return found
 
 
-def bake(lab: Lab, engine: Engine, tell: Tell) -> Baked:
-    """Make the images that are missing, several at a time.
+def missing(wanted: Iterable[Recipe], engine: Engine) -> tuple[Recipe, ...]:
+    """Return the recipes that no image exists of, each tag once."""
+    distinct = {recipe.tag: recipe for recipe in wanted}
+    return tuple(recipe for tag, recipe in distinct.items() if engine.image_labels(tag) is None)
+
+
+def bake(lab: str, unbaked: tuple[Recipe, ...], engine: Engine, tell: Tell) -> None:
+    """Make images, several at a time.
+
+    Args:
+        lab: The lab that owns the throw-away containers, so that `lab down` finds them.
+        unbaked: What to make.
+        engine: Where.
+        tell: Hears of each task as it starts.
 
     Raises:
         NoBase: no registry answers and no base can be built on this machine.
         BakeFailed: a role did not apply.
     """
-    recipes = {node.name: recipe(node) for node in lab.nodes}
-    missing = {it.tag: it for it in recipes.values() if engine.image_labels(it.tag) is None}
-    _Oven(lab=lab.name, engine=engine, tell=tell).fill(tuple(missing.values()))
-    return Baked(lab=lab, images={name: it.tag for name, it in recipes.items()}, new=tuple(sorted(missing)))
+    _Oven(lab=lab, engine=engine, tell=tell).fill(unbaked)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OldImage:
+    """An image of ours that nothing needs."""
+
+    tag: str
+    """Its tag."""
+
+    size: int
+    """Bytes it takes, layers that it shares with other images included."""
+
+
+def unused(needed: Iterable[Recipe], used: Collection[str], engine: Engine) -> tuple[OldImage, ...]:
+    """List the images of ours that can go.
+
+    Args:
+        needed: Their images stay, and the ground these are baked on.
+        used: Tags that containers use; these stay too.
+        engine: Where.
+    """
+    kept = {*used, *(recipe.tag for recipe in needed)}
+    if kept:
+        kept |= {_ground_tag(base_name) for base_name in _PULLED}
+    sizes = engine.image_sizes()
+    return tuple(OldImage(tag=tag, size=size) for tag, size in sorted(sizes.items()) if tag not in kept)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,17 +128,15 @@ class _Oven:
     engine: Engine
     tell: Tell
 
-    def fill(self, missing: tuple[Recipe, ...]) -> None:
+    def fill(self, unbaked: tuple[Recipe, ...]) -> None:
         """Bake all that is missing: first the ground of each base, then the kinds side by side."""
-        ground = {name: self._ground(name) for name in sorted({it.kind.base for it in missing})}
-        together([partial(self._bake, it, ground[it.kind.base]) for it in missing], workers=_BAKERS)
+        ground = {name: self._ground(name) for name in sorted({it.kind.base for it in unbaked})}
+        together([partial(self._bake, it, ground[it.kind.base]) for it in unbaked], workers=_BAKERS)
 
     def _ground(self, base_name: str) -> str:
         """Return the image that kinds of a base are baked on: the base with the role `common` applied."""
         distribution, image, described = self._base(base_name)
-        tag = (
-            f"homerange/common-{distribution}:{_hash(_tree(_common()), _text(content.playbook('bake.yml')))}"
-        )
+        tag = _ground_tag(distribution)
         if self.engine.image_labels(tag) is None:
             with self.engine.open_bench(image, lab=self.lab, role="common") as bench:
                 self._apply(_common(), {}, bench)
@@ -150,6 +175,14 @@ class _Oven:
             tell=lambda task: self.tell(f"{folder.name}: {task}"),
             roles=folder.parent,
         )
+
+
+def _ground_tag(distribution: str) -> str:
+    return f"homerange/common-{distribution}:{_ground_hash()}"
+
+
+def _ground_hash() -> str:
+    return _hash(_tree(_common()), _text(content.playbook("bake.yml")))
 
 
 def _labels(tag: str, described: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What `lab up`, `lab run` and `lab down` do, in order. Start reading here.
+"""What each command of `lab` does, in order. Start reading here.
 
 A stage takes the value of the stage before and returns its own. It prints nothing, exits nothing
 and reads no global; what it needs from outside comes in `Means`.
@@ -7,29 +7,29 @@ and reads no global; what it needs from outside comes in `Means`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Final, Literal
 
 import lab
-from lab import blueprint, content, folder, machine, records, steward, walls
+from lab import blueprint, content, folder, images, machine, records, steward, survey, walls
 from lab.blueprint import Blueprint
-from lab.definition import Lab, read_inventory
+from lab.definition import Lab, Node, read_inventory
 from lab.detect.alert import Alert
-from lab.engine.base import BASE, Engine, RunningLab, SeenNode
-from lab.errors import NotFound
+from lab.engine.base import Engine, RunningLab, SeenNode
+from lab.errors import BadFile, NotFound
 from lab.folder import Cast, Header, RunFolder, SeenParty
-from lab.images import Baked, bake
-from lab.kind import Kind, kinds
+from lab.images import OldImage, Recipe
 from lab.moment import Moment
-from lab.plan import Plan, plan_changes
+from lab.plan import Plan, plan_changes, reset_changes
 from lab.scenario import Scenario, read_scenario
 from lab.score import Score
 from lab.steward import Receipt
+from lab.survey import NodeStatus
+from lab.turn import turn
 from lab.walls import Proof
-from lab.workers import together
 
 Stage = Callable[[Any, "Means"], Any]
 """One stage: the value before it, and the means, to its own value."""
@@ -75,6 +75,9 @@ class Means:
     lab_name: str = ""
     """The lab a command is about; found when empty."""
 
+    held: ExitStack = field(default_factory=ExitStack)
+    """What is given back when the last stage is done."""
+
     opened: list[RunFolder] = field(default_factory=list)
     """The run that was opened, for a message when the command is stopped."""
 
@@ -86,9 +89,10 @@ class Means:
 
 def execute(stages: tuple[Stage, ...], value: object, means: Means) -> Any:  # noqa: ANN401  # the last stage's value
     """Hand a value through the stages."""
-    for stage in stages:
-        with means.timed(stage.__name__.replace("_", " ")):
-            value = stage(value, means)
+    with means.held:
+        for stage in stages:
+            with means.timed(stage.__name__.replace("_", " ")):
+                value = stage(value, means)
     return value
 
 
@@ -101,6 +105,9 @@ class Planned:
 
     lab: Lab
     """The lab."""
+
+    recipes: tuple[Recipe, ...]
+    """The images that do not exist yet."""
 
     blueprint: Blueprint
     """What the engine is to have."""
@@ -119,11 +126,20 @@ class Standing:
     running: RunningLab
     """What the engine has."""
 
+    changed: bool
+    """Whether anything had to be changed."""
+
 
 def read_lab(name: str, means: Means) -> Lab:
     """Name or path -> Lab, or every problem of the inventory."""
     del means
     return read_inventory(content.find("inventories", name or default_inventory()))
+
+
+def take_turn(lab: Lab, means: Means) -> Lab:
+    """Lab -> the same, with no other command changing it until the last stage is done."""
+    means.held.enter_context(turn(lab.name))
+    return lab
 
 
 def check_machine(lab: Lab, means: Means) -> Lab:
@@ -132,25 +148,28 @@ def check_machine(lab: Lab, means: Means) -> Lab:
     return lab
 
 
-def bake_images(lab: Lab, means: Means) -> Baked:
-    """Lab -> the lab with an image for each node."""
-    return bake(lab, means.engine, means.tell)
+def plan_lab(lab: Lab, means: Means) -> Planned:
+    """Lab -> what has to change."""
+    recipes = images.recipes(lab.nodes)
+    unbaked = images.missing(recipes.values(), means.engine)
+    drawn = blueprint.draw(lab, {name: it.tag for name, it in recipes.items()})
+    running = means.engine.observe(lab.name)
+    plan = plan_changes(drawn, running, [it.tag for it in unbaked])
+    return Planned(lab=lab, recipes=unbaked, blueprint=drawn, plan=plan)
 
 
-def plan_lab(baked: Baked, means: Means) -> Planned:
-    """The lab with its images -> what has to change."""
-    drawn = blueprint.draw(baked.lab, baked.images)
-    return Planned(
-        lab=baked.lab, blueprint=drawn, plan=plan_changes(drawn, means.engine.observe(baked.lab.name))
-    )
+def bake_images(planned: Planned, means: Means) -> Planned:
+    """What has to change -> the same, with an image for each node."""
+    for change in planned.plan.changes:
+        means.tell(f"{change.action} {change.what} {change.subject}: {change.reason}")
+    images.bake(planned.lab.name, planned.recipes, means.engine, means.tell)
+    return planned
 
 
 def apply_plan(planned: Planned, means: Means) -> Standing:
     """What has to change -> the lab, changed."""
-    for change in planned.plan.changes:
-        means.tell(f"{change.action} {change.what} {change.subject}: {change.reason}")
     running = steward.apply_plan(planned.blueprint, planned.plan, means.engine)
-    return Standing(lab=planned.lab, running=running)
+    return Standing(lab=planned.lab, running=running, changed=bool(planned.plan.changes))
 
 
 def await_ready(standing: Standing, means: Means) -> Standing:
@@ -160,15 +179,74 @@ def await_ready(standing: Standing, means: Means) -> Standing:
 
 
 def prove_walls(standing: Standing, means: Means) -> Proof:
-    """The lab -> proof that it keeps in what is in it."""
-    return walls.prove(standing.lab, standing.running, means.engine)
+    """The lab -> proof that it keeps in what is in it; when nothing changed, that was proved before."""
+    if not standing.changed:
+        return Proof(running=standing.running, probes=())
+    return walls.prove(standing.running, means.engine)
 
+
+PLAN: Final[tuple[Stage, ...]] = (
+    read_lab,  # name       -> Lab
+    plan_lab,  # Lab        -> Planned
+)
 
 UP: Final[tuple[Stage, ...]] = (
     read_lab,  # name       -> Lab
+    take_turn,  # Lab        -> Lab
     check_machine,  # Lab        -> Lab, or every reason why not
-    bake_images,  # Lab        -> Baked
-    plan_lab,  # Baked      -> Planned
+    plan_lab,  # Lab        -> Planned
+    bake_images,  # Planned    -> Planned
+    apply_plan,  # Planned    -> Standing
+    await_ready,  # Standing   -> Standing
+    prove_walls,  # Standing   -> Proof
+)
+
+
+# -- verify, reset -------------------------------------------------------------------------------
+
+
+def attack_walls(name: str, means: Means) -> Proof:
+    """Name -> every probe of every wall, with what came of it."""
+    running = means.engine.observe(name)
+    if not any(node.state == "running" for node in running.nodes):
+        raise NotFound("running lab", name=name, known=means.engine.labs(), remedy="lab up  makes one")
+    return walls.attack(running, means.engine)
+
+
+VERIFY: Final[tuple[Stage, ...]] = (
+    attack_walls,  # name       -> Proof
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chosen:
+    """A lab and the nodes of it that are to be made anew; none means all."""
+
+    lab: str
+    """Name or path of the inventory."""
+
+    nodes: tuple[str, ...]
+    """Names of nodes."""
+
+
+def plan_reset(chosen: Chosen, means: Means) -> Planned:
+    """The nodes -> the plan that makes them anew and touches no other."""
+    lab = read_lab(chosen.lab, means)
+    take_turn(lab, means)
+    names = tuple(node.name for node in lab.nodes)
+    for name in chosen.nodes:
+        if name not in names:
+            raise NotFound("node", name=name, known=names)
+    if means.engine.observe(lab.name).empty:
+        raise NotFound("running lab", name=lab.name, remedy=f"lab up {lab.name}  makes it")
+    planned = plan_lab(lab, means)
+    wanted = frozenset(chosen.nodes or names)
+    return replace(planned, plan=reset_changes(planned.blueprint, means.engine.observe(lab.name), wanted))
+
+
+RESET: Final[tuple[Stage, ...]] = (
+    plan_reset,  # Chosen     -> Planned
+    bake_images,  # Planned    -> Planned
     apply_plan,  # Planned    -> Standing
     await_ready,  # Standing   -> Standing
     prove_walls,  # Standing   -> Proof
@@ -351,8 +429,9 @@ REPLAY: Final[tuple[Stage, ...]] = (
 
 
 def remove_lab(name: str, means: Means) -> Receipt:
-    """Name -> what was removed, found by its labels alone."""
-    return steward.remove(name, means.engine)
+    """Name -> what was removed, found by its labels alone; an `up` that is at work is stopped first."""
+    with turn(name, ending=True):
+        return steward.remove(name, means.engine)
 
 
 DOWN: Final[tuple[Stage, ...]] = (
@@ -373,60 +452,40 @@ def labs_to_remove(name: str, means: Means, *, everything: bool) -> tuple[str, .
 # -- status --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NodeStatus:
-    """A node as it is now."""
-
-    lab: str
-    """The lab it belongs to."""
-
-    name: str
-    """Its name."""
-
-    kind: str
-    """Its kind."""
-
-    health: str
-    """`ready`, or why not."""
-
-    addresses: Mapping[str, str]
-    """Network to address."""
-
-    memory: int
-    """Bytes it uses."""
-
-    created: Moment
-    """When it was made."""
-
-    base: str
-    """What its image is built on."""
-
-
 def show_nodes(name: str, means: Means) -> tuple[NodeStatus, ...]:
-    """Name -> the nodes of the lab; of every lab when none is named."""
-    found = [
-        node for it in ((name,) if name else means.engine.labs()) for node in means.engine.observe(it).nodes
-    ]
-    return tuple(together([partial(_status, node, means.engine, kinds().get(node.kind)) for node in found]))
-
-
-def _status(node: SeenNode, engine: Engine, kind: Kind | None) -> NodeStatus:
-    said = steward.healthy(node, kind.health if kind else (), engine)
-    return NodeStatus(
-        lab=node.lab,
-        name=node.name,
-        kind=node.kind,
-        health=said or "ready",
-        addresses=node.addresses,
-        memory=engine.usage(node) if node.state == "running" else 0,
-        created=node.created,
-        base=(engine.image_labels(node.image) or {}).get(BASE, ""),
-    )
+    """Name -> the nodes of the lab as they are now; of every lab when none is named."""
+    return survey.nodes(means.engine, name, means.pause)
 
 
 STATUS: Final[tuple[Stage, ...]] = (
     show_nodes,  # name       -> NodeStatus, ...
 )
+
+
+# -- prune ---------------------------------------------------------------------------------------
+
+
+def old_images(means: Means, *, everything: bool) -> tuple[OldImage, ...]:
+    """List our images that no container uses and, unless `everything` goes, no inventory needs."""
+    needed = () if everything else images.recipes(_known_nodes()).values()
+    used = {node.image for name in means.engine.labs() for node in means.engine.observe(name).nodes}
+    return images.unused(needed, used, means.engine)
+
+
+def _known_nodes() -> tuple[Node, ...]:
+    """Return the nodes of every inventory that a name can mean; one that cannot be read has none."""
+    found: list[Node] = []
+    for path in content.inventories():
+        with suppress(BadFile):
+            found += (replace(node, name=f"{path} {node.name}") for node in read_inventory(path).nodes)
+    return tuple(found)
+
+
+def remove_images(old: tuple[OldImage, ...], means: Means) -> tuple[OldImage, ...]:
+    """Images -> the same, removed."""
+    for image in old:
+        means.engine.remove_image(image.tag)
+    return old
 
 
 # -- what is meant when nothing is named -----------------------------------------------------------

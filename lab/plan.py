@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lab.blueprint import Blueprint
+from lab.blueprint import Blueprint, changed
 from lab.engine.base import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
 
-Action = Literal["create", "recreate", "start", "remove"]
+Action = Literal["bake", "create", "recreate", "seal", "start", "remove"]
+What = Literal["image", "network", "node"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,11 +20,11 @@ class Change:
     action: Action
     """What `apply_plan` will do."""
 
-    what: Literal["network", "node"]
+    what: What
     """What sort of thing it is done to."""
 
     subject: str
-    """Node or network, as the inventory names it."""
+    """Node or network, as the inventory names it; an image's tag."""
 
     reason: str
     """Why, for a person."""
@@ -36,19 +38,44 @@ class Plan:
     """The lab's name."""
 
     changes: tuple[Change, ...]
-    """Networks first, each group in the order of the inventory; empty when nothing has to change."""
+    """Images, then networks, then nodes, in the inventory's order; empty when all is as it should be."""
 
-    def subjects(self, what: Literal["network", "node"], *actions: Action) -> frozenset[str]:
+    def subjects(self, what: What, *actions: Action) -> frozenset[str]:
         """Name the networks or nodes that one of the actions will be done to."""
         return frozenset(it.subject for it in self.changes if it.what == what and it.action in actions)
 
 
-def plan_changes(wanted: Blueprint, running: RunningLab) -> Plan:
-    """Say what has to change, and why. Touches nothing."""
+def plan_changes(wanted: Blueprint, running: RunningLab, unbaked: Sequence[str] = ()) -> Plan:
+    """Say what has to change, and why. Touches nothing.
+
+    Args:
+        wanted: What the engine is to have.
+        running: What it has.
+        unbaked: Tags of images that do not exist yet.
+    """
+    images = tuple(
+        Change(action="bake", what="image", subject=tag, reason="no image has this role and these variables")
+        for tag in unbaked
+    )
     networks = _network_changes(wanted, running)
     made_anew = frozenset(it.subject for it in networks if it.action in {"create", "recreate"})
     nodes = _node_changes(wanted, running, made_anew)
-    return Plan(lab=wanted.lab, changes=(*networks, *nodes))
+    return Plan(lab=wanted.lab, changes=(*images, *networks, *nodes))
+
+
+def reset_changes(wanted: Blueprint, running: RunningLab, nodes: frozenset[str]) -> Plan:
+    """Say what takes nodes back to their baked state. The rest of the lab is not touched."""
+    changes = tuple(
+        Change(
+            action="recreate" if running.node(spec.name) else "create",
+            what="node",
+            subject=spec.name,
+            reason="back to its baked state",
+        )
+        for spec in wanted.nodes
+        if spec.name in nodes
+    )
+    return Plan(lab=wanted.lab, changes=changes)
 
 
 def _network_changes(wanted: Blueprint, running: RunningLab) -> tuple[Change, ...]:
@@ -65,8 +92,13 @@ def _network_changes(wanted: Blueprint, running: RunningLab) -> tuple[Change, ..
 def _network_change(spec: NetworkSpec, seen: SeenNetwork | None) -> Change | None:
     if seen is None:
         return Change(action="create", what="network", subject=spec.name, reason="in the inventory")
-    if seen.definition != spec.definition:
-        return Change(action="recreate", what="network", subject=spec.name, reason="its definition changed")
+    if aspects := changed(spec.definition, seen.definition):
+        why = f"its {' and '.join(aspects)} changed"
+        return Change(action="recreate", what="network", subject=spec.name, reason=why)
+    if seen.sealed is False:
+        return Change(
+            action="seal", what="network", subject=spec.name, reason="the host listens on its bridge"
+        )
     return None
 
 
@@ -92,20 +124,29 @@ def _node_change(spec: NodeSpec, seen: SeenNode | None, networks: frozenset[str]
     if why := _drift(spec, seen, networks):
         return Change(action="recreate", what="node", subject=spec.name, reason=why)
     if seen.state != "running":
-        return Change(action="start", what="node", subject=spec.name, reason="it stopped")
+        why = "it was paused" if seen.state == "paused" else "it stopped"
+        return Change(action="start", what="node", subject=spec.name, reason=why)
     return None
 
 
 def _drift(spec: NodeSpec, seen: SeenNode, networks: frozenset[str]) -> str:
     """Say why a node has to be made anew; empty when it has not."""
-    touched = networks.intersection(spec.networks)
-    by_hand = not spec.host_network and set(seen.addresses) != set(spec.networks)
-    checks = (
-        (seen.kind != spec.kind, f"its kind was {seen.kind}"),
-        (seen.image != spec.image, f"role {spec.kind} changed"),
-        (seen.definition != spec.definition, "its definition changed"),
-        (bool(touched), f"network {min(touched, default='')} is made anew"),
-        (spec.host_network and bool(networks), "a network it watches is made anew"),
-        (by_hand, "it was attached elsewhere by hand"),
-    )
-    return next((why for holds, why in checks if holds), "")
+    if seen.kind != spec.kind:
+        return f"its kind was {seen.kind}"
+    if aspects := changed(spec.definition, seen.definition):
+        return f"its {' and '.join(aspects)} changed"
+    if seen.image != spec.image:
+        return f"role {spec.kind} changed"
+    if touched := networks.intersection(spec.networks):
+        return f"network {min(touched)} is made anew"
+    if spec.host_network:
+        return "a network it watches is made anew" if networks else ""
+    return _attached_by_hand(spec, seen)
+
+
+def _attached_by_hand(spec: NodeSpec, seen: SeenNode) -> str:
+    extra = sorted({*seen.addresses, *seen.elsewhere} - set(spec.networks))
+    missing = sorted(set(spec.networks) - seen.addresses.keys())
+    if extra:
+        return f"it was attached to {' and '.join(extra)} by hand"
+    return f"it was detached from {' and '.join(missing)} by hand" if missing else ""

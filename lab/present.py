@@ -14,11 +14,14 @@ from lab.folder import RunFolder
 
 if TYPE_CHECKING:
     from lab.engine.base import RunningLab
+    from lab.images import OldImage
     from lab.intervals import Rate, Share
     from lab.machine import Check
-    from lab.pipeline import NodeStatus, Scored
+    from lab.pipeline import Scored
+    from lab.plan import Plan
     from lab.score import Score, StepScore
     from lab.steward import Receipt
+    from lab.survey import LabStatus, LogTail, NodeStatus
     from lab.telemetry.store import Answer
     from lab.walls import Proof
 
@@ -48,13 +51,60 @@ def nodes(screen: Screen, running: RunningLab, *, as_json: bool) -> None:
     screen.table(("node", "kind", "state", "addresses"), rows)
 
 
-def walls(screen: Screen, proof: Proof) -> None:
+def plan(screen: Screen, found: Plan, *, as_json: bool) -> None:
+    """Show what has to change."""
+    if as_json:
+        screen.json(found)
+        return
+    if not found.changes:
+        screen.line(f"lab {found.lab} is as its inventory says; nothing to change")
+        return
+    rows = [(it.action, it.what, it.subject, it.reason) for it in found.changes]
+    screen.table(("action", "what", "which", "why"), rows)
+
+
+def walls_in_short(screen: Screen, proof: Proof) -> None:
     """Say how many walls were tried."""
+    if not proof.probes:
+        screen.tell("nothing had to be changed;  lab verify  tries the walls again")
+        return
     inside = len({probe.node for probe in proof.probes})
     screen.tell(f"isolated: {len(proof.probes)} probes from {inside} nodes, none got through")
 
 
-def status(screen: Screen, found: Sequence[NodeStatus], *, as_json: bool) -> None:
+def walls(screen: Screen, proof: Proof, *, as_json: bool) -> None:
+    """Show every probe with what came of it."""
+    if as_json:
+        screen.json(proof.probes)
+        return
+    rows = [(it.node, it.wall, it.target, "held" if it.held else "OPEN", it.said) for it in proof.probes]
+    screen.table(("from", "wall", "tried", "result", "what happened"), rows)
+    holes = len(proof.holes)
+    words = f"{holes} of {len(proof.probes)} probes got through" if holes else ""
+    screen.tell(words or f"{len(proof.probes)} probes, none got through")
+
+
+def labs(screen: Screen, found: Sequence[LabStatus], *, as_json: bool) -> None:
+    """Show the labs of this machine."""
+    if as_json:
+        screen.json(tuple(found))
+        return
+    if not found:
+        screen.tell("no lab on this machine;  lab up starter  makes one")
+    rows = [
+        (
+            it.name,
+            f"{it.running} of {it.nodes}",
+            str(it.networks),
+            age(it.created) if it.created else "-",
+            it.inventory,
+        )
+        for it in found
+    ]
+    screen.table(("lab", "nodes running", "networks", "age", "inventory"), rows)
+
+
+def status(screen: Screen, found: Sequence[NodeStatus], as_json: bool) -> None:  # noqa: FBT001  # one of two that `cli` passes
     """Show the nodes as they are now."""
     if as_json:
         screen.json(tuple(found))
@@ -65,15 +115,63 @@ def status(screen: Screen, found: Sequence[NodeStatus], *, as_json: bool) -> Non
             it.kind,
             it.health,
             ", ".join(f"{address} ({network})" for network, address in it.addresses.items()) or "-",
+            age(it.started) if it.started else "-",
+            f"{it.processor:.0%}",
             f"{it.memory / _MB:.0f} MB",
-            age(it.created),
+            it.image,
             it.base,
         )
         for it in found
     ]
-    screen.table(
-        ("node", "kind", "health", "addresses", "memory", "age", "built on"), rows, right=("memory",)
+    columns = ("node", "kind", "health", "addresses", "up for", "CPU", "memory", "image", "built on")
+    screen.table(columns, rows, right=("CPU", "memory"))
+
+
+def top(screen: Screen, found: Sequence[NodeStatus], as_json: bool) -> None:  # noqa: FBT001  # as `status`
+    """Show what the nodes use, the busiest first."""
+    busiest = sorted(found, key=lambda it: (-it.processor, -it.memory))
+    if as_json:
+        screen.json(busiest)
+        return
+    rows = [(it.lab, it.name, it.kind, f"{it.processor:.0%}", f"{it.memory / _MB:.0f} MB") for it in busiest]
+    rows.append(
+        (
+            "",
+            "all",
+            "",
+            f"{sum(it.processor for it in found):.0%}",
+            f"{sum(it.memory for it in found) / _MB:.0f} MB",
+        )
     )
+    screen.table(("lab", "node", "kind", "CPU", "memory"), rows, right=("CPU", "memory"))
+
+
+def logs(screen: Screen, found: Sequence[LogTail], *, as_json: bool) -> None:
+    """Show the ends of a node's logs."""
+    if as_json:
+        screen.json(tuple(found))
+        return
+    for log in found:
+        screen.tell(f"{log.source} {log.path}: {len(log.lines)} lines")
+        for line in log.lines:
+            screen.line(line)
+
+
+def log_line(screen: Screen, line: str, *, as_json: bool) -> None:
+    """Show one line of a log that is being followed."""
+    if as_json:
+        screen.json(line, indent=0)
+    else:
+        screen.line(line)
+
+
+def images(screen: Screen, found: Sequence[OldImage], *, removed: bool, as_json: bool) -> None:
+    """Show which images are not needed."""
+    if as_json:
+        screen.json(tuple(found))
+        return
+    screen.table(("image", "size"), [(it.tag, f"{it.size / _MB:.0f} MB") for it in found], right=("size",))
+    screen.tell(f"{len(found)} images {'removed' if removed else 'are not needed'}")
 
 
 def score(screen: Screen, scored: Scored, *, as_json: bool) -> None:

@@ -59,6 +59,9 @@ def apply_plan(blueprint: Blueprint, plan: Plan, engine: Engine) -> RunningLab:
         if network.name in plan.subjects("network", "remove", "recreate"):
             engine.remove_network(network)
     together([partial(engine.create_network, spec) for spec in _networks(blueprint, plan, running, engine)])
+    for network in running.networks:
+        if network.name in plan.subjects("network", "seal"):
+            engine.seal_network(network)
     started = plan.subjects("node", "start")
     together(
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def _node(name: str, kind: str) -> NodeSpec:
         networks=() if kind == "suricata" else ("outside",),
         host_network=kind == "suricata",
         environment={},
-        definition=f"{name} today",
+        definition="limits=1 variables=1",
     )
 
 
@@ -38,14 +39,19 @@ WANTED = Blueprint(
     lab="lab",
     networks=(
         NetworkSpec(
-            lab="lab", name="outside", bridge="b0", internet=False, prefix=26, definition="outside today"
+            lab="lab",
+            name="outside",
+            bridge="b0",
+            internet=False,
+            prefix=26,
+            definition="internet=1 prefix=1",
         ),
     ),
     nodes=(_node("attacker", "kali"), _node("bastion", "sshd"), _node("sensor", "suricata")),
 )
 
 
-def _observed(told: dict[str, dict[str, str]]) -> RunningLab:
+def _observed(told: dict[str, dict[str, Any]]) -> RunningLab:
     """Make what is there: all as wanted, but for what the case tells."""
     networks = {
         it.name: SeenNetwork(
@@ -77,16 +83,16 @@ def _observed(told: dict[str, dict[str, str]]) -> RunningLab:
             nodes.pop(name, None)
             networks.pop(name, None)
         elif name in networks:
-            networks[name] = replace(networks[name], definition=changes["definition"])
+            networks[name] = replace(networks[name], **changes)
         elif changes.get("addresses") == "none":
             nodes[name] = replace(nodes[name], addresses={})
         else:
             base = nodes.get(name, replace(nodes["bastion"], name=name, id=name))
-            nodes[name] = replace(base, **changes)  # type: ignore[arg-type]
+            nodes[name] = replace(base, **changes)
     return RunningLab(name="lab", networks=tuple(networks.values()), nodes=tuple(nodes.values()))
 
 
 @pytest.mark.parametrize("case", cases("plan"), ids=by_name)
 def test_plan(case: Case) -> None:
-    plan = plan_changes(WANTED, _observed(case.raw["observed"] or {}))
+    plan = plan_changes(WANTED, _observed(case.raw["observed"] or {}), case.raw.get("unbaked", []))
     assert [asdict(change) for change in plan.changes] == case.raw["expected"]

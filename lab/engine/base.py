@@ -27,7 +27,7 @@ KIND: Final = "homerange.kind"
 """Label: the node's kind."""
 
 DEFINITION: Final = "homerange.definition"
-"""Label: hash of all that was asked for; when it differs from today's, the thing has drifted."""
+"""Label: hashes of all that was asked for; where one differs from today's, the thing has drifted."""
 
 BENCH: Final = "homerange.bench"
 """Label: the role that is being baked in a throw-away container."""
@@ -40,6 +40,9 @@ BEFORE: Final = "homerange.before"
 
 INVENTORY: Final = "homerange.inventory"
 """Label: on networks, the path of the inventory that defines the lab, so that a lab's name finds it."""
+
+INTERNET: Final = "homerange.internet"
+"""Label: on networks, `yes` when the inventory gives its nodes a way out."""
 
 BASE: Final = "homerange.base"
 """Label: on images, what the image was built on, for people."""
@@ -65,7 +68,7 @@ class NetworkSpec:
     """Length of its subnet's prefix: 26 for up to some fifty nodes."""
 
     definition: str
-    """Hash of the above."""
+    """What was asked for, as `aspect=hash` pairs."""
 
     before: str = ""
     """What the host had before the lab was made, packed."""
@@ -124,7 +127,7 @@ class NodeSpec:
     """Environment of the first process."""
 
     definition: str
-    """Hash of the above."""
+    """What was asked for, as `aspect=hash` pairs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,13 +150,19 @@ class SeenNetwork:
     """Its IPv4 subnet, in CIDR form."""
 
     definition: str
-    """Hash of what was asked for when it was made."""
+    """What was asked for when it was made, as `aspect=hash` pairs."""
 
     before: str = ""
     """What the host had before the lab was made, packed."""
 
     inventory: str = ""
     """Path of the inventory that defines the lab."""
+
+    internet: bool = False
+    """Whether the inventory gave it a way out."""
+
+    sealed: bool | None = None
+    """Whether the host is deaf on its bridge; None where that cannot be changed, or need not be."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,20 +181,23 @@ class SeenNode:
     id: str
     """The engine's id."""
 
-    state: Literal["running", "stopped"]
+    state: Literal["running", "paused", "stopped"]
     """Whether its first process runs."""
 
     image: str
     """The image it was made from."""
 
     definition: str
-    """Hash of what was asked for when it was made."""
+    """What was asked for when it was made, as `aspect=hash` pairs."""
 
     created: Moment
     """When it was made."""
 
     addresses: Mapping[str, str] = field(default_factory=dict)
     """Network name to its address there."""
+
+    elsewhere: tuple[str, ...] = ()
+    """The engine's names of networks it is attached to that are not of its lab."""
 
     baking: bool = False
     """Whether it is no node but a bench on which an image is made."""
@@ -269,6 +281,18 @@ class About:
     storage: str
     """Where images and containers are kept, as the engine's host names it."""
 
+    rootless: bool = False
+    """Whether the engine runs without root's rights."""
+
+    cgroups: str = ""
+    """Version of the kernel's control groups, `1` or `2`."""
+
+    cannot: tuple[str, ...] = ()
+    """Limits and walls that this engine cannot give to a node."""
+
+    clock: Moment | None = None
+    """The time on the engine's machine when it was asked."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Belongings:
@@ -303,6 +327,9 @@ class Wall:
     privileged: bool
     """Whether it is confined at all."""
 
+    host_network: bool
+    """Whether it shares the host's network."""
+
     mounts: tuple[str, ...]
     """Paths of the host that are mounted into it."""
 
@@ -314,6 +341,23 @@ class Wall:
 
     processes: int
     """Limit; 0 for none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vitals:
+    """What a running node uses, at one moment."""
+
+    memory: int
+    """Bytes, without the page cache."""
+
+    processor: int
+    """Processor time since it started, in nanoseconds, over all processors."""
+
+    started: Moment
+    """When its first process started."""
+
+    measured: Moment
+    """When this was true."""
 
 
 class Stream(Protocol):
@@ -355,6 +399,10 @@ class Engine(Protocol):
         """
         ...
 
+    def seal_network(self, network: SeenNetwork) -> None:
+        """Make the host deaf on a network's bridge, where it is not."""
+        ...
+
     def create_node(self, spec: NodeSpec) -> None:
         """Make a node, attach it and start it.
 
@@ -364,7 +412,7 @@ class Engine(Protocol):
         ...
 
     def start_node(self, node: SeenNode) -> None:
-        """Start a node that stopped."""
+        """Start a node that stopped, or wake one that was paused."""
         ...
 
     def remove_nodes(self, nodes: Iterable[SeenNode]) -> None:
@@ -423,6 +471,10 @@ class Engine(Protocol):
         """Return the last lines the node's first process wrote."""
         ...
 
+    def registry_answers(self, image: str) -> bool:
+        """Tell whether the engine reaches the registry of an image, and it has the image."""
+        ...
+
     def image_labels(self, tag: str) -> Mapping[str, str] | None:
         """Return an image's labels; None when there is no such image."""
         ...
@@ -457,6 +509,10 @@ class Engine(Protocol):
         """Remove an image; one that is gone already is no error."""
         ...
 
-    def usage(self, node: SeenNode) -> int:
-        """Return the memory a node uses now, in bytes, without the page cache."""
+    def image_sizes(self) -> Mapping[str, int]:
+        """Return the bytes that every image of ours takes, its tag to its size; layers may be shared."""
+        ...
+
+    def vitals(self, node: SeenNode) -> Vitals:
+        """Measure a running node."""
         ...

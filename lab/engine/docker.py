@@ -7,8 +7,10 @@ import ipaddress
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,10 +18,11 @@ import docker
 import docker.errors
 import docker.types
 import docker.utils.socket
+import requests
 import requests.exceptions
 
-from lab.addresses import routed
-from lab.engine import base, terminal, translation
+from lab.addresses import free_subnet, routed
+from lab.engine import base, bridge, terminal, translation
 from lab.engine.base import (
     About,
     Belongings,
@@ -29,25 +32,26 @@ from lab.engine.base import (
     RunningLab,
     SeenNetwork,
     SeenNode,
+    Vitals,
     Wall,
 )
+from lab.engine.conversation import Conversation
 from lab.errors import DiskFull, EngineFault, EngineSlow, EngineUnreachable, LabError, NameTaken, NoRights
 from lab.moment import Moment
 from lab.workers import together
 
 _TIMEOUT: Final = 60
-"""Seconds the engine may take for one answer."""
+"""Seconds the engine may take for one answer, unless `DOCKER_CLIENT_TIMEOUT` says otherwise."""
 
 _REMOVAL_TRIES: Final = 8
 """How often a network is tried; an endpoint of a container just removed lingers for some 100 ms."""
 
-_POOLS: Final = ("10.213.0.0/16", "172.29.0.0/16", "192.168.208.0/20")
-"""Where networks get their addresses from (RFC 1918), the first free subnet; seldom used by others."""
+_SUBNET_TRIES: Final = 5
+"""How often other addresses are tried when somebody takes the chosen ones at the same moment."""
 
-_ISOLATED_GATEWAY: Final = (28, 0)
-"""From this version on a network can be made without a gateway on the host."""
+_ISOLATED_GATEWAY: Final = (1, 48)
+"""From this version of the API (Docker 28) on a network can be made without a gateway on the host."""
 
-_STDOUT: Final = 1
 _HTTP_CONFLICT: Final = 409
 
 # The remote command must end when we do, even by kill -9. The engine closes its standard input
@@ -67,10 +71,12 @@ def _engine_errors(doing: str) -> Iterator[None]:
         EngineSlow: no answer within the time-out.
         EngineFault: anything else the engine said, in its own words.
     """
+    begun = time.monotonic()
     try:
         yield
     except (requests.exceptions.Timeout, TimeoutError) as error:
-        raise EngineSlow(doing=doing, said=f"no answer in {_TIMEOUT} s") from error
+        waited = time.monotonic() - begun
+        raise EngineSlow(doing=doing, said=f"the engine did not answer within {waited:.0f} s") from error
     except (requests.exceptions.RequestException, docker.errors.DockerException, OSError) as error:
         raise fault(error, doing) from error
 
@@ -107,19 +113,26 @@ def _has_cause(error: BaseException | None, number: int) -> bool:
 class DockerEngine:
     """An engine that speaks to a Docker daemon, of version 20.10 or later."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, changed: Callable[[str], None] = lambda _what: None) -> None:
         """Connect to the daemon that the environment names, as the docker command does.
+
+        Args:
+            changed: Hears of each change just after the daemon made it, as `POST /containers/create`.
 
         Raises:
             EngineUnreachable: nothing answers.
             NoRights: this user may not.
+            EngineSlow: something is there, and does not answer.
         """
+        timeout = os.environ.get("DOCKER_CLIENT_TIMEOUT", "")
+        self._timeout = int(timeout) if timeout.isdecimal() and int(timeout) else _TIMEOUT
         with _engine_errors("connecting to Docker"):
-            self._client = docker.from_env(timeout=_TIMEOUT, max_pool_size=32, version="auto")
+            self._client = docker.from_env(timeout=self._timeout, max_pool_size=32, version="auto")
         # The published stubs know half of the low-level API, and some of it wrongly.
         self._api: Any = self._client.api
         with _engine_errors("connecting to Docker"):
-            self._version = self._api.version()["Version"]
+            self._told = self._api.version()
+        self._api.hooks["response"].append(lambda response, *_, **__: _report(response, changed))
 
     def close(self) -> None:
         """Give the connections to the daemon back."""
@@ -128,14 +141,7 @@ class DockerEngine:
     def about(self) -> About:
         """Say which engine it is, and on what machine."""
         with _engine_errors("asking about the engine"):
-            told = self._api.info()
-        return About(
-            name="Docker",
-            version=self._version,
-            memory=told["MemTotal"],
-            cpus=told["NCPU"],
-            storage=told["DockerRootDir"],
-        )
+            return translation.about(self._told, self._api.info())
 
     def labs(self) -> tuple[str, ...]:
         """Name every lab that something is left of, sorted."""
@@ -168,58 +174,62 @@ class DockerEngine:
             networks = self._networks(lab)
             containers = self._containers(lab)
         ours = {it["Name"]: it["Labels"][base.NETWORK] for it in networks}
+        seen = (_with_seal(translation.seen_network(it)) for it in networks)
         return RunningLab(
             name=lab,
-            networks=tuple(sorted((translation.seen_network(it) for it in networks), key=lambda it: it.name)),
+            networks=tuple(sorted(seen, key=lambda it: it.name)),
             nodes=tuple(
                 sorted((translation.seen_node(it, ours) for it in containers), key=lambda it: it.name)
             ),
         )
 
     def create_network(self, spec: NetworkSpec) -> None:
-        """Make a network; unless it may reach the internet, the host has no address on it."""
+        """Make a network; unless it may reach the internet, the host is deaf on it."""
         name = translation.network_name(spec.lab, spec.name)
-        labels = {
-            base.LAB: spec.lab,
-            base.NETWORK: spec.name,
-            base.DEFINITION: spec.definition,
-            base.BEFORE: spec.before,
-            base.INVENTORY: spec.inventory,
-        }
-        with _engine_errors(f"creating network {spec.name}"):
+        doing = f"creating network {spec.name}"
+        with _engine_errors(doing):
             if any(it["Name"] == name for it in self._api.networks(names=[name])):
-                raise NameTaken(
-                    doing=f"creating network {spec.name}", said=f"the name {name} is already in use"
-                )
-            pool = docker.types.IPAMPool(subnet=self._free_subnet(spec))
-            self._api.create_network(
-                name,
-                driver="bridge",
-                ipam=docker.types.IPAMConfig(pool_configs=[pool]) if pool["Subnet"] else None,
-                options={"com.docker.network.bridge.name": spec.bridge, **self._gateway(spec)},
-                internal=not spec.internet,
-                labels=labels,
-                check_duplicate=True,
-            )
+                raise NameTaken(doing=doing, said=f"the name {name} is already in use")
+        for attempt in range(_SUBNET_TRIES):
+            try:
+                with _engine_errors(doing):
+                    self._create_network(name, spec, self._free_subnet(spec))
+            except EngineFault as error:
+                if "overlaps" not in error.said or attempt == _SUBNET_TRIES - 1:
+                    raise
+            else:
+                break
+        if not spec.internet:
+            bridge.seal(spec.bridge)
+
+    def _create_network(self, name: str, spec: NetworkSpec, subnet: str | None) -> None:
+        self._api.create_network(
+            name,
+            driver="bridge",
+            ipam=docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=subnet)])
+            if subnet
+            else None,
+            options={"com.docker.network.bridge.name": spec.bridge, **self._gateway(spec)},
+            internal=not spec.internet,
+            labels=translation.network_labels(spec),
+            check_duplicate=True,
+        )
+
+    def seal_network(self, network: SeenNetwork) -> None:
+        """Make the host deaf on a network's bridge, where it is not."""
+        bridge.seal(network.bridge)
 
     def _free_subnet(self, spec: NetworkSpec) -> str | None:
         """Find addresses that neither the host nor the engine uses; None leaves the choice to Docker."""
         pools = (it.get("Subnet", "") for told in self._api.networks() for it in told["IPAM"]["Config"] or ())
-        used = [*(ipaddress.IPv4Network(pool) for pool in pools if pool and ":" not in pool), *routed()]
-        for pool in _POOLS:
-            subnets = list(ipaddress.IPv4Network(pool).subnets(new_prefix=spec.prefix))
-            # Each network begins its search elsewhere, so two that are made at once do not collide.
-            first = int(spec.definition, 16) % len(subnets)
-            for subnet in (*subnets[first:], *subnets[:first]):
-                if not any(subnet.overlaps(it) for it in used):
-                    return str(subnet)
-        return None
+        used = [ipaddress.IPv4Network(pool) for pool in pools if pool and ":" not in pool]
+        return free_subnet(spec.prefix, [*used, *routed()], seed=spec.bridge)
 
     def _gateway(self, spec: NetworkSpec) -> dict[str, str]:
         """Keep the host off the bridge: on a plain internal network its services still answer there."""
         if spec.internet:
             return {}
-        if tuple(int(part) for part in self._version.split(".")[:2] if part.isdecimal()) >= _ISOLATED_GATEWAY:
+        if tuple(int(part) for part in self._told["ApiVersion"].split(".")) >= _ISOLATED_GATEWAY:
             return {"com.docker.network.bridge.gateway_mode_ipv4": "isolated"}
         return {"com.docker.network.bridge.inhibit_ipv4": "true"}
 
@@ -283,9 +293,12 @@ class DockerEngine:
         return config
 
     def start_node(self, node: SeenNode) -> None:
-        """Start a node that stopped."""
+        """Start a node that stopped, or wake one that was paused."""
         with _engine_errors(f"starting {node.name}"):
-            self._api.start(node.id)
+            if node.state == "paused":
+                self._api.unpause(node.id)
+            else:
+                self._api.start(node.id)
 
     def remove_nodes(self, nodes: Iterable[SeenNode]) -> None:
         """Remove nodes with all they wrote.
@@ -304,7 +317,7 @@ class DockerEngine:
             except docker.errors.APIError as error:
                 if error.status_code != _HTTP_CONFLICT:  # it does not run
                     raise
-            self._api.wait(node.id, timeout=_TIMEOUT)
+            self._api.wait(node.id, timeout=self._timeout)
 
     def _remove(self, node: SeenNode) -> None:
         with _engine_errors(f"removing {node.name}"), suppress(docker.errors.NotFound):
@@ -361,11 +374,13 @@ class DockerEngine:
 
     def _converse(
         self, node: SeenNode, argv: tuple[str, ...], user: str, environment: Mapping[str, str] | None
-    ) -> _Conversation:
+    ) -> Conversation:
         made = self._api.exec_create(
             node.id, list(argv), stdin=True, user=user, environment=dict(environment or {})
         )
-        return _Conversation(made["Id"], self._api.exec_start(made["Id"], socket=True))
+        stream = self._api.exec_start(made["Id"], socket=True)
+        frames = docker.utils.socket.frames_iter(stream, tty=False)  # type: ignore[no-untyped-call]
+        return Conversation(made["Id"], stream, frames)
 
     def _put_down(self, node: SeenNode, exec_id: str) -> None:
         """Kill a command that did not end; the engine's API has no call for it."""
@@ -393,7 +408,7 @@ class DockerEngine:
             terminal.join(line, lambda rows, columns: self._api.exec_resize(made["Id"], rows, columns))
             return int(self._api.exec_inspect(made["Id"])["ExitCode"] or 0)
 
-    def stream(self, node: SeenNode, argv: tuple[str, ...]) -> _Conversation:
+    def stream(self, node: SeenNode, argv: tuple[str, ...]) -> Conversation:
         """Run a command inside a node and read its standard output, as it comes."""
         wrapped = ("sh", "-c", _UNTIL_HUNG_UP, "sh", *argv)
         with _engine_errors(f"running {argv[0]} on {node.name}"):
@@ -478,79 +493,37 @@ class DockerEngine:
         with _engine_errors(f"removing image {tag}"), suppress(docker.errors.ImageNotFound):
             self._api.remove_image(tag)
 
-    def usage(self, node: SeenNode) -> int:
-        """Return the memory a node uses now, in bytes, without the page cache."""
+    def image_sizes(self) -> Mapping[str, int]:
+        """Return the bytes that every image of ours takes."""
+        with _engine_errors("listing images"):
+            found = self._api.images(filters={"label": base.BAKED})
+        return {tag: it["Size"] for it in found for tag in it["RepoTags"] or ()}
+
+    def registry_answers(self, image: str) -> bool:
+        """Tell whether the engine reaches the registry of an image, and it has the image."""
+        try:
+            with _engine_errors(f"asking the registry for {image}"):
+                self._api.inspect_distribution(image)
+        except (EngineFault, EngineUnreachable):
+            return False
+        return True
+
+    def vitals(self, node: SeenNode) -> Vitals:
+        """Measure a running node."""
         with _engine_errors(f"measuring {node.name}"):
-            told = self._api.stats(node.id, stream=False, one_shot=True)["memory_stats"]
-        cache = told.get("stats", {}).get(
-            "inactive_file", told.get("stats", {}).get("total_inactive_file", 0)
-        )
-        return int(told.get("usage", 0)) - int(cache)
+            started = self._api.inspect_container(node.id)["State"]["StartedAt"]
+            return translation.vitals(self._api.stats(node.id, stream=False, one_shot=True), started)
 
 
-class _Conversation:
-    """A command inside a container and the socket to its input and outputs."""
-
-    def __init__(self, exec_id: str, stream: Any) -> None:  # noqa: ANN401  # docker gives a SocketIO or a socket
-        self.id = exec_id
-        self._stream = stream
-        # A second handle on the same socket: docker's cannot be shut down from another thread.
-        self._line = socket.socket(fileno=os.dup(stream.fileno()))
-        self._late = False
-
-    def exchange(self, stdin: bytes, timeout: float) -> tuple[bytes, bytes] | None:
-        """Send the input, read both outputs to their end; None when that takes too long."""
-        clock = threading.Timer(timeout, self._give_up)
-        clock.start()
-        try:
-            self._line.settimeout(None)
-            self._line.sendall(stdin)
-            self._line.shutdown(socket.SHUT_WR)
-            kept = {1: bytearray(), 2: bytearray()}
-            for channel, chunk in _frames(self._stream):
-                kept[channel].extend(chunk[: base.MAX_OUTPUT - len(kept[channel])])
-        except (BrokenPipeError, ConnectionError):
-            kept = {1: bytearray(), 2: bytearray()}
-        finally:
-            clock.cancel()
-            self._release()
-        return None if self._late else (bytes(kept[1]), bytes(kept[2]))
-
-    def _give_up(self) -> None:
-        self._late = True
-        self.close()
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield what the command writes to standard output, until it ends or we hang up."""
-        try:
-            for channel, chunk in _frames(self._stream):
-                if channel == _STDOUT:
-                    yield chunk
-        except OSError:
-            return
-        finally:
-            self._release()
-
-    def close(self) -> None:
-        """Hang up; whoever reads sees the end."""
-        with suppress(OSError):
-            self._line.shutdown(socket.SHUT_RDWR)
-
-    def _release(self) -> None:
-        """Give the socket back; done by whoever reads, so that it is not taken away under a read."""
-        self._line.close()
-        beneath = getattr(
-            self._stream, "_sock", None
-        )  # closing docker's file leaves the socket below it open
-        self._stream.close()
-        if beneath:
-            beneath.close()
+def _report(response: requests.Response, changed: Callable[[str], None]) -> None:
+    """Tell of a change; questions change nothing, and commands change no container or network."""
+    method, path = response.request.method, response.request.path_url.partition("?")[0]
+    if method in {"POST", "DELETE"} and not any(f"/{word}" in path for word in ("exec", "wait")):
+        changed(f"{method} {path}")
 
 
-def _frames(stream: Any) -> Iterator[tuple[int, bytes]]:  # noqa: ANN401  # docker gives a SocketIO or a socket
-    """Yield the channel and the bytes of each frame; docker's reader has no types."""
-    frames: Iterator[tuple[int, bytes]] = docker.utils.socket.frames_iter(stream, tty=False)  # type: ignore[no-untyped-call]
-    return frames
+def _with_seal(network: SeenNetwork) -> SeenNetwork:
+    return network if network.internet else replace(network, sealed=bridge.sealed(network.bridge))
 
 
 def _call(function: Callable[[SeenNode], None], node: SeenNode) -> Callable[[], None]:

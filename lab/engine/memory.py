@@ -21,6 +21,7 @@ from lab.engine.base import (
     RunningLab,
     SeenNetwork,
     SeenNode,
+    Vitals,
     Wall,
 )
 from lab.errors import EngineFault, NameTaken
@@ -105,7 +106,13 @@ class MemoryEngine:
             definition=spec.definition,
             before=spec.before,
             inventory=spec.inventory,
+            internet=spec.internet,
+            sealed=None if spec.internet else True,
         )
+
+    def seal_network(self, network: SeenNetwork) -> None:
+        """Note that it is sealed."""
+        self._networks[network.lab, network.name] = replace(network, sealed=True)
 
     def create_node(self, spec: NodeSpec) -> None:
         """Make a node, attach it and start it."""
@@ -144,7 +151,7 @@ class MemoryEngine:
         return f"{self._networks[lab, network].subnet.rpartition('.')[0]}.{used + 2}"
 
     def start_node(self, node: SeenNode) -> None:
-        """Start a node that stopped."""
+        """Start a node that stopped, or wake one that was paused."""
         self._existing(node)
         self._nodes[node.lab, node.name] = replace(node, state="running")
 
@@ -253,10 +260,18 @@ class MemoryEngine:
         """Remove an image; one that is gone already is no error."""
         self._images.pop(tag, None)
 
-    def usage(self, node: SeenNode) -> int:
-        """Return 0: nothing runs."""
-        self._existing(node)
-        return 0
+    def image_sizes(self) -> Mapping[str, int]:
+        """Return 0 for every image of ours."""
+        return dict.fromkeys(self.images(), 0)
+
+    def registry_answers(self, image: str) -> bool:
+        """Tell whether the image is here: no registry answers."""
+        return self.pull(image)
+
+    def vitals(self, node: SeenNode) -> Vitals:
+        """Measure nothing: nothing runs."""
+        now = Moment.now()
+        return Vitals(memory=0, processor=0, started=self._existing(node).created, measured=now)
 
 
 def _wall(spec: NodeSpec) -> Wall:
@@ -266,6 +281,7 @@ def _wall(spec: NodeSpec) -> Wall:
         drops_all=True,
         new_privileges=False,
         privileged=False,
+        host_network=spec.host_network,
         mounts=(),
         nameservers=() if spec.host_network else ("127.0.0.1",),
         memory=spec.memory,

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, Literal
 
 from lab.engine import base
-from lab.engine.base import SeenNetwork, SeenNode, Wall
+from lab.engine.base import About, NetworkSpec, SeenNetwork, SeenNode, Vitals, Wall
 from lab.moment import SECOND, Moment
+
+_STATES: Final[Mapping[str, Literal["running", "paused"]]] = {"running": "running", "paused": "paused"}
+"""Docker's states in which a first process exists; in all others a node is stopped."""
+
+
+_FEATURES: Final = {
+    "MemoryLimit": "limit a node's memory",
+    "PidsLimit": "limit a node's processes",
+    "CpuCfsQuota": "limit a node's processors",
+}
+"""Docker's names of what a kernel or a rootless engine may lack, and what is impossible then."""
 
 
 def container_name(lab: str, node: str) -> str:
@@ -26,6 +37,49 @@ def tmpfs(entry: str) -> tuple[str, str]:
     return path, options
 
 
+def network_labels(spec: NetworkSpec) -> dict[str, str]:
+    """Write what a network has to say of itself."""
+    return {
+        base.LAB: spec.lab,
+        base.NETWORK: spec.name,
+        base.DEFINITION: spec.definition,
+        base.BEFORE: spec.before,
+        base.INVENTORY: spec.inventory,
+        base.INTERNET: "yes" if spec.internet else "",
+    }
+
+
+def about(version: Mapping[str, Any], info: Mapping[str, Any]) -> About:
+    """Read what an engine tells of itself and of its machine."""
+    podman = any("Podman" in part.get("Name", "") for part in version.get("Components") or ())
+    rootless = any("rootless" in option for option in info.get("SecurityOptions") or ())
+    clock = info.get("SystemTime", "")
+    return About(
+        name="Podman" if podman else "Docker",
+        version=version["Version"],
+        memory=info["MemTotal"],
+        cpus=info["NCPU"],
+        storage=info["DockerRootDir"],
+        rootless=rootless,
+        cgroups=info.get("CgroupVersion", "1"),
+        cannot=tuple(words for key, words in _FEATURES.items() if not info.get(key, True)),
+        clock=Moment.parse(clock) if clock else None,
+    )
+
+
+def vitals(told: Mapping[str, Any], started: str) -> Vitals:
+    """Read what the engine measured of a container; control groups 1 and 2 name the cache differently."""
+    memory = told["memory_stats"]
+    details = memory.get("stats", {})
+    cache = details.get("inactive_file", details.get("total_inactive_file", 0))
+    return Vitals(
+        memory=int(memory.get("usage", 0)) - int(cache),
+        processor=int(told["cpu_stats"]["cpu_usage"]["total_usage"]),
+        started=Moment.parse(started),
+        measured=Moment.parse(told["read"]),
+    )
+
+
 def seen_network(told: dict[str, Any]) -> SeenNetwork:
     """Read what the engine tells of a network."""
     labels = told["Labels"]
@@ -39,6 +93,7 @@ def seen_network(told: dict[str, Any]) -> SeenNetwork:
         definition=labels.get(base.DEFINITION, ""),
         before=labels.get(base.BEFORE, ""),
         inventory=labels.get(base.INVENTORY, ""),
+        internet=labels.get(base.INTERNET) == "yes",
     )
 
 
@@ -47,17 +102,19 @@ def seen_node(told: dict[str, Any], networks: Mapping[str, str]) -> SeenNode:
     labels = told["Labels"]
     attached = told["NetworkSettings"]["Networks"]
     role = labels.get(base.BENCH, "")
+    host = "host" in attached
     return SeenNode(
         lab=labels[base.LAB],
         name=labels.get(base.NODE) or f"bake-{role}",
         kind=labels.get(base.KIND) or role,
         id=told["Id"],
-        state="running" if told["State"] == "running" else "stopped",
+        state=_STATES.get(told["State"], "stopped"),
         image=told["Image"],
         definition=labels.get(base.DEFINITION, ""),
         addresses={
             networks[name]: it["IPAddress"] for name, it in sorted(attached.items()) if name in networks
         },
+        elsewhere=() if host else tuple(sorted(attached.keys() - networks.keys())),
         created=Moment(told["Created"] * SECOND),
         baking=bool(role),
     )
@@ -74,6 +131,7 @@ def wall(told: dict[str, Any]) -> Wall:
             option.startswith("no-new-privileges") for option in host["SecurityOpt"] or ()
         ),
         privileged=host["Privileged"],
+        host_network=host["NetworkMode"] == "host",
         mounts=tuple(mount["Source"] for mount in told["Mounts"] if mount["Type"] == "bind"),
         nameservers=tuple(host["Dns"] or ()),
         memory=host["Memory"],

@@ -50,7 +50,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, docker_engine: DockerEngi
     try:
         up = lab("up", LAB, cwd=folder)
         ran = lab("run", "ssh-brute-force", "--lab", LAB, cwd=folder)
-        memory = sum(docker_engine.usage(node) for node in docker_engine.observe(LAB).nodes)
+        memory = sum(docker_engine.vitals(node).memory for node in docker_engine.observe(LAB).nodes)
         run = RunFolder(next((folder / "runs").iterdir()))
         score = records.read(run.score_file, Score)
         yield Finished(folder=folder, run=run, score=score, up=up.stdout, ran=ran, memory=memory)

@@ -43,10 +43,12 @@ def tiny_lab(mark: str = "first") -> Lab:
 def tiny_image(docker_engine: DockerEngine) -> Iterator[str]:
     """Bake the smallest role from nothing, so that no cached image hides a broken bake."""
     engine, lab = docker_engine, tiny_lab()
-    tag = images.recipe(lab.nodes[0]).tag
+    tag = images.recipes(lab.nodes)["one"].tag
     engine.remove_image(tag)
     try:
-        assert images.bake(lab, engine, lambda _line: None).new == (tag,)
+        unbaked = images.missing(images.recipes(lab.nodes).values(), engine)
+        assert [it.tag for it in unbaked] == [tag]
+        images.bake(lab.name, unbaked, engine, lambda _line: None)
         yield tag
     finally:
         steward.remove(NAME, engine)
@@ -58,7 +60,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     if request.param == "memory":
         made: Engine = MemoryEngine()
         with made.open_bench("scratch:latest", lab=NAME, role="tiny") as bench:
-            made.commit(bench, images.recipe(tiny_lab().nodes[0]).tag, {BAKED: "0", BASE: "memory"})
+            made.commit(bench, images.recipes(tiny_lab().nodes)["one"].tag, {BAKED: "0", BASE: "memory"})
         yield made
         return
     request.getfixturevalue("tiny_image")
@@ -70,7 +72,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 def blueprint() -> Blueprint:
     lab = tiny_lab()
-    return draw(lab, {node.name: images.recipe(node).tag for node in lab.nodes})
+    return draw(lab, {name: it.tag for name, it in images.recipes(lab.nodes).items()})
 
 
 @pytest.fixture
@@ -142,14 +144,14 @@ def test_a_node_is_confined(running: Engine) -> None:
 
 
 def test_an_image_says_what_it_is(engine: Engine) -> None:
-    tag = images.recipe(tiny_lab().nodes[0]).tag
+    tag = images.recipes(tiny_lab().nodes)["one"].tag
     assert (engine.image_labels(tag) or {}).keys() >= {BAKED, BASE}
     assert engine.image_labels("homerange/none:0") is None
     assert tag in engine.images()
 
 
 def test_a_bench_is_removed_also_when_the_bake_fails(engine: Engine) -> None:
-    tag = images.recipe(tiny_lab().nodes[0]).tag
+    tag = images.recipes(tiny_lab().nodes)["one"].tag
     seen: list[bool] = []
 
     def bake() -> None:
