@@ -3,6 +3,4 @@
 Start reading in `lab.pipeline`: it lists what each command does, in order.
 """
 
-from importlib.metadata import version
-
-__version__ = version("homerange")
+__version__ = "0.1.0"

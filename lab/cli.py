@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import click
 import typer
 
 from lab.errors import LabError, Leak, NotReady
@@ -481,7 +482,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stdout = None  # whoever read our output has seen enough; Python would complain at exit
         sys.exit(0)
-    except (typer.TyperException, typer.Abort, KeyboardInterrupt, LabError, OSError, ExceptionGroup) as error:
+    except (click.ClickException, click.Abort, KeyboardInterrupt, LabError, OSError, ExceptionGroup) as error:
         sys.exit(_explain(error))
     sys.exit(result if isinstance(result, int) else 0)
 
@@ -491,7 +492,7 @@ def _explain(error: BaseException) -> int:
     from lab.console import Screen
 
     screen = Screen()
-    if isinstance(error, typer.TyperException):
+    if isinstance(error, click.ClickException):
         screen.fault(f"{error.format_message()}\n    lab --help  lists the commands")
         return error.exit_code
     if isinstance(error, LabError):

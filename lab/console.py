@@ -10,16 +10,18 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from lab import records
-from lab.detect.alert import Alert
 from lab.moment import SECOND, Moment
 from lab.plain import visible
+
+if TYPE_CHECKING:  # `lab up` raises no alert
+    from lab.detect.alert import Alert
 
 _LEVEL_STYLES: Final = {
     "informational": "dim",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from lab import loader
-from lab.kind import Argument, Kind, kinds
+from lab.kind import Argument, Kind, find_kind, kind_names
 from lab.loader import Item, Plain, Reading, suggestion
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
@@ -104,7 +104,7 @@ class _Inventory:
     def __init__(self, reading: Reading, root: Item) -> None:
         self._reading = reading
         self._root = root
-        self._kinds = kinds()
+        self._kinds = kind_names()
         self._hosts: dict[str, _Host] = {}
         self._networks: tuple[Network, ...] = ()
 
@@ -205,7 +205,7 @@ class _Inventory:
                 "take ansible_host away",
             )
         if len(host.kinds) == 1:
-            return self._kinds[next(iter(host.kinds))]
+            return find_kind(next(iter(host.kinds)))
         if host.kinds:
             both = " and ".join(host.kinds)
             self._reading.problem(

@@ -110,13 +110,20 @@ class Kind:
 
 
 @cache
-def kinds() -> dict[str, Kind]:
-    """Read every kind there is.
+def kind_names() -> frozenset[str]:
+    """Name every kind there is."""
+    return frozenset(content.roles())
+
+
+@cache
+def find_kind(name: str) -> Kind | None:
+    """Read a kind, once; None when there is none of that name.
 
     Raises:
-        BadFile: a role's own files are wrong.
+        BadFile: the role's own files are wrong.
     """
-    return {name: read_kind(folder) for name, folder in content.roles().items()}
+    folder = content.roles().get(name)
+    return read_kind(folder) if folder else None
 
 
 def read_kind(folder: Path) -> Kind:

@@ -11,25 +11,27 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import lab
-from lab import blueprint, content, folder, images, machine, records, steward, survey, walls
+from lab import blueprint, content, images, machine, records, steward, survey, walls
 from lab.blueprint import Blueprint
 from lab.definition import Lab, Node, read_inventory
-from lab.detect.alert import Alert
 from lab.engine.base import Engine, RunningLab, SeenNode
 from lab.errors import BadFile, NotFound
-from lab.folder import Cast, Header, RunFolder, SeenParty
 from lab.images import OldImage, Recipe
 from lab.moment import Moment
 from lab.plan import Plan, plan_changes, reset_changes
-from lab.scenario import Scenario, read_scenario
-from lab.score import Score
 from lab.steward import Receipt
 from lab.survey import NodeStatus
 from lab.turn import turn
 from lab.walls import Proof
+
+if TYPE_CHECKING:  # what only a run needs is imported by its stages, so that `lab up` is quick
+    from lab.detect.alert import Alert
+    from lab.folder import Cast, RunFolder
+    from lab.scenario import Scenario
+    from lab.score import Score
 
 Stage = Callable[[Any, "Means"], Any]
 """One stage: the value before it, and the means, to its own value."""
@@ -280,6 +282,8 @@ class Scored:
 
 def read_exercise(name: str, means: Means) -> Prepared:
     """Scenario's name -> the scenario, read for the lab that runs."""
+    from lab.scenario import read_scenario
+
     found = find_lab(means)
     lab = read_lab(means.engine.observe(found).inventory or found, means)
     return Prepared(lab=lab, scenario=read_scenario(content.find("scenarios", name), lab))
@@ -287,6 +291,9 @@ def read_exercise(name: str, means: Means) -> Prepared:
 
 def open_run(prepared: Prepared, means: Means) -> tuple[Prepared, RunFolder]:
     """The scenario -> the same, and a folder that says what the run will be."""
+    from lab import folder
+    from lab.folder import Header
+
     running = means.engine.observe(prepared.lab.name)
     missing = sorted(
         {node.name for node in prepared.lab.nodes} - {n.name for n in running.nodes if n.state == "running"}
@@ -316,6 +323,8 @@ def open_run(prepared: Prepared, means: Means) -> tuple[Prepared, RunFolder]:
 
 
 def _cast(running: RunningLab) -> Cast:
+    from lab.folder import Cast, SeenParty
+
     nodes = tuple(
         SeenParty(name=node.name, kind=node.kind, image=node.image, addresses=node.addresses)
         for node in running.nodes

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from lab import records
 from lab.console import Screen, age
-from lab.folder import RunFolder
 
 if TYPE_CHECKING:
     from lab.engine.base import RunningLab
+    from lab.folder import RunFolder
     from lab.images import OldImage
     from lab.intervals import Rate, Share
     from lab.machine import Check

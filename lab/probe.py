@@ -88,11 +88,13 @@ def attempt(tries: list[Way], token: str, patience: float) -> list[Way]:
             through.append(way)
         except OSError:
             continue  # no route, no such family, no right: it cannot even be sent
-    end = time.monotonic() + patience
-    while waiting and (left := end - time.monotonic()) > 0:
+    end, left = time.monotonic() + patience, patience
+    while left > 0:
+        left = end - time.monotonic()
+        # The last look is after the end: on a busy machine the answers may be there, and only we were late.
         streams = [line for line, way in waiting.items() if way[0] == "tcp"]
         others = [line for line, way in waiting.items() if way[0] != "tcp"]
-        readable, writable, _ = select.select(others, streams, [], left)
+        readable, writable, _ = select.select(others, streams, [], max(left, 0))
         for line in (*readable, *writable):
             way = waiting.pop(line)
             if answered(way[0], line):
@@ -129,13 +131,13 @@ def ipv6_frame(hardware: bytes, port: int, payload: bytes) -> bytes:
     return struct.pack("!IHBB", 0x60000000, length, socket.IPPROTO_UDP, 1) + ends + udp
 
 
-def raw(targets: list[str], port: int, token: str, patience: float) -> list[str] | None:
+def write_frames(targets: list[str], port: int, token: str) -> list[socket.socket] | None:
     """Write frames past the node's own stack: ARP and UDP to the host's addresses, UDP over IPv6 to all.
 
     Returns:
-        The addresses that answered ARP, or None where this node may not write frames.
+        The sockets on which answers to ARP show, or None where this node may not write frames.
     """
-    found: set[str] = set()
+    opened = []
     for name, hardware in interfaces().items():
         try:
             line = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETHERTYPE["arp"]))
@@ -151,8 +153,8 @@ def raw(targets: list[str], port: int, token: str, patience: float) -> list[str]
             line.send(EVERYBODY + hardware + struct.pack("!H", ETHERTYPE["ipv4"]) + datagram)
         datagram = ipv6_frame(hardware, port, f"{token} raw ff02::1".encode())
         line.send(ALL_NODES + hardware + struct.pack("!H", ETHERTYPE["ipv6"]) + datagram)
-        found |= replies(line, targets, patience)
-    return sorted(found)
+        opened.append(line)
+    return opened
 
 
 def own_address(name: str) -> str:
@@ -165,16 +167,16 @@ def own_address(name: str) -> str:
     return socket.inet_ntoa(told[20:24])
 
 
-def replies(line: socket.socket, targets: list[str], patience: float) -> set[str]:
-    """Collect who answers ARP."""
+def replies(opened: list[socket.socket], targets: list[str]) -> list[str]:
+    """Collect who has answered ARP by now."""
     found: set[str] = set()
-    end = time.monotonic() + patience
-    while (left := end - time.monotonic()) > 0 and select.select([line], [], [], left)[0]:
-        frame = line.recv(256)
-        if struct.unpack("!H", frame[20:22])[0] == ARP_REPLY:
-            found.add(socket.inet_ntoa(frame[28:32]))
-    line.close()
-    return found & set(targets)
+    for line in opened:
+        while select.select([line], [], [], 0)[0]:
+            frame = line.recv(256)
+            if struct.unpack("!H", frame[20:22])[0] == ARP_REPLY:
+                found.add(socket.inet_ntoa(frame[28:32]))
+        line.close()
+    return sorted(found & set(targets))
 
 
 def next_hop(address: str) -> str:
@@ -200,9 +202,10 @@ def resolves(name: str) -> bool:
 def main() -> None:
     """Read what to try, try it, print what came of it."""
     told = json.loads(sys.argv[1])
+    frames = write_frames(told["raw"], told["port"], told["token"]) if told["raw"] else []
     found = {
         "reached": attempt(told["tries"], told["token"], told["patience"]),
-        "raw": raw(told["raw"], told["port"], told["token"], told["patience"]) if told["raw"] else [],
+        "raw": None if frames is None else replies(frames, told["raw"]),
         "hops": {address: next_hop(address) for address in told["outside"]},
         "sockets": [path for path in told["sockets"] if Path(path).exists()],
         "nameservers": [words[1] for words in lines("/etc/resolv.conf") if words[:1] == ["nameserver"]],

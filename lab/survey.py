@@ -10,7 +10,7 @@ from typing import Final
 from lab import steward
 from lab.engine.base import BASE, Engine, RunningLab, SeenNode, Vitals
 from lab.errors import NotFound
-from lab.kind import Log, kinds
+from lab.kind import Log, find_kind
 from lab.moment import Moment
 from lab.workers import together
 
@@ -69,7 +69,7 @@ def nodes(engine: Engine, name: str, pause: Callable[[float], None]) -> tuple[No
 
 
 def _status(node: SeenNode, engine: Engine, pause: Callable[[float], None], base: str) -> NodeStatus:
-    kind = kinds().get(node.kind)
+    kind = find_kind(node.kind)
     before = engine.vitals(node) if node.state == "running" else None
     said = steward.healthy(node, kind.health if kind else (), engine)
     if before:
@@ -181,5 +181,5 @@ def follow_logs(node: SeenNode, engine: Engine, *, source: str, lines: int) -> I
 
 
 def _logs(node: SeenNode) -> tuple[Log, ...]:
-    kind = kinds().get(node.kind)
+    kind = find_kind(node.kind)
     return kind.logs if kind else ()
