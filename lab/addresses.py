@@ -13,8 +13,11 @@ from typing import Final
 
 import psutil
 
-_POOLS: Final = ("10.213.0.0/16", "172.29.0.0/16", "192.168.208.0/20")
+POOLS: Final = ("10.213.0.0/16", "172.29.0.0/16", "192.168.208.0/20")
 """Where networks get their addresses from (RFC 1918); seldom used by others."""
+
+SMALLEST: Final = 26
+"""Length of the prefix of a small lab's network."""
 
 _ROUTES: Final = Path("/proc/net/route")
 _UP: Final = 0x1
@@ -76,10 +79,19 @@ def free_subnet(prefix: int, used: Sequence[ipaddress.IPv4Network], *, seed: str
         used: Blocks that are taken.
         seed: Says where the search begins, so that two that search at once do not collide.
     """
-    for pool in _POOLS:
+    for pool in POOLS:
         subnets = list(ipaddress.IPv4Network(pool).subnets(new_prefix=prefix))
         first = random.Random(seed).randrange(len(subnets))  # noqa: S311  # spreads, hides nothing
         for subnet in (*subnets[first:], *subnets[:first]):
             if not any(subnet.overlaps(it) for it in used):
                 return str(subnet)
     return None
+
+
+def free_subnets(prefix: int, used: Sequence[ipaddress.IPv4Network]) -> int:
+    """Count the subnets that `free_subnet` can choose from."""
+    return sum(
+        not any(subnet.overlaps(it) for it in used)
+        for pool in POOLS
+        for subnet in ipaddress.IPv4Network(pool).subnets(new_prefix=prefix)
+    )

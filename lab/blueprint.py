@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -46,6 +47,11 @@ def draw(lab: Lab, images: Mapping[str, str]) -> Blueprint:
 def bridge_name(lab: str, network: str) -> str:
     """Name the host's bridge of a network; the kernel allows 15 characters, so it is a hash."""
     return f"lab{_hash(lab, network)[:10]}"
+
+
+def is_bridge(name: str) -> bool:
+    """Tell whether an interface is named like a bridge of ours."""
+    return re.fullmatch(r"lab[0-9a-f]{10}", name) is not None
 
 
 def _network(lab: Lab, network: Network) -> NetworkSpec:

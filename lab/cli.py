@@ -355,19 +355,22 @@ def shell(node: Annotated[str, typer.Argument(help="Which node.")], lab: LabName
 
 @app.command(epilog="Example:  lab doctor --fix")
 def doctor(
+    inventory: Inventory = "",
     *,
     fix: Annotated[bool, typer.Option("--fix", help="Install and start what is missing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: AsFormat = Format.TABLE,
 ) -> None:
-    """Check whether this machine is ready, and say what to do where it is not."""
+    """Check whether this machine is ready for a lab, and say what to do where it is not."""
     from lab import machine, present
+    from lab.pipeline import read_lab
 
     desk = _desk()
-    checks = machine.examine(desk.means.connect)
-    if fix and not checks[0].ready:
+    lab = read_lab(inventory, desk.means)
+    checks = machine.examine(desk.means.connect, lab)
+    if fix and any(not check.ready and check.name in machine.MENDED for check in checks):
         _prepare(desk, yes=yes)
-        checks = machine.examine(desk.means.connect)
+        checks = machine.examine(desk.means.connect, lab)
     present.checks(desk.screen, checks, as_json=output == Format.JSON)
     machine.require(checks)
 
@@ -377,7 +380,7 @@ def _prepare(desk: _Desk, *, yes: bool) -> None:
     from lab import machine
 
     machine.refuse_unless_root()
-    desk.screen.tell("no Docker engine answers; this will change on this machine:")
+    desk.screen.tell("this will change on this machine:")
     for change in machine.changes():
         desk.screen.tell(f"  - {change}")
     if not yes and sys.stdin.isatty() and not typer.confirm("Go on?", err=True):

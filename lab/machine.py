@@ -14,15 +14,30 @@ from typing import Final
 import psutil
 
 from lab import content
+from lab.addresses import POOLS, SMALLEST, free_subnets, routed
+from lab.blueprint import is_bridge
 from lab.definition import Lab
-from lab.engine.base import Engine
-from lab.errors import NotReady
+from lab.engine.base import About, Engine
+from lab.errors import EngineFault, NotReady
+from lab.moment import SECOND, Moment
 
 _OLDEST: Final = (20, 10)
-"""The oldest engine this is tried with."""
+"""The oldest Docker this is tried with."""
 
-_DISK: Final = 3 * 2**30
-"""Free bytes wanted where images are kept: the starter lab's images take about 1.5 GB."""
+_DISK: Final = 512 * 2**20
+"""Free bytes wanted where containers are kept, for what a lab writes."""
+
+_IMAGE: Final = 400 * 2**20
+"""Free bytes wanted for each image that has to be baked: the largest that ships takes 480 MB."""
+
+_CLOCK: Final = 2.0
+"""Seconds by which the engine's clock may differ from ours: times of events and steps are compared."""
+
+MENDED: Final = ("engine", "base images")
+"""The checks whose remedy `prepare` is."""
+
+_PACKETS: Final = Path("/proc/net/packet")
+"""There where the kernel has packet sockets (packet(7)), which a sensor captures with."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,48 +57,102 @@ class Check:
     """What to do when it is not."""
 
 
-def examine(connect: Callable[[], Engine], lab: Lab | None = None) -> tuple[Check, ...]:
+def examine(
+    connect: Callable[[], Engine], lab: Lab | None = None, *, unbaked: int | None = None
+) -> tuple[Check, ...]:
     """Look at every precondition.
 
     Args:
-        connect: Gives the engine, or raises NotReady.
+        connect: Gives the engine, or raises what is wrong with it.
         lab: What is to run, for its needs; None for what every lab needs.
+        unbaked: How many images have to be baked; None when that is not known.
     """
     try:
         engine = connect()
+        told = engine.about()
     except NotReady as error:
         return (Check(name="engine", ready=False, found=error.what, remedy=error.remedy), *_tools())
-    return (*_engine(engine), *_resources(engine, lab), *_tools(), *_leftovers(engine))
-
-
-def _engine(engine: Engine) -> Iterator[Check]:
-    told = engine.about()
-    parts = tuple(int(part) for part in told.version.split(".")[:2] if part.isdecimal())
-    yield Check(
-        name="engine",
-        ready=told.name != "Docker" or parts >= _OLDEST,
-        found=f"{told.name} {told.version}",
-        remedy=f"Docker {_OLDEST[0]}.{_OLDEST[1]} or later is needed",
+    except EngineFault as error:
+        remedy = "restart it:  systemctl restart docker  or what started it"
+        return (Check(name="engine", ready=False, found=error.message(), remedy=remedy), *_tools())
+    return (
+        *_engine(told),
+        *_kernel(lab),
+        *_resources(told, lab, unbaked),
+        *_addresses(engine, lab),
+        *(_bases(engine) if unbaked != 0 else ()),
+        *_tools(),
+        *_leftovers(engine),
     )
 
 
-def _resources(engine: Engine, lab: Lab | None) -> Iterator[Check]:
+def _engine(told: About) -> Iterator[Check]:
+    parts = tuple(int(part) for part in told.version.split(".")[:2] if part.isdecimal())
+    yield Check(
+        name="engine",
+        ready=told.name != "Podman" and (told.name != "Docker" or parts >= _OLDEST),
+        found=f"{told.name} {told.version}{', rootless' if told.rootless else ''}",
+        remedy="Podman keeps an address of this machine on every network, so a lab would not be isolated: "
+        "install Docker"
+        if told.name == "Podman"
+        else f"Docker {_OLDEST[0]}.{_OLDEST[1]} or later is needed",
+    )
+    if told.rootless:
+        yield Check(
+            name="rootless engine",
+            ready=True,
+            found="bridges are in a name space of its own: they cannot be sealed against raw frames, "
+            "and the receipt cannot see them; the engine's own view of what is left counts",
+        )
+    yield Check(
+        name="limits",
+        ready=not told.cannot,
+        found=f"control groups {told.cgroups}"
+        + (f": cannot {', '.join(told.cannot)}" if told.cannot else ""),
+        remedy="enable the memory, pids and cpu control groups; on Debian boot with  cgroup_enable=memory",
+    )
+    if told.clock is not None:
+        apart = abs(Moment.now() - told.clock) / SECOND
+        yield Check(
+            name="clock",
+            ready=apart <= _CLOCK,
+            found=f"{Moment.now().iso()[:19]} UTC, the engine's differs by {apart:.1f} s",
+            remedy="set the clock of both:  timedatectl set-ntp true",
+        )
+
+
+def _kernel(lab: Lab | None) -> Iterator[Check]:
+    """Look for what kinds need of the kernel: a sensor captures packets on this machine's bridges."""
+    sensors = [node.name for node in lab.nodes if node.kind.host_network] if lab else []
+    if platform.system() == "Linux" and (sensors or lab is None):
+        yield Check(
+            name="packet capture",
+            ready=_PACKETS.exists(),
+            found="the kernel has packet sockets"
+            if _PACKETS.exists()
+            else "the kernel has no packet sockets",
+            remedy=f"needed by {', '.join(sensors) or 'sensors'}: modprobe af_packet",
+        )
+
+
+def _resources(told: About, lab: Lab | None, unbaked: int | None) -> Iterator[Check]:
     wanted = sum(node.kind.memory for node in lab.nodes) if lab else 2**30
-    free = psutil.virtual_memory().available
+    free = min(psutil.virtual_memory().available, told.memory)
     yield Check(
         name="memory",
         ready=free >= wanted,
         found=f"{free // 2**20} MB free, the nodes may use {wanted // 2**20} MB",
         remedy="close other programs, or take nodes out of the inventory",
     )
-    storage = Path(engine.about().storage)
+    storage = Path(told.storage)
     if storage.exists():  # it does not when the engine runs in a virtual machine, as on macOS
         disk = shutil.disk_usage(storage).free
+        needed = _DISK + _IMAGE * (unbaked or 0)
         yield Check(
             name="disk",
-            ready=disk >= _DISK,
-            found=f"{disk / 2**30:.1f} GB free in {storage}",
-            remedy=f"{_DISK // 2**30} GB are wanted; lab prune  removes images that are not used",
+            ready=disk >= needed,
+            found=f"{disk / 2**30:.1f} GB free in {storage}, {needed / 2**30:.1f} GB are wanted",
+            remedy="lab prune  removes images that are not used",
         )
     here = os.access(Path.cwd(), os.W_OK)
     yield Check(
@@ -92,6 +161,37 @@ def _resources(engine: Engine, lab: Lab | None) -> Iterator[Check]:
         found=f"{Path.cwd()} is {'writable' if here else 'not writable'}",
         remedy="runs are written below the current folder; go to one of your own",
     )
+
+
+def _addresses(engine: Engine, lab: Lab | None) -> Iterator[Check]:
+    """Look for room for the lab's networks among the blocks that this machine and the engine use."""
+    if lab and engine.observe(lab.name).networks:
+        return
+    wanted = len(lab.networks) if lab else 1
+    used = [*routed(), *engine.subnets()]
+    free = free_subnets(SMALLEST, used)
+    yield Check(
+        name="addresses",
+        ready=free >= wanted,
+        found=f"{free} free subnets, {wanted} wanted; {len(used)} blocks are in use",
+        remedy=f"lab down  removes labs; free a block of {', '.join(POOLS)}",
+    )
+
+
+def _bases(engine: Engine) -> Iterator[Check]:
+    image = "debian:trixie-slim"
+    if (
+        engine.image_labels(image) is not None
+        or engine.image_labels("homerange/base-debian:trixie") is not None
+    ):
+        found, ready = "a base image is here", True
+    elif engine.registry_answers(image):
+        found, ready = f"the registry answers for {image}", True
+    else:
+        ready = shutil.which("mmdebstrap") is not None
+        found = f"no registry answers; mmdebstrap is {'here and builds a base' if ready else 'not here'}"
+    remedy = "let the engine reach a registry, or  apt-get install mmdebstrap"
+    yield Check(name="base images", ready=ready, found=found, remedy=remedy)
 
 
 def _tools() -> Iterator[Check]:
@@ -109,8 +209,10 @@ def _programs() -> str:
 
 
 def _leftovers(engine: Engine) -> Iterator[Check]:
+    known = set()
     for name in engine.labs():
         running = engine.observe(name)
+        known |= {network.bridge for network in running.networks}
         broken = [node.name for node in running.nodes if node.state != "running" or node.baking]
         if broken or not running.nodes:
             yield Check(
@@ -119,6 +221,13 @@ def _leftovers(engine: Engine) -> Iterator[Check]:
                 found=f"is there in part: {', '.join(broken) or 'networks without nodes'}",
                 remedy=f"lab up {name}  repairs it, lab down {name}  removes it",
             )
+    for bridge in sorted(name for name in psutil.net_if_addrs() if is_bridge(name) and name not in known):
+        yield Check(
+            name=f"lab interface {bridge}",
+            ready=False,
+            found="is left of a lab; the engine does not know it any more",
+            remedy=f"as root:  ip link delete {bridge}",
+        )
 
 
 def require(checks: tuple[Check, ...]) -> None:

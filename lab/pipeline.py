@@ -146,7 +146,8 @@ def take_turn(lab: Lab, means: Means) -> Lab:
 
 def check_machine(lab: Lab, means: Means) -> Lab:
     """Lab -> the same, or every reason why this machine cannot run it."""
-    machine.require(machine.examine(lambda: means.engine, lab))
+    unbaked = len(images.missing(images.recipes(lab.nodes).values(), means.engine))
+    machine.require(machine.examine(lambda: means.engine, lab, unbaked=unbaked))
     return lab
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -385,6 +386,10 @@ class Engine(Protocol):
 
     def belongings(self) -> Belongings:
         """Name all that the engine has, ours or not."""
+        ...
+
+    def subnets(self) -> tuple[IPv4Network, ...]:
+        """List the IPv4 blocks of all networks the engine has, ours or not."""
         ...
 
     def observe(self, lab: str) -> RunningLab:

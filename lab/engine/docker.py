@@ -219,11 +219,16 @@ class DockerEngine:
         """Make the host deaf on a network's bridge, where it is not."""
         bridge.seal(network.bridge)
 
+    def subnets(self) -> tuple[ipaddress.IPv4Network, ...]:
+        """List the IPv4 blocks of all networks the engine has, ours or not."""
+        with _engine_errors("listing networks"):
+            told = [it["IPAM"]["Config"] or () for it in self._api.networks()]
+        pools = (pool.get("Subnet", "") for pools in told for pool in pools)
+        return tuple(ipaddress.IPv4Network(pool) for pool in pools if pool and ":" not in pool)
+
     def _free_subnet(self, spec: NetworkSpec) -> str | None:
         """Find addresses that neither the host nor the engine uses; None leaves the choice to Docker."""
-        pools = (it.get("Subnet", "") for told in self._api.networks() for it in told["IPAM"]["Config"] or ())
-        used = [ipaddress.IPv4Network(pool) for pool in pools if pool and ":" not in pool]
-        return free_subnet(spec.prefix, [*used, *routed()], seed=spec.bridge)
+        return free_subnet(spec.prefix, [*self.subnets(), *routed()], seed=spec.bridge)
 
     def _gateway(self, spec: NetworkSpec) -> dict[str, str]:
         """Keep the host off the bridge: on a plain internal network its services still answer there."""

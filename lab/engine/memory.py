@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
@@ -85,6 +86,10 @@ class MemoryEngine:
             networks=frozenset(network.id for network in self._networks.values()),
             volumes=frozenset(),
         )
+
+    def subnets(self) -> tuple[IPv4Network, ...]:
+        """List the blocks of all networks."""
+        return tuple(IPv4Network(network.subnet) for network in self._networks.values())
 
     def observe(self, lab: str) -> RunningLab:
         """Read what there is of a lab; nothing at all is an empty lab."""

@@ -1,0 +1,115 @@
+"""A small lab of plain nodes to break, in a folder of its own; removed always."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lab import images, steward
+from lab.definition import read_inventory
+from lab.engine.base import RunningLab, SeenNode
+from lab.engine.docker import DockerEngine
+
+INVENTORY = """\
+all:
+  vars: {lab_networks: {left: {}, right: {}}}
+  children:
+    plain:
+      hosts:
+        one: {lab_attach: [left]}
+        two: {lab_attach: [left, right]}
+        three: {lab_attach: [right]}
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """A folder with the inventory of one lab, and the engine it runs on."""
+
+    folder: Path
+    """Where commands are run."""
+
+    name: str
+    """The lab's name."""
+
+    engine: DockerEngine
+    """The engine."""
+
+    environment: Mapping[str, str]
+    """What commands see beside the environment of the tests."""
+
+    def begin(self, *arguments: str, program: str = "") -> subprocess.Popen[str]:
+        """Start a command and go on."""
+        code = program or "from lab.cli import main; main()"
+        return subprocess.Popen(
+            [sys.executable, "-c", code, *arguments],
+            cwd=self.folder,
+            env={**os.environ, **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def lab(
+        self, *arguments: str, program: str = "", code: int | None = 0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; it has to end with the code, unless that is None."""
+        begun = self.begin(*arguments, program=program)
+        try:
+            out, said = begun.communicate(timeout=300)
+        finally:
+            begun.kill()
+        assert "Traceback" not in said, said
+        assert code in {None, begun.returncode}, f"{arguments} ended with {begun.returncode}: {out}{said}"
+        return subprocess.CompletedProcess(arguments, begun.returncode, out, said)
+
+    def observe(self) -> RunningLab:
+        """Read what there is of the lab."""
+        return self.engine.observe(self.name)
+
+    def node(self, name: str) -> SeenNode:
+        """Return a node that has to be there."""
+        found = self.observe().node(name)
+        assert found is not None
+        return found
+
+    def write(self, inventory: str) -> None:
+        """Define the lab anew."""
+        path = self.folder / "inventories" / f"{self.name}.yml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(inventory, encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def plain_image(docker_engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The image of plain nodes, baked when it is missing, as `lab up` would."""
+    path = tmp_path_factory.mktemp("bake") / f"bake-{os.getpid()}.yml"
+    path.write_text(INVENTORY, encoding="utf-8")
+    recipes = images.recipes(read_inventory(path).nodes)
+    images.bake(path.stem, images.missing(recipes.values(), docker_engine), docker_engine, lambda _line: None)
+    return recipes["one"].tag
+
+
+@pytest.fixture
+def place(tmp_path: Path, docker_engine: DockerEngine, plain_image: str) -> Iterator[Place]:
+    """The lab's folder, with nothing running yet; whatever a test makes is removed."""
+    del plain_image
+    name = f"e2e-{os.getpid()}-{time.monotonic_ns() % 100_000}"
+    found = Place(folder=tmp_path, name=name, engine=docker_engine, environment={})
+    found.write(INVENTORY)
+    yield found
+    steward.remove(name, docker_engine)
+
+
+@pytest.fixture
+def standing(place: Place) -> Place:
+    """The lab, up."""
+    place.lab("up", place.name)
+    return place

@@ -1,0 +1,137 @@
+"""A second Docker engine to stop, restart and starve, so that nobody's own is harmed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import docker
+import requests.exceptions
+
+from lab.engine.docker import DockerEngine
+from lab.errors import LabError
+
+_STARTS_WITHIN: Final = 60.0
+
+
+@dataclass(kw_only=True)
+class SecondEngine:
+    """A Docker daemon with folders, a socket and containers of its own."""
+
+    root: Path
+    """Where its images, its state, its socket and its log are."""
+
+    program: str = "dockerd"
+    """Which daemon."""
+
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    """The daemon, once for each start."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes a command use it."""
+        return {"DOCKER_HOST": f"unix://{self.root}/docker.sock"}
+
+    def start(self) -> None:
+        """Start the daemon and wait until it answers.
+
+        The firewall stays as it is: two daemons that both write to it take each other's rules away.
+        """
+        command = [
+            *(self.program, "--host", self.environment["DOCKER_HOST"]),
+            *("--data-root", str(self.root / "data"), "--exec-root", str(self.root / "exec")),
+            *("--pidfile", str(self.root / "pid"), "--containerd-namespace", f"homerange-{os.getpid()}"),
+            *("--bridge", "none", "--iptables=false", "--ip6tables=false"),
+        ]
+        with (self.root / "log").open("ab") as log:
+            self.processes.append(subprocess.Popen(command, stdout=log, stderr=log))
+        until = time.monotonic() + _STARTS_WITHIN
+        while time.monotonic() < until:
+            if self._answers():
+                return
+            assert self.processes[-1].poll() is None, (self.root / "log").read_text(encoding="utf-8")[-2000:]
+            time.sleep(0.1)
+        raise AssertionError((self.root / "log").read_text(encoding="utf-8")[-2000:])
+
+    def _answers(self) -> bool:
+        try:
+            with closing(docker.APIClient(base_url=self.environment["DOCKER_HOST"], timeout=5)) as client:
+                return bool(client.ping())
+        except (docker.errors.DockerException, requests.exceptions.RequestException):
+            return False
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the daemon a signal."""
+        self.processes[-1].send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End the daemon."""
+        self.signal(signal.SIGCONT)
+        self.signal(number)
+        try:
+            self.processes[-1].wait(30)
+        except subprocess.TimeoutExpired:
+            self.processes[-1].kill()
+            self.processes[-1].wait()
+
+    def restart(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End the daemon and start it again."""
+        self.stop(number)
+        self.start()
+
+    def take(self, tag: str) -> None:
+        """Copy an image from the engine of the tests."""
+        with (
+            closing(docker.APIClient(timeout=300)) as first,
+            closing(docker.APIClient(base_url=self.environment["DOCKER_HOST"], timeout=300)) as second,
+        ):
+            for _ in second.load_image(first.get_image(tag)):
+                pass
+
+
+@contextmanager
+def second_engine(root: Path, program: str = "dockerd") -> Iterator[SecondEngine]:
+    """Run a second engine; all it has is removed with it."""
+    root.mkdir(parents=True, exist_ok=True)
+    engine = SecondEngine(root=root, program=program)
+    try:
+        engine.start()
+        yield engine
+    finally:
+        _clear(engine)
+
+
+def _clear(engine: SecondEngine) -> None:
+    previous = os.environ.get("DOCKER_HOST")
+    os.environ |= engine.environment
+    try:
+        engine.signal(signal.SIGCONT)
+        with closing(DockerEngine()) as found:
+            from lab import steward
+
+            for name in found.labs():
+                steward.remove(name, found)
+    except LabError:
+        pass  # what it had goes with its folder
+    finally:
+        os.environ.pop("DOCKER_HOST")
+        if previous:
+            os.environ["DOCKER_HOST"] = previous
+    engine.stop()
+    for mount in _mounts(engine.root):
+        subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
+    shutil.rmtree(engine.root, ignore_errors=True)
+
+
+def _mounts(root: Path) -> list[str]:
+    """List what is mounted below a folder, the innermost first."""
+    lines = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+    return sorted((it.split()[1] for it in lines if it.split()[1].startswith(f"{root}/")), reverse=True)
