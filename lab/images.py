@@ -169,7 +169,7 @@ class _Oven:
         run_playbook(
             content.playbook("bake.yml"),
             role=folder.name,
-            inventory={"all": {"hosts": {bench: {"ansible_connection": "community.docker.docker_api"}}}},
+            inventory={"all": {"hosts": {bench: dict(self.engine.connection())}}},
             variables={**variables, "bake_role": folder.name},
             log=content.logs() / f"bake-{folder.name}.log",
             tell=lambda task: self.tell(f"{folder.name}: {task}"),

@@ -502,6 +502,10 @@ class Engine(Protocol):
         """
         ...
 
+    def connection(self) -> Mapping[str, str]:
+        """Return the variables with which Ansible reaches a bench by its name."""
+        ...
+
     def commit(self, bench: str, tag: str, labels: Mapping[str, str]) -> None:
         """Make an image of a bench as it is now."""
         ...

@@ -74,10 +74,10 @@ def _engine_errors(doing: str) -> Iterator[None]:
     begun = time.monotonic()
     try:
         yield
-    except (requests.exceptions.Timeout, TimeoutError) as error:
-        waited = time.monotonic() - begun
-        raise EngineSlow(doing=doing, said=f"the engine did not answer within {waited:.0f} s") from error
     except (requests.exceptions.RequestException, docker.errors.DockerException, OSError) as error:
+        if any(isinstance(it, requests.exceptions.Timeout | TimeoutError) for it in _chain(error)):
+            waited = time.monotonic() - begun
+            raise EngineSlow(doing=doing, said=f"the engine did not answer within {waited:.0f} s") from error
         raise fault(error, doing) from error
 
 
@@ -101,13 +101,16 @@ def fault(error: Exception, doing: str) -> LabError:
     return EngineFault(doing=doing, said=said)
 
 
-def _has_cause(error: BaseException | None, number: int) -> bool:
+def _has_cause(error: BaseException, number: int) -> bool:
     """Tell whether an errno is anywhere in the chain; docker wraps it several times, as text at last."""
+    return any(getattr(it, "errno", None) == number or os.strerror(number) in str(it) for it in _chain(error))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and all that led to it."""
     while error is not None:
-        if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False
 
 
 class DockerEngine:
@@ -477,6 +480,12 @@ class DockerEngine:
         """Remove what an earlier, killed bake left; somebody else's container of that name stays."""
         if self._api.inspect_container(name)["Config"]["Labels"].get(base.LAB) == lab:
             self._api.remove_container(name, v=True, force=True)
+
+    def connection(self) -> Mapping[str, str]:
+        """Return the variables with which Ansible reaches a bench: its plugin does not read DOCKER_HOST."""
+        host = os.environ.get("DOCKER_HOST")
+        found = {"ansible_connection": "community.docker.docker_api"}
+        return {**found, "ansible_docker_docker_host": host} if host else found
 
     def commit(self, bench: str, tag: str, labels: Mapping[str, str]) -> None:
         """Make an image of a bench as it is now."""

@@ -251,6 +251,10 @@ class MemoryEngine:
         finally:
             self._nodes.pop((lab, name), None)
 
+    def connection(self) -> Mapping[str, str]:
+        """Return nothing: a bench in memory cannot be reached."""
+        return {}
+
     def commit(self, bench: str, tag: str, labels: Mapping[str, str]) -> None:
         """Make an image of a bench."""
         if bench not in {f"lab-{lab}-{name}" for lab, name in self._nodes}:

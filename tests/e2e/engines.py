@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import docker
-import requests.exceptions
 
 from lab.engine.docker import DockerEngine
 from lab.errors import LabError
@@ -62,25 +62,39 @@ class SecondEngine:
         raise AssertionError((self.root / "log").read_text(encoding="utf-8")[-2000:])
 
     def _answers(self) -> bool:
-        try:
-            with closing(docker.APIClient(base_url=self.environment["DOCKER_HOST"], timeout=5)) as client:
-                return bool(client.ping())
-        except (docker.errors.DockerException, requests.exceptions.RequestException):
-            return False
+        """Ask by hand: Docker's client forgets the sockets that it could not connect."""
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(5)
+            try:
+                line.connect(str(self.root / "docker.sock"))
+                line.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+                return b" 200 " in line.recv(64)
+            except OSError:
+                return False
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         """Send the daemon a signal."""
         self.processes[-1].send_signal(number)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End the daemon."""
-        self.signal(signal.SIGCONT)
-        self.signal(number)
+        self.send(signal.SIGCONT)
+        self.send(number)
         try:
             self.processes[-1].wait(30)
         except subprocess.TimeoutExpired:
             self.processes[-1].kill()
             self.processes[-1].wait()
+        if number == signal.SIGKILL:
+            self._kill_containerd()
+
+    def _kill_containerd(self) -> None:
+        """End the containerd that the daemon started: the next one would wait for it in vain."""
+        pid = self.root / "exec" / "containerd" / "containerd.pid"
+        if pid.exists():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid.read_text(encoding="ascii")), signal.SIGKILL)
+            pid.unlink()
 
     def restart(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End the daemon and start it again."""
@@ -93,7 +107,7 @@ class SecondEngine:
             closing(docker.APIClient(timeout=300)) as first,
             closing(docker.APIClient(base_url=self.environment["DOCKER_HOST"], timeout=300)) as second,
         ):
-            for _ in second.load_image(first.get_image(tag)):
+            for _ in second.load_image(first.get_image(tag)):  # type: ignore[no-untyped-call]
                 pass
 
 
@@ -113,7 +127,7 @@ def _clear(engine: SecondEngine) -> None:
     previous = os.environ.get("DOCKER_HOST")
     os.environ |= engine.environment
     try:
-        engine.signal(signal.SIGCONT)
+        engine.send(signal.SIGCONT)
         with closing(DockerEngine()) as found:
             from lab import steward
 

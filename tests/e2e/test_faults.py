@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import time
+import warnings
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -16,7 +18,7 @@ import docker
 import pytest
 
 from lab.engine.docker import DockerEngine
-from tests.e2e.conftest import Place
+from tests.e2e.conftest import INVENTORY, Place
 from tests.e2e.engines import SecondEngine, second_engine
 
 pytestmark = pytest.mark.docker
@@ -184,20 +186,31 @@ def test_a_node_that_never_becomes_ready_shows_its_last_words(place: Place, plai
     gone(place)
 
 
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory, plain_image: str) -> Iterator[SecondEngine]:
+    with second_engine(tmp_path_factory.mktemp("engine")) as engine:
+        engine.take(plain_image)
+        yield engine
+
+
+@contextmanager
+def forgetful_client() -> Iterator[None]:
+    """Overlook the sockets that Docker's client does not close when its daemon goes away."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        warnings.simplefilter("ignore", pytest.PytestUnraisableExceptionWarning)
+        yield
+        gc.collect()
+
+
 @only_root
 class TestSecondEngine:
     """What can only be done to an engine of our own."""
 
-    @pytest.fixture(scope="class")
-    def second(self, tmp_path_factory: pytest.TempPathFactory, plain_image: str) -> Iterator[SecondEngine]:
-        with second_engine(tmp_path_factory.mktemp("engine")) as engine:
-            engine.take(plain_image)
-            yield engine
-
     @pytest.fixture
     def there(self, place: Place, second: SecondEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
         monkeypatch.setenv("DOCKER_HOST", second.environment["DOCKER_HOST"])
-        with closing(DockerEngine()) as engine:
+        with forgetful_client(), closing(DockerEngine()) as engine:
             yield replace(place, engine=engine, environment=second.environment)
 
     @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
@@ -220,7 +233,7 @@ class TestSecondEngine:
             there.lab("up", there.name)
         begun = there.begin(command, there.name)
         time.sleep(0.6)
-        second.restart(signal.SIGKILL)
+        second.restart()
         _, said = begun.communicate(timeout=120)
         assert begun.returncode in {0, 3, 4}
         assert "Traceback" not in said
@@ -229,7 +242,7 @@ class TestSecondEngine:
     def test_an_engine_that_hangs(self, there: Place, second: SecondEngine) -> None:
         there.lab("up", there.name)
         waiting = replace(there, environment={**there.environment, "DOCKER_CLIENT_TIMEOUT": "2"})
-        second.signal(signal.SIGSTOP)
+        second.send(signal.SIGSTOP)
         try:
             for command in (["status"], ["up", there.name], ["down", there.name], ["verify", there.name]):
                 begun = time.monotonic()
@@ -238,27 +251,34 @@ class TestSecondEngine:
                 assert "did not answer within 2 s" in ran.stderr
             assert "did not answer within 2 s" in waiting.lab("doctor", code=3).stderr
         finally:
-            second.signal(signal.SIGCONT)
+            second.send(signal.SIGCONT)
         gone(there)
 
     def test_a_full_disk_while_baking(
-        self, tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, place: Place, docker_engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        root = tmp_path / "full"
+        root, role = tmp_path / "full", place.folder / "playbooks" / "roles" / "filler"
         root.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=420m", "tmpfs", str(root)], check=True)
+        (role / "tasks").mkdir(parents=True)
+        (role / "node.yml").write_text("command: [sleep, infinity]\n", encoding="utf-8")
+        task = "- name: Write more than there is room for\n  ansible.builtin.command: cp /dev/zero /filler\n"
+        (role / "tasks" / "main.yml").write_text(task, encoding="utf-8")
+        place.write(INVENTORY.replace("plain:", "filler:"))
+        ground = next(tag for tag in docker_engine.images() if tag.startswith("homerange/common-debian:"))
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600m", "tmpfs", str(root)], check=True)
         try:
             with second_engine(root) as engine:
                 engine.take("homerange/base-debian:trixie")
+                engine.take(ground)
                 monkeypatch.setenv("DOCKER_HOST", engine.environment["DOCKER_HOST"])
-                with closing(DockerEngine()) as full:
+                with forgetful_client(), closing(DockerEngine()) as full:
                     there = replace(place, engine=full, environment=engine.environment)
                     program = (
                         "import lab.machine as m; m._DISK = m._IMAGE = 0; from lab.cli import main; main()"
                     )
-                    (root / "filler").write_bytes(b"\0" * 2**20 * 60)
                     ran = there.lab("up", there.name, program=program, code=3)
-                    assert "no space left" in ran.stderr.lower()
+                    assert "'Write more than there is room for'" in ran.stderr
+                    assert "No space left on device" in ran.stderr
                     gone(there)
         finally:
             subprocess.run(["umount", "--lazy", str(root)], check=True)
