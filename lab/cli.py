@@ -478,6 +478,36 @@ def record(
     desk.screen.line(str(kept.path))
 
 
+bench = typer.Typer(
+    name="bench",
+    help="Measure lab beside others, on this machine.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(bench)
+
+
+@bench.callback()
+def _bench() -> None:
+    """Make `up` a command of `bench` and not `bench` itself."""
+
+
+@bench.command("up", epilog="Example:  lab bench up --nodes 6,50 --rounds 5 --to bench")
+def bench_up(
+    nodes: Annotated[str, typer.Option("--nodes", help="How many, separated by commas.")] = "6,50",
+    rounds: Annotated[int, typer.Option("--rounds", min=1, max=50, help="How often each runs.")] = 5,
+    to: Annotated[Path | None, typer.Option("--to", help="A folder for the figures and a picture.")] = None,
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Time `lab up` and `lab down` beside the bare engine, Docker Compose and containerlab, where present."""
+    from lab import present
+    from lab.pipeline import bench_lab
+
+    desk = _desk()
+    contest = bench_lab(nodes, rounds, to, desk.means)
+    present.contest(desk.screen, contest, as_json=output == Format.JSON)
+
+
 def main() -> None:
     """Run the command line and end the process with its exit code; no traceback reaches a user."""
     try:

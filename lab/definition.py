@@ -1,24 +1,23 @@
 """An inventory is the lab: a plain Ansible inventory in YAML -> Lab, or every problem at once.
 
-Groups, children, host ranges and the order in which variables win follow Ansible's own inventory
-plugin for YAML; variables that start with `lab_` are ours, all others are the role's.
+`lab.groups` reads it as Ansible does; here it gets its meaning: variables that start with `lab_` are
+ours, all others are the role's.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from lab import loader
+from lab.groups import Groups, Host
 from lab.kind import Argument, Kind, find_kind, kind_names
 from lab.loader import Item, Plain, Reading, suggestion
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
-_RANGE: Final = re.compile(r"\[([0-9]+|[a-z]):([0-9]+|[a-z])(?::([0-9]+))?\]")
-_MAX_HOSTS: Final = 1000
 _NAME_RULE: Final = "use small letters, digits and dashes, at most 32"
 
 
@@ -74,17 +73,6 @@ class Lab:
         return next((node for node in self.nodes if node.name == name), None)
 
 
-@dataclass(slots=True)
-class _Host:
-    """A host as the groups tell of it, before it has a meaning."""
-
-    name: str
-    where: Item
-    groups: list[str] = field(default_factory=list)
-    kinds: dict[str, Item] = field(default_factory=dict)
-    variables: dict[str, Item] = field(default_factory=dict)
-
-
 def read_inventory(path: Path) -> Lab:
     """Read the inventory that defines a lab.
 
@@ -93,7 +81,7 @@ def read_inventory(path: Path) -> Lab:
         BadFile: it is not a lab; every problem is named, each with its line.
     """
     root, reading = loader.load(path)
-    lab = _Inventory(reading, root).lab(path)
+    lab = _Inventory(reading, root, path).lab()
     reading.finish()
     return lab
 
@@ -101,31 +89,24 @@ def read_inventory(path: Path) -> Lab:
 class _Inventory:
     """One inventory being read."""
 
-    def __init__(self, reading: Reading, root: Item) -> None:
+    def __init__(self, reading: Reading, root: Item, path: Path) -> None:
         self._reading = reading
-        self._root = root
+        self._path = path
         self._kinds = kind_names()
-        self._hosts: dict[str, _Host] = {}
-        self._networks: tuple[Network, ...] = ()
+        self._groups = Groups(reading, root, path.parent)
+        self._shared = self._groups.shared()
+        self._networks = self._read_networks(self._shared.get("lab_networks", Item(None, 1)))
 
-    def lab(self, path: Path) -> Lab:
-        name = path.stem.lower()
+    def lab(self) -> Lab:
+        """Return the lab; what is wrong with it is in the reading."""
+        name = self._path.stem.lower()
         if not _NAME.fullmatch(name):
-            self._reading.problem(0, f"{path.stem!r} cannot name a lab", _NAME_RULE)
-        groups = self._reading.mapping(self._root, "an inventory")
-        shared = self._shared(groups)
-        self._networks = self._read_networks(shared.get("lab_networks", Item(None, 1)))
-        for group, item in groups.items():
-            self._group(group, item, {}, {}, ())
-        if not self._hosts and not self._reading.problems:
+            self._reading.problem(0, f"{self._path.stem!r} cannot name a lab", _NAME_RULE)
+        hosts = self._groups.hosts
+        if not hosts and not self._reading.problems:
             self._reading.problem(0, "defines no hosts", "see inventories/starter.yml for a whole lab")
-        nodes = tuple(self._node(host, shared) for host in self._hosts.values())
-        return Lab(name=name, path=path, networks=self._networks, nodes=tuple(n for n in nodes if n))
-
-    def _shared(self, groups: Mapping[str, Item]) -> Mapping[str, Item]:
-        """Return the variables of the group `all`, which every host has."""
-        everyone = self._reading.mapping(groups.get("all", Item(None, 1)), "group all")
-        return self._reading.mapping(everyone.get("vars", Item(None, 1)), "vars")
+        nodes = tuple(self._node(host) for host in hosts.values())
+        return Lab(name=name, path=self._path, networks=self._networks, nodes=tuple(n for n in nodes if n))
 
     def _read_networks(self, item: Item) -> tuple[Network, ...]:
         found = []
@@ -137,77 +118,31 @@ class _Inventory:
             found.append(Network(name=name, internet=internet))
         return tuple(found)
 
-    def _group(  # what a group hands down to the groups inside it
-        self,
-        name: str,
-        item: Item,
-        inherited: Mapping[str, Item],
-        of_kinds: Mapping[str, Item],
-        inside: tuple[str, ...],
-    ) -> None:
-        if name in inside:
-            self._reading.problem(
-                item, f"group {name} is inside itself", "a group has other groups as children"
-            )
-            return
-        entries = self._reading.mapping(item, f"group {name}", ("hosts", "vars", "children"))
-        own = self._reading.mapping(entries.get("vars", Item(None, 1)), "vars")
-        variables = {**inherited, **own}
-        of_kinds = {**of_kinds, name: item} if name in self._kinds else of_kinds
-        self._members(name, entries.get("hosts", Item(None, 1)), variables, of_kinds)
-        for child, entry in self._reading.mapping(entries.get("children", Item(None, 1)), "children").items():
-            self._group(child, entry, variables, of_kinds, (*inside, name))
-
-    def _members(
-        self, group: str, item: Item, inherited: Mapping[str, Item], of_kinds: Mapping[str, Item]
-    ) -> None:
-        for pattern, entry in self._reading.mapping(item, "hosts").items():
-            own = self._reading.mapping(entry, f"host {pattern}")
-            for name in self._expand(pattern, entry):
-                host = self._hosts.setdefault(name, _Host(name=name, where=entry))
-                host.groups.append(group)
-                host.kinds |= of_kinds
-                host.variables |= {**inherited, **own}
-
-    def _expand(self, pattern: str, where: Item) -> Iterator[str]:
-        """Give the host names of a pattern such as `student[01:30]`, both ends included."""
-        try:
-            names = list(_ranged(pattern))
-        except ValueError as error:
-            self._reading.problem(where, f"host range {pattern!r}: {error}", "write  student[01:30]")
-            return
-        for name in names:
-            if _NAME.fullmatch(name):
-                yield name
-            else:
-                self._reading.problem(where, f"{name!r} cannot name a host", _NAME_RULE)
-
-    def _node(self, host: _Host, shared: Mapping[str, Item]) -> Node | None:
-        kind = self._kind(host)
-        attach = self._names_of(host, "lab_attach")
-        watch = self._names_of(host, "lab_watch")
+    def _node(self, host: Host) -> Node | None:
+        if not _NAME.fullmatch(host.name):
+            self._reading.problem(host.where, f"{host.name!r} cannot name a host", _NAME_RULE)
+        variables = self._groups.variables(host)
+        kind = self._kind(host, variables)
+        attach = self._names_of(host, variables, "lab_attach")
+        watch = self._names_of(host, variables, "lab_watch")
         if kind is None:
             return None
         self._placed(host, kind, attach, watch)
-        return Node(
-            name=host.name,
-            kind=kind,
-            attach=attach,
-            watch=watch,
-            variables=self._variables(host, kind, shared),
-        )
+        checked = self._variables(host, kind, variables)
+        return Node(name=host.name, kind=kind, attach=attach, watch=watch, variables=checked)
 
-    def _kind(self, host: _Host) -> Kind | None:
-        if "ansible_host" in host.variables:
+    def _kind(self, host: Host, variables: Mapping[str, Item]) -> Kind | None:
+        kinds = [group.name for group in self._groups.of(host) if group.name in self._kinds]
+        if "ansible_host" in variables:
             self._reading.problem(
-                host.variables["ansible_host"],
+                variables["ansible_host"],
                 f"host {host.name} is a machine that exists already; this version only makes containers",
                 "take ansible_host away",
             )
-        if len(host.kinds) == 1:
-            return find_kind(next(iter(host.kinds)))
-        if host.kinds:
-            both = " and ".join(host.kinds)
+        if len(kinds) == 1:
+            return find_kind(kinds[0])
+        if kinds:
+            both = " and ".join(kinds)
             self._reading.problem(
                 host.where, f"host {host.name} is of two kinds: {both}", "keep it in one group"
             )
@@ -219,13 +154,13 @@ class _Inventory:
             self._reading.problem(host.where, f"host {host.name} has no kind", remedy)
         return None
 
-    def _names_of(self, host: _Host, variable: str) -> tuple[str, ...]:
+    def _names_of(self, host: Host, variables: Mapping[str, Item], variable: str) -> tuple[str, ...]:
         """Read `lab_attach` or `lab_watch`: names of networks, none twice."""
-        if variable not in host.variables:
+        if variable not in variables:
             return ()
         names = {network.name for network in self._networks}
         found: list[str] = []
-        for entry in self._reading.sequence(host.variables[variable], variable):
+        for entry in self._reading.sequence(variables[variable], variable):
             name = self._reading.text(entry, variable)
             if name not in names:
                 self._reading.problem(
@@ -240,7 +175,7 @@ class _Inventory:
             found.append(name)
         return tuple(found)
 
-    def _placed(self, host: _Host, kind: Kind, attach: tuple[str, ...], watch: tuple[str, ...]) -> None:
+    def _placed(self, host: Host, kind: Kind, attach: tuple[str, ...], watch: tuple[str, ...]) -> None:
         """Check that a sensor watches and that everything else is attached."""
         if kind.host_network and attach:
             self._reading.problem(
@@ -259,16 +194,16 @@ class _Inventory:
                 host.where, f"{host.name} is attached to no network", "write  lab_attach: [outside]"
             )
 
-    def _variables(self, host: _Host, kind: Kind, shared: Mapping[str, Item]) -> dict[str, Plain]:
+    def _variables(self, host: Host, kind: Kind, variables: Mapping[str, Item]) -> dict[str, Plain]:
         """Check the role's variables; one that stands in `all` may be meant for another kind."""
         found: dict[str, Plain] = {}
-        for name, item in host.variables.items():
+        for name, item in variables.items():
             if name.startswith("lab_"):
                 self._ours(name, item, host)
             elif name in kind.arguments:
                 self._check(item, kind.arguments[name], name)
                 found[name] = item.plain()
-            elif not name.startswith("ansible_") and shared.get(name) is not item:
+            elif not name.startswith("ansible_") and self._shared.get(name) is not item:
                 names = suggestion(name, kind.arguments, f"variables of {kind.name}")
                 self._reading.problem(item, f"unknown variable {name!r} for {kind.name} {host.name}", names)
         for name, argument in kind.arguments.items():
@@ -278,7 +213,7 @@ class _Inventory:
                 )
         return found
 
-    def _ours(self, name: str, item: Item, host: _Host) -> None:
+    def _ours(self, name: str, item: Item, host: Host) -> None:
         known = ("lab_attach", "lab_watch", "lab_networks")
         if name not in known:
             remedy = suggestion(name, known, "our variables")
@@ -320,28 +255,3 @@ _TYPES: Final[dict[str, type | tuple[type, ...]]] = {
     "dict": dict,
 }
 """Ansible's types to what YAML gives; `raw` and the rarer types take anything."""
-
-
-def _ranged(pattern: str) -> Iterator[str]:
-    match = _RANGE.search(pattern)
-    if not match:
-        yield pattern
-        return
-    for middle in _between(match[1], match[2], int(match[3] or 1)):
-        for rest in _ranged(pattern[match.end() :]):
-            yield f"{pattern[: match.start()]}{middle}{rest}"
-
-
-def _between(first: str, last: str, step: int) -> list[str]:
-    if step < 1:
-        raise ValueError("the step must be 1 or more")
-    if first.isdecimal() != last.isdecimal():
-        raise ValueError("one end is a number, the other a letter")
-    low, high = (int(first), int(last)) if first.isdecimal() else (ord(first), ord(last))
-    if high < low:
-        raise ValueError("it ends before it begins")
-    if (high - low) // step >= _MAX_HOSTS:
-        raise ValueError(f"it names more than {_MAX_HOSTS} hosts")
-    numbers = range(low, high + 1, step)
-    width = len(first) if first.startswith("0") else 0
-    return [f"{it:0{width}d}" if first.isdecimal() else chr(it) for it in numbers]

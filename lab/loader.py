@@ -23,6 +23,9 @@ MAX_BYTES: Final = 1_000_000
 """A definition larger than this is a mistake: the largest we ship has some kilobytes."""
 
 
+_NO_VAULT: Final = "write it in clear text: the secrets of a lab are meant to be known, and guessed"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Item:
     """One YAML value and where it stands."""
@@ -32,6 +35,9 @@ class Item:
 
     line: int
     """Line number, from 1."""
+
+    path: str = ""
+    """The file, where it was read from one."""
 
     def plain(self) -> Plain:
         """Return the value without its lines."""
@@ -51,8 +57,8 @@ class Reading:
 
     def problem(self, where: Item | int, what: str, remedy: str = "") -> None:
         """Note one thing that is wrong, at an item or a line."""
-        line = where.line if isinstance(where, Item) else where
-        self.problems.append(Problem(path=self.path, line=line, what=what, remedy=remedy))
+        line, path = (where.line, where.path) if isinstance(where, Item) else (where, "")
+        self.problems.append(Problem(path=path or self.path, line=line, what=what, remedy=remedy))
 
     def finish(self) -> None:
         """End the reading.
@@ -177,6 +183,9 @@ def parse(raw: bytes | str, reading: Reading) -> Item:
     Raises:
         BadFile: it is not YAML, or holds what a definition may not hold.
     """
+    if raw[:14] in {"$ANSIBLE_VAULT", b"$ANSIBLE_VAULT"}:
+        reading.problem(1, "is encrypted with Ansible Vault", _NO_VAULT)
+        reading.finish()
     try:
         loader = yaml.SafeLoader(raw)
         root = loader.get_single_node()
@@ -228,10 +237,11 @@ class _Composer:
             # An alias repeats what it names: ten lines of YAML can mean a billion values, or no end.
             raise yaml.MarkedYAMLError(problem="aliases repeat too much", problem_mark=node.start_mark)
         if isinstance(node, yaml.MappingNode):
-            return Item(self._mapping(node, (*inside, node)), line)
+            return Item(self._mapping(node, (*inside, node)), line, self._reading.path)
         if isinstance(node, yaml.SequenceNode):
-            return Item([self.item(child, (*inside, node)) for child in node.value], line)
-        return Item(self._scalar(node), line)
+            entries = [self.item(child, (*inside, node)) for child in node.value]
+            return Item(entries, line, self._reading.path)
+        return Item(self._scalar(node), line, self._reading.path)
 
     def _mapping(self, node: yaml.MappingNode, inside: tuple[yaml.Node, ...]) -> dict[str, Item]:
         written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -249,9 +259,14 @@ class _Composer:
     @staticmethod
     def _keyed(key: yaml.ScalarNode, item: Item) -> Item:
         """Show a nested value at the line of its key, where a person looks for it."""
-        return Item(item.value, key.start_mark.line + 1)
+        return Item(item.value, key.start_mark.line + 1, item.path)
 
     def _scalar(self, node: yaml.Node) -> str | int | float | bool | None:
+        if node.tag in {"!vault", "!vault-encrypted"}:
+            self._reading.problem(node.start_mark.line + 1, "is encrypted with Ansible Vault", _NO_VAULT)
+            return ""
+        if node.tag == "!unsafe":
+            return str(node.value)
         try:
             value = self._loader.construct_object(node)
         except ValueError:  # `2026-99-99` looks like a date

@@ -6,11 +6,13 @@ and reads no global; what it needs from outside comes in `Means`.
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import lab
@@ -18,7 +20,7 @@ from lab import blueprint, content, images, machine, records, steward, survey, w
 from lab.blueprint import Blueprint
 from lab.definition import Lab, Node, read_inventory
 from lab.engine.base import Engine, RunningLab, SeenNode
-from lab.errors import BadFile, NotFound
+from lab.errors import BadFile, NotFound, WrongInput
 from lab.images import OldImage, Recipe
 from lab.moment import Moment
 from lab.plan import Plan, plan_changes, reset_changes
@@ -28,6 +30,7 @@ from lab.turn import turn
 from lab.walls import Proof
 
 if TYPE_CHECKING:  # what only a run needs is imported by its stages, so that `lab up` is quick
+    from lab.bench import Contest
     from lab.detect.alert import Alert
     from lab.folder import Cast, RunFolder
     from lab.scenario import Scenario
@@ -496,6 +499,42 @@ def remove_images(old: tuple[OldImage, ...], means: Means) -> tuple[OldImage, ..
     for image in old:
         means.engine.remove_image(image.tag)
     return old
+
+
+# -- bench ---------------------------------------------------------------------------------------
+
+
+def bench_lab(nodes: str, rounds: int, to: Path | None, means: Means) -> Contest:
+    """Measure `up` and `down` beside others.
+
+    Args:
+        nodes: Numbers of nodes, separated by commas.
+        rounds: How often each contender runs.
+        to: A folder that gets `up.json` and `up.html`; nothing is kept without.
+        means: As for every stage.
+
+    Raises:
+        WrongInput: that is not a list of numbers.
+    """
+    from lab import bench
+
+    sizes = [int(it) if it.strip().isdecimal() else 0 for it in nodes.split(",")]
+    if not all(0 < it <= bench.MOST for it in sizes):
+        raise WrongInput(f"--nodes {nodes}: write numbers from 1 to {bench.MOST}, as  6,50,250")
+    with tempfile.TemporaryDirectory(prefix="homerange-bench-") as folder:
+        bench.contenders(Path(folder), 1, "")
+        planned = plan_lab(read_lab(str(Path(folder) / "bench-1.yml"), means), means)
+        bake_images(planned, means)
+        image = planned.blueprint.nodes[0].image
+        machine_told = bench.describe(means.engine.about())
+        contest = bench.measure(
+            sizes, rounds, image=image, folder=Path(folder), machine=machine_told, tell=means.tell
+        )
+    if to is not None:
+        to.mkdir(parents=True, exist_ok=True)
+        records.write(to / "up.json", contest)
+        bench.picture(contest, to / "up.html")
+    return contest
 
 
 # -- what is meant when nothing is named -----------------------------------------------------------

@@ -12,6 +12,7 @@ from lab import records
 from lab.console import Screen, age
 
 if TYPE_CHECKING:
+    from lab.bench import Contest
     from lab.engine.base import RunningLab
     from lab.folder import RunFolder
     from lab.images import OldImage
@@ -163,6 +164,27 @@ def log_line(screen: Screen, line: str, *, as_json: bool) -> None:
         screen.json(line, indent=0)
     else:
         screen.line(line)
+
+
+def contest(screen: Screen, found: Contest, *, as_json: bool) -> None:
+    """Show what was measured."""
+    if as_json:
+        screen.json(found)
+        return
+    screen.tell(found.machine)
+    rows = [
+        (
+            str(it.nodes),
+            it.doing,
+            it.contender,
+            f"{it.median:.2f} s",
+            f"{min(it.seconds):.2f} to {max(it.seconds):.2f}",
+            f"{it.ratio:.2f}",
+        )
+        for it in found.figures
+    ]
+    columns = ("nodes", "doing", "what", "median", "spread", "of the engine")
+    screen.table(columns, rows, right=("nodes", "median", "spread", "of the engine"))
 
 
 def images(screen: Screen, found: Sequence[OldImage], *, removed: bool, as_json: bool) -> None:

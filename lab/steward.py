@@ -23,8 +23,9 @@ _CHECK_EVERY: Final = 0.1
 """Seconds between two looks at a node that is not ready."""
 
 
-_CLEARING_LOOKS: Final = 15
-"""How often the host is looked at until it is empty: an engine clears mounts and helpers in its own time."""
+_CLEARING_LOOKS: Final = 100
+"""How often the host is looked at until it is empty: an engine clears interfaces, mounts and helpers in its
+own time, on a busy machine some seconds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,22 +18,6 @@ from lab.errors import BadFile, WrongInput
 from tests.support import Case, by_name, cases
 
 STARTER = content.find("inventories", "starter").read_text(encoding="utf-8")
-
-NESTED = """
-all:
-  vars:
-    lab_networks: {outside: {}, inside: {}}
-  children:
-    servers:
-      vars: {lab_attach: [outside]}
-      children:
-        sshd:
-          hosts: {"gate[01:03]": {}, "door[a:c:2]": {lab_attach: [inside]}}
-          vars: {sshd_port: 2222}
-        webshop:
-          hosts: {shop: {}}
-    kali: {hosts: {attacker: {lab_attach: [outside, inside]}}}
-"""
 
 
 @pytest.mark.parametrize("case", cases("definition"), ids=by_name)
@@ -56,10 +40,16 @@ def test_the_starter_lab_is_as_printed() -> None:
     }
 
 
-@pytest.mark.parametrize("text", [STARTER, NESTED], ids=["starter", "nested"])
-def test_hosts_and_variables_agree_with_ansible(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "same.yml"
-    path.write_text(text, encoding="utf-8")
+ODD: Final = {case.name: case.raw["files"] for case in cases("inventory")}
+SHIPPED: Final = {path.stem: {"lab.yml": path.read_text(encoding="utf-8")} for path in content.inventories()}
+
+
+@pytest.mark.parametrize("name", [*ODD, *SHIPPED])
+def test_hosts_and_variables_agree_with_ansible(name: str, tmp_path: Path) -> None:
+    for file, text in {**ODD, **SHIPPED}[name].items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    path = tmp_path / "lab.yml"
     program = Path(sys.executable).with_name("ansible-inventory")
     argv = [str(program), "--list", "-i", str(path)]
     told: dict[str, Any] = json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)
@@ -67,10 +57,40 @@ def test_hosts_and_variables_agree_with_ansible(text: str, tmp_path: Path) -> No
     lab = read_inventory(path)
     assert {node.name for node in lab.nodes} == hostvars.keys()
     for node in lab.nodes:
-        assert node.name in told[node.kind.name]["hosts"]
+        assert node.name in members(told, node.kind.name)
         theirs = hostvars[node.name]
         assert list(node.attach) == theirs.get("lab_attach", [])
         assert dict(node.variables) == {k: v for k, v in theirs.items() if k in node.kind.arguments}
+        assert {network.name for network in lab.networks} == theirs["lab_networks"].keys()
+
+
+def members(told: dict[str, Any], group: str) -> set[str]:
+    """List the hosts of a group and of all groups below it."""
+    below = told.get(group, {})
+    inner = (members(told, child) for child in below.get("children", []))
+    return {*below.get("hosts", []), *(host for hosts in inner for host in hosts)}
+
+
+def test_problems_of_the_files_beside_it_are_named_with_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yml"
+    path.write_text(STARTER, encoding="utf-8")
+    for file, text in {
+        "group_vars/sshd.yml": "sshd_port: 2222\nnonsense: 1\n",
+        "group_vars/all.yml": "$ANSIBLE_VAULT;1.1;AES256\n6162\n",
+        "host_vars/bastion.yml": "sshd_port: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162\n",
+        "host_vars/desk.yml": "- a list\n",
+    }.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    with pytest.raises(BadFile) as caught:
+        read_inventory(path)
+    found = {f"{Path(it.path).relative_to(tmp_path)}:{it.line}: {it.what}" for it in caught.value.problems}
+    assert found == {
+        "group_vars/sshd.yml:2: unknown variable 'nonsense' for sshd bastion",
+        "group_vars/all.yml:1: is encrypted with Ansible Vault",
+        "host_vars/bastion.yml:1: is encrypted with Ansible Vault",
+        "host_vars/desk.yml:1: desk.yml must be a mapping, not a list",
+    }
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -14,7 +14,6 @@ from typing import Final
 
 import docker
 import docker.errors
-import docker.types
 
 _WORKERS: Final = 8
 _LABEL: Final = "homerange.floor"
@@ -24,12 +23,14 @@ _TRIES: Final = 20
 def up(name: str, nodes: int, image: str) -> None:
     """Make a network and containers on it."""
     client = docker.from_env(max_pool_size=_WORKERS, timeout=300)
+    # Now and then the engine keeps an endpoint of a container that is gone, and the network with it
+    # until the engine is restarted; another name lets the next round go on.
+    wire = f"{name}-{time.time_ns()}"
     client.networks.create(
-        name,
+        wire,
         internal=True,
         labels={_LABEL: name},
         options={"com.docker.network.bridge.inhibit_ipv4": "true"},
-        ipam=docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet="10.214.0.0/20")]),
     )
 
     def make(number: int) -> None:
@@ -39,7 +40,7 @@ def up(name: str, nodes: int, image: str) -> None:
             name=f"{name}-{number}",
             hostname=f"node{number}",
             detach=True,
-            network=name,
+            network=wire,
             labels={_LABEL: name},
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
