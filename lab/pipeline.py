@@ -523,7 +523,7 @@ def bench_lab(nodes: str, rounds: int, to: Path | None, means: Means) -> Contest
         raise WrongInput(f"--nodes {nodes}: write numbers from 1 to {bench.MOST}, as  6,50,250")
     with tempfile.TemporaryDirectory(prefix="homerange-bench-") as folder:
         bench.contenders(Path(folder), 1, "")
-        planned = plan_lab(read_lab(str(Path(folder) / "bench-1.yml"), means), means)
+        planned = plan_lab(read_lab(str(Path(folder) / "bench-1-0.yml"), means), means)
         bake_images(planned, means)
         image = planned.blueprint.nodes[0].image
         machine_told = bench.describe(means.engine.about())

@@ -180,11 +180,12 @@ def contest(screen: Screen, found: Contest, *, as_json: bool) -> None:
             f"{it.median:.2f} s",
             f"{min(it.seconds):.2f} to {max(it.seconds):.2f}",
             f"{it.ratio:.2f}",
+            str(it.failed),
         )
         for it in found.figures
     ]
-    columns = ("nodes", "doing", "what", "median", "spread", "of the engine")
-    screen.table(columns, rows, right=("nodes", "median", "spread", "of the engine"))
+    columns = ("nodes", "doing", "what", "median", "spread", "of the engine", "failed")
+    screen.table(columns, rows, right=("nodes", "median", "spread", "of the engine", "failed"))
 
 
 def images(screen: Screen, found: Sequence[OldImage], *, removed: bool, as_json: bool) -> None:

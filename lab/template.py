@@ -46,6 +46,12 @@ def _environment() -> ImmutableSandboxedEnvironment:
     return made
 
 
+_MISTAKES: Final = (
+    *(ArithmeticError, AttributeError, LookupError, MemoryError),
+    *(RecursionError, TypeError, ValueError, re.error),
+)
+"""What a template's own words can raise, as `{{ 1 / 0 }}`."""
+
 _JINJA: Final = _environment()
 
 
@@ -69,7 +75,7 @@ def render(text: str, values: Mapping[str, object]) -> str:
     """
     try:
         return str(_JINJA.from_string(text).render(values))
-    except (TemplateError, ValueError, TypeError, re.error, IndexError, OverflowError, MemoryError) as error:
+    except (*_MISTAKES, TemplateError) as error:
         raise BadTemplate(text, why=str(error)) from error
 
 

@@ -153,7 +153,7 @@ def _attack(identity: str, step: _Step) -> Truth:
 
 def events() -> list[Event]:
     """Two thousand events: a background, a scan, guesses, and two texts that mean harm."""
-    chance = random.Random(7)  # noqa: S311  # the same figures each time
+    chance = random.Random(7)  # the same figures each time
     lines = (*_background(chance), *_scan(chance), *_guesses())
     return [_event(number, line) for number, line in enumerate(lines)]
 

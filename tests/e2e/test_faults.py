@@ -186,6 +186,23 @@ def test_a_node_that_never_becomes_ready_shows_its_last_words(place: Place, plai
     gone(place)
 
 
+def test_a_role_that_fails_names_its_task_its_words_and_the_log(place: Place) -> None:
+    role = place.folder / "playbooks" / "roles" / "broken"
+    (role / "tasks").mkdir(parents=True)
+    (role / "node.yml").write_text("command: [sleep, infinity]\n", encoding="utf-8")
+    task = "- name: Do what cannot be done\n  ansible.builtin.command: ls /no/such/place\n"
+    (role / "tasks" / "main.yml").write_text(task, encoding="utf-8")
+    place.write(INVENTORY.replace("plain:", "broken:"))
+    quiet = replace(place, environment={"XDG_STATE_HOME": str(place.folder / "state")})
+    ran = quiet.lab("up", place.name, code=4)
+    assert "'Do what cannot be done' failed" in ran.stderr
+    assert "No such file or directory" in ran.stderr
+    log = place.folder / "state" / "homerange" / "bake-broken.log"
+    assert str(log) in ran.stderr
+    assert "/no/such/place" in log.read_text(encoding="utf-8")
+    gone(place)
+
+
 @pytest.fixture(scope="module")
 def second(tmp_path_factory: pytest.TempPathFactory, plain_image: str) -> Iterator[SecondEngine]:
     with second_engine(tmp_path_factory.mktemp("engine")) as engine:
