@@ -553,6 +553,8 @@ def find_node(name: str, means: Means) -> SeenNode:
         NotFound: the lab has no such node, or it does not run.
     """
     running = means.engine.observe(find_lab(means))
+    if running.empty:
+        raise NotFound("lab", name=running.name, known=means.engine.labs(), remedy="lab up  makes one")
     node = running.node(name)
     if node is None or node.state != "running":
         raise NotFound("running node", name=name, known=tuple(it.name for it in running.nodes))

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _MB: Final = 2**20
 
+_NO_LAB: Final = "no lab on this machine;  lab up starter  makes one"
+
 _VERDICTS: Final = {
     "technique": "detected",
     "tactic": "detected, tactic only",
@@ -91,7 +93,7 @@ def labs(screen: Screen, found: Sequence[LabStatus], *, as_json: bool) -> None:
         screen.json(tuple(found))
         return
     if not found:
-        screen.tell("no lab on this machine;  lab up starter  makes one")
+        screen.tell(_NO_LAB)
     rows = [
         (
             it.name,
@@ -110,6 +112,8 @@ def status(screen: Screen, found: Sequence[NodeStatus], as_json: bool) -> None: 
     if as_json:
         screen.json(tuple(found))
         return
+    if not found:
+        screen.tell(_NO_LAB)
     rows = [
         (
             it.name,

@@ -61,8 +61,14 @@ def nodes(engine: Engine, name: str, pause: Callable[[float], None]) -> tuple[No
         engine: Where.
         name: The lab.
         pause: Waits, while the use of processors is measured.
+
+    Raises:
+        NotFound: there is no such lab.
     """
-    found = [node for it in ((name,) if name else engine.labs()) for node in engine.observe(it).nodes]
+    known = engine.labs()
+    if name and name not in known:
+        raise NotFound("lab", name=name, known=known, remedy="lab up  makes one")
+    found = [node for it in ((name,) if name else known) for node in engine.observe(it).nodes]
     labels = {image: engine.image_labels(image) or {} for image in {node.image for node in found}}
     tasks = [partial(_status, node, engine, pause, labels[node.image].get(BASE, "")) for node in found]
     return tuple(together(tasks))

@@ -164,21 +164,19 @@ class _Siege:
             for address in node.addresses.values()
         }
         self._opened = {network.name for network in running.networks if network.internet}
+        self._confinements = {wall.node: wall for wall in engine.walls(running.name)}
 
     def lay(self, nodes: tuple[SeenNode, ...], *, thorough: bool) -> Proof:
         """Try every wall from the nodes."""
         with _bait() as (port, heard):
-            tasks: list[Callable[[], tuple[Probe, ...]]] = [self._confined]
-            tasks += [
+            tasks = [
                 partial(self._probe, node, port, heard, thorough=thorough)
                 for node in nodes
                 if node.state == "running"
             ]
             found = [probe for probes in together(tasks) for probe in probes]
-        return Proof(running=self._running, probes=tuple(found))
-
-    def _confined(self) -> tuple[Probe, ...]:
-        return tuple(self._confinement(wall) for wall in self._engine.walls(self._running.name))
+        confined = [self._confinement(wall) for wall in self._confinements.values()]
+        return Proof(running=self._running, probes=(*confined, *found))
 
     def _probe(
         self, node: SeenNode, port: int, heard: Callable[[str], set[str]], *, thorough: bool
@@ -238,11 +236,10 @@ class _Siege:
 
     def _others(self, node: SeenNode) -> dict[str, str]:
         """Find nodes that share no network with this one, in this lab and in all others."""
-        near = [ipaddress.ip_network(it.subnet) for it in self._running.networks if it.name in node.addresses]
         return {
             address: whose
             for address, whose in self._strangers.items()
-            if address and not any(ipaddress.ip_address(address) in block for block in near)
+            if address and not self._near(node, address)
         }
 
     def _outside(self) -> dict[str, str]:
@@ -254,16 +251,19 @@ class _Siege:
 
     def _asks_nobody(self, node: SeenNode) -> bool:
         """Tell whether the engine hands the node's questions to no resolver outside."""
-        found = next((it for it in self._engine.walls(self._running.name) if it.node == node.name), None)
+        found = self._confinements.get(node.name)
         return found is not None and bool(found.nameservers) and not _upstream(found)
+
+    def _near(self, node: SeenNode, address: str) -> bool:
+        """Tell whether an address is on a network that the node is attached to."""
+        blocks = (it.subnet for it in self._running.networks if it.name in node.addresses and it.subnet)
+        return any(ipaddress.ip_address(address) in ipaddress.ip_network(block) for block in blocks)
 
     def _ways_out(self, node: SeenNode, found: _Found) -> Iterator[Probe]:
         owned = set(self._host.all)
-        near = [ipaddress.ip_network(it.subnet) for it in self._running.networks if it.name in node.addresses]
         for address, whose in self._outside().items():
             hop = found.hops.get(address, "none")
-            own_block = any(ipaddress.ip_address(address) in block for block in near)
-            leads = not own_block and (hop in owned or hop == "direct")
+            leads = not self._near(node, address) and (hop in owned or hop == "direct")
             said = {"none": "no route", "direct": "straight onto a network it is attached to"}.get(
                 hop, f"via {hop}, which {'this machine has and would pass on' if leads else 'nobody has'}"
             )

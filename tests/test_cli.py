@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -57,9 +59,30 @@ def test_what_is_wrong_is_said_with_its_exit_code(
     assert (ran.returncode, said in ran.stderr, "Traceback" in ran.stderr) == (code, True, False)
 
 
+def test_a_terminal_is_asked_before_the_machine_is_changed(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", "from lab.cli import main; main()", "doctor", "--fix"]
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=env, stdin=theirs, stderr=subprocess.PIPE, text=True
+    ) as asked:
+        os.write(ours, b"n\n")
+        _, said = asked.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert asked.returncode == 3
+    if os.geteuid() == 0:
+        assert "Install a container engine" in said
+        assert "Go on?" in said
+        assert "nothing was changed" in said
+    else:
+        assert "this user may not install" in said
+
+
 COMMANDS = (
     *("up", "status", "run", "score", "report", "query", "exec"),
     *("shell", "doctor", "down", "demo", "replay", "record"),
+    *("plan", "verify", "reset", "ls", "top", "logs", "prune", "bench"),
 )
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,6 +52,10 @@ _STUCK: Final = (
     "systemctl restart docker  and repeat the command"
 )
 """Docker loses count once in some fifty removals of fifty containers at a time, with any client."""
+
+_CROWD: Final = 100
+"""With more nodes than this, each leaves its networks alone before it is killed. It takes a fifth longer,
+and the engine does not lose count: with 250 nodes leaving at once it did in one removal of three."""
 
 _SUBNET_TRIES: Final = 5
 """How often other addresses are tried when somebody takes the chosen ones at the same moment."""
@@ -153,10 +158,14 @@ class DockerEngine:
             return translation.about(self._told, self._api.info())
 
     def labs(self) -> tuple[str, ...]:
-        """Name every lab that something is left of, sorted."""
+        """Name every lab that something is left of, sorted.
+
+        Somebody else's container of an image of ours inherits the label with no value; it is not ours.
+        """
         with _engine_errors("listing labs"):
-            found = [*self._containers(), *self._networks()]
-        return tuple(sorted({it["Labels"][base.LAB] for it in found}))
+            labelled = {"label": base.LAB}
+            found = [*self._api.containers(all=True, filters=labelled), *self._api.networks(filters=labelled)]
+        return tuple(sorted({it["Labels"][base.LAB] for it in found} - {""}))
 
     def belongings(self) -> Belongings:
         """Name all that the engine has, ours or not."""
@@ -167,18 +176,18 @@ class DockerEngine:
                 volumes=frozenset(it["Name"] for it in self._api.volumes()["Volumes"] or ()),
             )
 
-    def _containers(self, lab: str = "") -> list[dict[str, Any]]:
-        wanted = f"{base.LAB}={lab}" if lab else base.LAB
-        found: list[dict[str, Any]] = self._api.containers(all=True, filters={"label": wanted})
+    def _containers(self, lab: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._api.containers(all=True, filters={"label": f"{base.LAB}={lab}"})
         return found
 
-    def _networks(self, lab: str = "") -> list[dict[str, Any]]:
-        wanted = f"{base.LAB}={lab}" if lab else base.LAB
-        found: list[dict[str, Any]] = self._api.networks(filters={"label": wanted})
+    def _networks(self, lab: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._api.networks(filters={"label": f"{base.LAB}={lab}"})
         return found
 
     def observe(self, lab: str) -> RunningLab:
         """Read what there is of a lab; nothing at all is an empty lab."""
+        if not lab:
+            return RunningLab(name=lab)
         with _engine_errors(f"looking at lab {lab}"):
             networks = self._networks(lab)
             containers = self._containers(lab)
@@ -321,17 +330,26 @@ class DockerEngine:
         it still knows the containers: removing what runs is where networks get stuck.
         """
         found = tuple(nodes)
-        together([_call(self._kill, node) for node in found])
-        together([_call(self._remove, node) for node in found])
+        leaving = threading.Lock() if len(found) > _CROWD else None
+        together([partial(self._kill, node, leaving) for node in found])
+        together([partial(self._remove, node) for node in found])
 
-    def _kill(self, node: SeenNode) -> None:
+    def _kill(self, node: SeenNode, leaving: threading.Lock | None) -> None:
         with _engine_errors(f"stopping {node.name}"), suppress(docker.errors.NotFound):
+            if leaving:
+                with leaving:
+                    self._detach(node)
             try:
                 self._api.kill(node.id)
             except docker.errors.APIError as error:
                 if error.status_code != _HTTP_CONFLICT:  # it does not run
                     raise
             self._api.wait(node.id, timeout=self._timeout)
+
+    def _detach(self, node: SeenNode) -> None:
+        for network in node.addresses:
+            name = translation.network_name(node.lab, network)
+            self._api.disconnect_container_from_network(node.id, name, force=True)
 
     def _remove(self, node: SeenNode) -> None:
         with _engine_errors(f"removing {node.name}"), suppress(docker.errors.NotFound):
@@ -546,7 +564,3 @@ def _report(response: requests.Response, changed: Callable[[str], None]) -> None
 
 def _with_seal(network: SeenNetwork) -> SeenNetwork:
     return network if network.internet else replace(network, sealed=bridge.sealed(network.bridge))
-
-
-def _call(function: Callable[[SeenNode], None], node: SeenNode) -> Callable[[], None]:
-    return lambda: function(node)

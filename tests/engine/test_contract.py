@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import docker
 import docker.errors
 import pytest
 import requests.exceptions
@@ -163,6 +165,24 @@ def test_a_bench_is_removed_also_when_the_bake_fails(engine: Engine) -> None:
         bake()
     assert seen == [True]
     assert engine.observe(NAME).empty
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("engine", ["docker"], indirect=True)
+def test_somebody_elses_container_of_an_image_of_ours_is_not_ours(running: Engine) -> None:
+    image = images.recipes(tiny_lab().nodes)["one"].tag
+    with closing(docker.APIClient()) as client:
+        theirs = client.create_container(image, ["sleep", "infinity"], name=f"theirs-{NAME}")["Id"]
+        try:
+            assert "" not in running.labs()
+            assert theirs not in {
+                node.id for node in (*running.observe("").nodes, *running.observe(NAME).nodes)
+            }
+            for name in (NAME, ""):
+                steward.remove(name, running)
+            assert client.inspect_container(theirs)["Id"] == theirs
+        finally:
+            client.remove_container(theirs, force=True)
 
 
 @pytest.mark.docker
