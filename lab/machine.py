@@ -21,8 +21,9 @@ from lab.engine.base import About, Engine
 from lab.errors import EngineFault, NotReady
 from lab.moment import SECOND, Moment
 
-_OLDEST: Final = (20, 10)
-"""The oldest Docker this is tried with."""
+_OLDEST: Final = (1, 41)
+"""The oldest version of the API this is tried with: that of Docker 20.10. What an engine calls itself counts
+less: a distribution may call it anything."""
 
 _DISK: Final = 512 * 2**20
 """Free bytes wanted where containers are kept, for what a lab writes."""
@@ -87,15 +88,15 @@ def examine(
 
 
 def _engine(told: About) -> Iterator[Check]:
-    parts = tuple(int(part) for part in told.version.split(".")[:2] if part.isdecimal())
+    api = tuple(int(part) for part in told.api.split("."))
     yield Check(
         name="engine",
-        ready=told.name != "Podman" and (told.name != "Docker" or parts >= _OLDEST),
-        found=f"{told.name} {told.version}{', rootless' if told.rootless else ''}",
+        ready=told.name != "Podman" and api >= _OLDEST,
+        found=f"{told.name} {told.version}, API {told.api}{', rootless' if told.rootless else ''}",
         remedy="Podman keeps an address of this machine on every network, so a lab would not be isolated: "
         "install Docker"
         if told.name == "Podman"
-        else f"Docker {_OLDEST[0]}.{_OLDEST[1]} or later is needed",
+        else "Docker 20.10 or later is needed",
     )
     if told.rootless:
         yield Check(

@@ -227,12 +227,13 @@ class _Siege:
                 yield _Try(wall="other networks", protocol=protocol, address=address, port=port, whose=whose)
 
     def _gateways(self, node: SeenNode) -> dict[str, str]:
-        """Name the first address of each network, where a gateway would be."""
-        return {
+        """Name the first address of each network, where a gateway would be; from Docker 28 on a node may be."""
+        first = {
             str(next(ipaddress.IPv4Network(network.subnet).hosts())): f"gateway of {network.name}"
             for network in self._running.networks
             if network.name in node.addresses and network.subnet
         }
+        return {address: whose for address, whose in first.items() if address not in self._strangers}
 
     def _others(self, node: SeenNode) -> dict[str, str]:
         """Find nodes that share no network with this one, in this lab and in all others."""

@@ -273,6 +273,9 @@ class About:
     version: str
     """`20.10.24`."""
 
+    api: str
+    """Version of its API, `1.41`."""
+
     memory: int
     """The machine's memory in bytes."""
 

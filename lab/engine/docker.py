@@ -465,7 +465,7 @@ class DockerEngine:
         """Return an image's labels; None when there is no such image."""
         with _engine_errors(f"looking at image {tag}"):
             try:
-                return self._api.inspect_image(tag)["Config"]["Labels"] or {}
+                return self._api.inspect_image(tag)["Config"].get("Labels") or {}
             except docker.errors.ImageNotFound:
                 return None
 
@@ -495,8 +495,9 @@ class DockerEngine:
             made = self._api.create_container(
                 image, command=["sleep", "infinity"], name=name, labels={base.LAB: lab, base.BENCH: role}
             )
-            self._api.start(made["Id"])
         try:
+            with _engine_errors(f"starting to bake {role}"):
+                self._api.start(made["Id"])
             yield name
         finally:
             with _engine_errors(f"ending to bake {role}"), suppress(docker.errors.NotFound):
@@ -526,7 +527,7 @@ class DockerEngine:
         """Return every image of ours: its tag to its labels."""
         with _engine_errors("listing images"):
             found = self._api.images(filters={"label": base.BAKED})
-        return {tag: it["Labels"] for it in found for tag in it["RepoTags"] or ()}
+        return {tag: it["Labels"] or {} for it in found for tag in it["RepoTags"] or ()}
 
     def remove_image(self, tag: str) -> None:
         """Remove an image; one that is gone already is no error."""

@@ -73,7 +73,7 @@ class MemoryEngine:
 
     def about(self) -> About:
         """Say which engine it is, and on what machine."""
-        return About(name="Memory", version="1.0", memory=8 * 2**30, cpus=2, storage="/")
+        return About(name="Memory", version="1.0", api="1.41", memory=8 * 2**30, cpus=2, storage="/")
 
     def labs(self) -> tuple[str, ...]:
         """Name every lab that something is left of, sorted."""

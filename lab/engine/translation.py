@@ -57,6 +57,7 @@ def about(version: Mapping[str, Any], info: Mapping[str, Any]) -> About:
     return About(
         name="Podman" if podman else "Docker",
         version=version["Version"],
+        api=version["ApiVersion"],
         memory=info["MemTotal"],
         cpus=info["NCPU"],
         storage=info["DockerRootDir"],

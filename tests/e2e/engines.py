@@ -19,6 +19,9 @@ import docker
 from lab.engine.docker import DockerEngine
 from lab.errors import LabError
 
+BRIDGE: Final = "second-engine"
+"""Interface of the second engine's default network."""
+
 _STARTS_WITHIN: Final = 60.0
 
 
@@ -44,12 +47,16 @@ class SecondEngine:
         """Start the daemon and wait until it answers.
 
         The firewall stays as it is: two daemons that both write to it take each other's rules away.
+        The bridge is one of its own: a daemon that is told to have none takes the other's away.
         """
+        if not Path("/sys/class/net", BRIDGE).exists():
+            subprocess.run(["ip", "link", "add", BRIDGE, "type", "bridge"], check=True)
+            subprocess.run(["ip", "address", "add", "10.255.254.1/24", "dev", BRIDGE], check=True)
         command = [
             *(self.program, "--host", self.environment["DOCKER_HOST"]),
             *("--data-root", str(self.root / "data"), "--exec-root", str(self.root / "exec")),
             *("--pidfile", str(self.root / "pid"), "--containerd-namespace", f"homerange-{os.getpid()}"),
-            *("--bridge", "none", "--iptables=false", "--ip6tables=false"),
+            *("--bridge", BRIDGE, "--iptables=false", "--ip6tables=false"),
         ]
         with (self.root / "log").open("ab") as log:
             self.processes.append(subprocess.Popen(command, stdout=log, stderr=log))
@@ -140,6 +147,7 @@ def _clear(engine: SecondEngine) -> None:
         if previous:
             os.environ["DOCKER_HOST"] = previous
     engine.stop()
+    subprocess.run(["ip", "link", "delete", BRIDGE], check=False, capture_output=True)
     for mount in _mounts(engine.root):
         subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
     shutil.rmtree(engine.root, ignore_errors=True)
