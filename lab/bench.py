@@ -256,6 +256,7 @@ def picture(contest: Contest, path: Path) -> None:
             y=[it.median],
             error_y=spread,
             text=[f"{it.median:.2f} s"],
+            insidetextanchor="start",
             marker_color=_COLOURS.get(it.contender, "#999"),
             showlegend=False,
         )

@@ -72,6 +72,7 @@ class _Desk:
     means: Means
 
     def execute(self, stages: tuple[Stage, ...], value: object) -> Any:  # noqa: ANN401  # the last stage's value
+        """Hand a value through the stages."""
         from lab.pipeline import execute
 
         return execute(stages, value, self.means)

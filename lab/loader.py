@@ -231,6 +231,7 @@ class _Composer:
         self._made = 0
 
     def item(self, node: yaml.Node, inside: tuple[yaml.Node, ...]) -> Item:
+        """Turn a node into an item; `inside` are the nodes it is part of."""
         line = node.start_mark.line + 1
         self._made += 1
         if self._made > MAX_BYTES // 10 or node in inside:

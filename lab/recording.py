@@ -106,6 +106,7 @@ def _batches(recording: RunFolder) -> Iterator[tuple[Moment, list[Event]]]:
     """Yield the events as they came in: those of one batch entered the store at one moment."""
 
     def ingested(event: Event) -> int:
+        """Return when the event entered the store, in nanoseconds."""
         return int(str(event["event.ingested"]))
 
     events = sorted(Store(recording.events).events(), key=ingested)

@@ -133,6 +133,7 @@ class _Scenario:
         self._variables: dict[str, Plain] = {}
 
     def read(self, root: Item, path: Path) -> Scenario:
+        """Return the scenario; what is wrong with it is in the reading."""
         reading = self._reading
         top = reading.mapping(root, "a scenario", _TOP)
         for key in ("name", "steps"):

@@ -127,6 +127,7 @@ class _Try:
 
     @property
     def way(self) -> tuple[str, str, int]:
+        """The try as the probe script has it."""
         return (self.protocol, self.address, self.port)
 
 
@@ -227,7 +228,7 @@ class _Siege:
                 yield _Try(wall="other networks", protocol=protocol, address=address, port=port, whose=whose)
 
     def _gateways(self, node: SeenNode) -> dict[str, str]:
-        """Name the first address of each network, where a gateway would be; from Docker 28 on a node may be."""
+        """Name the first address of each network, where a gateway would be; from Docker 28 on, a node may."""
         first = {
             str(next(ipaddress.IPv4Network(network.subnet).hosts())): f"gateway of {network.name}"
             for network in self._running.networks

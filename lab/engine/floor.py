@@ -33,7 +33,7 @@ def up(name: str, nodes: int, image: str) -> None:
         options={"com.docker.network.bridge.inhibit_ipv4": "true"},
     )
 
-    def make(number: int) -> None:
+    def _make(number: int) -> None:
         client.containers.run(
             image,
             ["sleep", "infinity"],
@@ -52,7 +52,7 @@ def up(name: str, nodes: int, image: str) -> None:
             sysctls={"net.ipv6.conf.all.disable_ipv6": "1", "net.ipv6.conf.default.disable_ipv6": "1"},
         )
 
-    _all(make, range(1, nodes + 1))
+    _all(_make, range(1, nodes + 1))
 
 
 def down(name: str) -> None:

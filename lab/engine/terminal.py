@@ -26,6 +26,7 @@ def join(line: socket.socket, resize: Callable[[int, int], None]) -> None:
     """
 
     def sized(*_: object) -> None:
+        """Tell the other end how large this terminal is now."""
         columns, rows = shutil.get_terminal_size()
         resize(rows, columns)
 
