@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
@@ -511,6 +512,7 @@ def bench_up(
 
 def main() -> None:
     """Run the command line and end the process with its exit code; no traceback reaches a user."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to end is being stopped
     try:
         result = app(standalone_mode=False)
     except BrokenPipeError:

@@ -32,7 +32,7 @@ def turn(lab: str, *, ending: bool = False) -> Iterator[None]:
 
     Args:
         lab: The lab's name.
-        ending: Stop whoever holds it, as Ctrl-C would, and take over.
+        ending: Stop whoever holds it, and take over.
 
     Raises:
         Busy: another command is changing the lab, or did not stop in time.
@@ -75,7 +75,7 @@ def _holder(lab: str) -> int:
 
 def _stop(process: int) -> bool:
     try:
-        os.kill(process, signal.SIGINT)
+        os.kill(process, signal.SIGTERM)
     except (ProcessLookupError, PermissionError):
         return False
     return True

@@ -57,8 +57,8 @@ _CROWD: Final = 100
 """With more nodes than this, each leaves its networks alone before it is killed. It takes a fifth longer,
 and the engine does not lose count: with 250 nodes leaving at once it did in one removal of three."""
 
-_SUBNET_TRIES: Final = 5
-"""How often other addresses are tried when somebody takes the chosen ones at the same moment."""
+_SUBNET_TRIES: Final = 20
+"""How many subnets the engine may refuse, although it lists no network that has them."""
 
 _ISOLATED_GATEWAY: Final = (1, 48)
 """From this version of the API (Docker 28) on a network can be made without a gateway on the host."""
@@ -208,13 +208,17 @@ class DockerEngine:
         with _engine_errors(doing):
             if any(it["Name"] == name for it in self._api.networks(names=[name])):
                 raise NameTaken(doing=doing, said=f"the name {name} is already in use")
-        for attempt in range(_SUBNET_TRIES):
+        refused: list[ipaddress.IPv4Network] = []
+        while True:
+            subnet = free_subnet(spec.prefix, [*self.subnets(), *routed(), *refused], seed=spec.bridge)
             try:
                 with _engine_errors(doing):
-                    self._create_network(name, spec, self._free_subnet(spec))
+                    self._create_network(name, spec, subnet)
             except EngineFault as error:
-                if "overlaps" not in error.said or attempt == _SUBNET_TRIES - 1:
+                # Somebody took it just now, or the engine still holds it for a network that is gone.
+                if subnet is None or "overlaps" not in error.said or len(refused) == _SUBNET_TRIES:
                     raise
+                refused.append(ipaddress.IPv4Network(subnet))
             else:
                 break
         if not spec.internet:
@@ -243,10 +247,6 @@ class DockerEngine:
             told = [it["IPAM"]["Config"] or () for it in self._api.networks()]
         pools = (pool.get("Subnet", "") for pools in told for pool in pools)
         return tuple(ipaddress.IPv4Network(pool) for pool in pools if pool and ":" not in pool)
-
-    def _free_subnet(self, spec: NetworkSpec) -> str | None:
-        """Find addresses that neither the host nor the engine uses; None leaves the choice to Docker."""
-        return free_subnet(spec.prefix, [*self.subnets(), *routed()], seed=spec.bridge)
 
     def _gateway(self, spec: NetworkSpec) -> dict[str, str]:
         """Keep the host off the bridge: on a plain internal network its services still answer there."""

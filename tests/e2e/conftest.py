@@ -47,7 +47,9 @@ class Place:
 
     def begin(self, *arguments: str, program: str = "") -> subprocess.Popen[str]:
         """Start a command and go on."""
-        code = program or "from lab.cli import main; main()"
+        # A shell that runs these tests in the background has told its children to ignore Ctrl-C.
+        heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        code = f"{heeding}\n{program or 'from lab.cli import main; main()'}"
         return subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
             cwd=self.folder,

@@ -33,7 +33,8 @@ def place(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[Path]:
 
 
 def begin(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from lab.cli import main; main()", *arguments]
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{heeding}; from lab.cli import main; main()", *arguments]
     return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

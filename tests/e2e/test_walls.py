@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -109,6 +110,7 @@ def test_ipv6_is_found(standing: Place, client: docker.APIClient, plain_image: s
     ipam = docker.types.IPAMConfig(pool_configs=[pool])
     with network(client, standing, internal=True, enable_ipv6=True, ipam=ipam):
         container(client, standing, plain_image, network_mode=f"lab-{standing.name}-open", sysctls=None)
+        time.sleep(3)  # until the node knows that nobody else has its address (RFC 4862, 5.4)
         probes = json.loads(standing.lab("verify", standing.name, "--format", "json", code=1).stdout)
         open_ways = [it["target"] for it in probes if not it["held"] and it["node"] == "open"]
         for protocol in ("TCP", "UDP", "ICMP"):
