@@ -6,7 +6,7 @@ import ipaddress
 import random
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -42,12 +42,16 @@ class Addresses:
 
 def host_addresses() -> Addresses:
     """Look at every interface of this machine."""
-    return Addresses(ipv4=_addresses(socket.AF_INET), ipv6=_addresses(socket.AF_INET6))
+    found = [it for each in psutil.net_if_addrs().values() for it in each]
+    ipv4, ipv6 = (
+        _plain(it.address for it in found if it.family == family)
+        for family in (socket.AF_INET, socket.AF_INET6)
+    )
+    return Addresses(ipv4=ipv4, ipv6=ipv6)
 
 
-def _addresses(family: socket.AddressFamily) -> tuple[str, ...]:
-    found = (it.address for each in psutil.net_if_addrs().values() for it in each if it.family == family)
-    plain = {address.partition("%")[0] for address in found}
+def _plain(addresses: Iterable[str]) -> tuple[str, ...]:
+    plain = {address.partition("%")[0] for address in addresses}
     return tuple(sorted(address for address in plain if not ipaddress.ip_address(address).is_loopback))
 
 

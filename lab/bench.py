@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,9 +22,7 @@ from typing import Final
 import psutil
 
 from lab.engine.base import About
-
-Tell = Callable[[str], None]
-"""Takes one line about what is going on."""
+from lab.images import Tell
 
 _LAB: Final = "bench"
 MOST: Final = 1000
@@ -98,7 +96,7 @@ FLOOR: Final = "bare engine"
 OURS: Final = "homerange"
 
 
-def contenders(folder: Path, nodes: int, image: str, turn: int = 0) -> tuple[Contender, ...]:
+def contenders(folder: Path, nodes: int, image: str, turn: int) -> tuple[Contender, ...]:
     """Write what each contender reads, and return those that are on this machine.
 
     Args:
@@ -109,8 +107,7 @@ def contenders(folder: Path, nodes: int, image: str, turn: int = 0) -> tuple[Con
     """
     lab = (sys.executable, "-c", "from lab.cli import main; main()")
     floor = (sys.executable, "-m", "lab.engine.floor")
-    path = folder / f"{_LAB}-{nodes}-{turn}.yml"
-    path.write_text(_INVENTORY.format(nodes=nodes), encoding="utf-8")
+    path = write_inventory(folder, nodes, turn)
     found = [
         Contender(name=OURS, up=(*lab, "up", str(path)), down=(*lab, "down", path.stem)),
         Contender(
@@ -124,6 +121,13 @@ def contenders(folder: Path, nodes: int, image: str, turn: int = 0) -> tuple[Con
     if shutil.which("containerlab"):
         found.append(_containerlab(folder, nodes, image, turn))
     return tuple(found)
+
+
+def write_inventory(folder: Path, nodes: int, turn: int) -> Path:
+    """Write the inventory of a lab of plain nodes; return its path."""
+    path = folder / f"{_LAB}-{nodes}-{turn}.yml"
+    path.write_text(_INVENTORY.format(nodes=nodes), encoding="utf-8")
+    return path
 
 
 def _has_compose() -> bool:

@@ -15,12 +15,11 @@ import typer
 from lab.errors import LabError, Leak, NotReady
 
 if TYPE_CHECKING:  # heavy imports wait until a command needs them, so that `lab --help` is quick
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from lab.console import Screen
     from lab.engine.base import SeenNode
     from lab.pipeline import Means, Stage
-    from lab.survey import NodeStatus
 
 app = typer.Typer(
     name="lab",
@@ -164,12 +163,10 @@ def reset(
 ) -> None:
     """Take nodes back to their baked state. The other nodes and the networks are not touched."""
     from lab import present
-    from lab.pipeline import RESET, Chosen, find_lab
+    from lab.pipeline import RESET
 
     desk = _desk(lab)
-    name = find_lab(desk.means)
-    inventory = desk.means.engine.observe(name).inventory or name
-    proof = desk.execute(RESET, Chosen(lab=inventory, nodes=tuple(nodes or ())))
+    proof = desk.execute(RESET, tuple(nodes or ()))
     present.nodes(desk.screen, proof.running, as_json=output == Format.JSON)
     present.walls_in_short(desk.screen, proof)
 
@@ -204,9 +201,7 @@ def top(lab: LabArgument = "", output: AsFormat = Format.TABLE) -> None:
     _show_nodes(lab, present.top, watch=sys.stdout.isatty() and output == Format.TABLE, output=output)
 
 
-def _show_nodes(
-    lab: str, show: Callable[[Screen, Sequence[NodeStatus], bool], None], *, watch: bool, output: Format
-) -> None:
+def _show_nodes(lab: str, show: Callable[..., None], *, watch: bool, output: Format) -> None:
     from lab.pipeline import STATUS
 
     desk = _desk(lab)
@@ -214,7 +209,7 @@ def _show_nodes(
         found = desk.execute(STATUS, lab)
         if watch and output == Format.TABLE:
             desk.screen.clear()
-        show(desk.screen, found, output == Format.JSON)
+        show(desk.screen, found, as_json=output == Format.JSON)
         if not watch:
             return
         desk.means.pause(_WATCH_EVERY)
@@ -432,7 +427,7 @@ def demo(
         _replay(desk, DEFAULT_SCENARIO)
         return
     try:
-        if not machine.examine(desk.means.connect)[0].ready:
+        if not machine.examine(desk.means.connect, unbaked=0)[0].ready:  # `up` asks for the rest
             _prepare(desk, yes=yes)
     except NotReady as error:
         desk.screen.fault(error.message())

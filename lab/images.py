@@ -22,18 +22,12 @@ from lab.definition import Node
 from lab.engine import base
 from lab.engine.base import Engine
 from lab.errors import NoBase
-from lab.kind import Kind
+from lab.kind import BASES, BUILT_BASE, SUITE, Kind
 from lab.loader import Plain
 from lab.workers import together
 
 Tell = Callable[[str], None]
 """Takes one line about what is going on."""
-
-_PULLED: Final = {"debian": "debian:trixie-slim", "kali": "kalilinux/kali-rolling"}
-"""What the bases are when a registry answers."""
-
-_SUITE: Final = "trixie"
-"""The Debian release that is built here when none does."""
 
 _BAKERS: Final = 2
 """Bakes at once: they wait for packages and for processors by turns."""
@@ -115,9 +109,9 @@ def unused(needed: Iterable[Recipe], used: Collection[str], engine: Engine) -> t
     """
     kept = {*used, *(recipe.tag for recipe in needed)}
     if kept:
-        kept |= {_ground_tag(base_name) for base_name in _PULLED}
-    sizes = engine.image_sizes()
-    return tuple(OldImage(tag=tag, size=size) for tag, size in sorted(sizes.items()) if tag not in kept)
+        kept |= {_ground_tag(base_name) for base_name in BASES}
+    found = sorted(engine.images().items())
+    return tuple(OldImage(tag=tag, size=size) for tag, size in found if tag not in kept)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,17 +139,16 @@ class _Oven:
 
     def _base(self, name: str) -> tuple[str, str, str]:
         """Find a base: its distribution, its image, and what it is in words."""
-        pulled = _PULLED[name]
+        pulled = BASES[name]
         if self.engine.image_labels(pulled) is not None:
             return name, pulled, pulled
         self.tell(f"asking the registry for {pulled}")
         if self.engine.pull(pulled):
             return name, pulled, pulled
-        built = f"homerange/base-debian:{_SUITE}"
-        if self.engine.image_labels(built) is None:
-            self.tell(f"no registry answers; building a Debian {_SUITE} base on this machine")
-            _build_base(self.engine, built)
-        return "debian", built, f"Debian {_SUITE}, built on this machine"
+        if self.engine.image_labels(BUILT_BASE) is None:
+            self.tell(f"no registry answers; building a Debian {SUITE} base on this machine")
+            _build_base(self.engine, BUILT_BASE)
+        return "debian", BUILT_BASE, f"Debian {SUITE}, built on this machine"
 
     def _bake(self, wanted: Recipe, ground: str) -> None:
         described = (self.engine.image_labels(ground) or {}).get(base.BASE, ground)
@@ -202,7 +195,7 @@ def _build_base(engine: Engine, tag: str) -> None:
         )
     with tempfile.TemporaryDirectory(prefix="homerange-base-") as folder:
         archive = Path(folder) / "base.tar"
-        argv = ["mmdebstrap", "--variant=minbase", "--include=python3", _SUITE, str(archive)]
+        argv = ["mmdebstrap", "--variant=minbase", "--include=python3", SUITE, str(archive)]
         ran = subprocess.run(argv, capture_output=True, text=True, check=False)
         if ran.returncode:
             said = (ran.stderr.strip().splitlines() or ["no message"])[-1]

@@ -12,8 +12,14 @@ from typing import Final
 from lab import content, loader
 from lab.loader import Item, Plain, Reading
 
-BASES: Final = ("debian", "kali")
-"""What an image can be built on."""
+BASES: Final = {"debian": "debian:trixie-slim", "kali": "kalilinux/kali-rolling"}
+"""What an image can be built on, and which image that is when a registry answers."""
+
+SUITE: Final = "trixie"
+"""The Debian release that is built here when none does."""
+
+BUILT_BASE: Final = f"homerange/base-debian:{SUITE}"
+"""The image of that."""
 
 _SIZE: Final = re.compile(r"(\d+)([kmg])", re.IGNORECASE)
 _UNITS: Final = {"k": 2**10, "m": 2**20, "g": 2**30}
@@ -110,9 +116,13 @@ class Kind:
 
 
 @cache
+def _folders() -> dict[str, Path]:
+    return content.roles()
+
+
 def kind_names() -> frozenset[str]:
     """Name every kind there is."""
-    return frozenset(content.roles())
+    return frozenset(_folders())
 
 
 @cache
@@ -122,7 +132,7 @@ def find_kind(name: str) -> Kind | None:
     Raises:
         BadFile: the role's own files are wrong.
     """
-    folder = content.roles().get(name)
+    folder = _folders().get(name)
     return read_kind(folder) if folder else None
 
 

@@ -19,6 +19,7 @@ from lab.blueprint import is_bridge
 from lab.definition import Lab
 from lab.engine.base import About, Engine
 from lab.errors import EngineFault, NotReady
+from lab.kind import BASES, BUILT_BASE
 from lab.moment import SECOND, Moment
 
 _OLDEST: Final = (1, 41)
@@ -180,11 +181,8 @@ def _addresses(engine: Engine, lab: Lab | None) -> Iterator[Check]:
 
 
 def _bases(engine: Engine) -> Iterator[Check]:
-    image = "debian:trixie-slim"
-    if (
-        engine.image_labels(image) is not None
-        or engine.image_labels("homerange/base-debian:trixie") is not None
-    ):
+    image = BASES["debian"]
+    if any(engine.image_labels(tag) is not None for tag in (image, BUILT_BASE)):
         found, ready = "a base image is here", True
     elif engine.registry_answers(image):
         found, ready = f"the registry answers for {image}", True

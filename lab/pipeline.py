@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import lab
 from lab import blueprint, content, images, machine, records, steward, survey, walls
 from lab.blueprint import Blueprint
-from lab.definition import Lab, Node, read_inventory
+from lab.definition import Lab, read_inventory
 from lab.engine.base import Engine, RunningLab, SeenNode
 from lab.errors import BadFile, NotFound, WrongInput
 from lab.images import OldImage, Recipe
@@ -147,13 +147,6 @@ def take_turn(lab: Lab, means: Means) -> Lab:
     return lab
 
 
-def check_machine(lab: Lab, means: Means) -> Lab:
-    """Lab -> the same, or every reason why this machine cannot run it."""
-    unbaked = len(images.missing(images.recipes(lab.nodes).values(), means.engine))
-    machine.require(machine.examine(lambda: means.engine, lab, unbaked=unbaked))
-    return lab
-
-
 def plan_lab(lab: Lab, means: Means) -> Planned:
     """Lab -> what has to change."""
     recipes = images.recipes(lab.nodes)
@@ -162,6 +155,13 @@ def plan_lab(lab: Lab, means: Means) -> Planned:
     running = means.engine.observe(lab.name)
     plan = plan_changes(drawn, running, [it.tag for it in unbaked])
     return Planned(lab=lab, recipes=unbaked, blueprint=drawn, plan=plan)
+
+
+def check_machine(planned: Planned, means: Means) -> Planned:
+    """What has to change -> the same, or every reason why this machine cannot run it."""
+    unbaked = len(planned.recipes)
+    machine.require(machine.examine(lambda: means.engine, planned.lab, unbaked=unbaked))
+    return planned
 
 
 def bake_images(planned: Planned, means: Means) -> Planned:
@@ -185,7 +185,7 @@ def await_ready(standing: Standing, means: Means) -> Standing:
 
 
 def prove_walls(standing: Standing, means: Means) -> Proof:
-    """The lab -> proof that it keeps in what is in it; when nothing changed, that was proved before."""
+    """The lab -> proof that it keeps in what is in it; when nothing changed, nothing is tried."""
     if not standing.changed:
         return Proof(running=standing.running, probes=())
     return walls.prove(standing.running, means.engine)
@@ -199,8 +199,8 @@ PLAN: Final[tuple[Stage, ...]] = (
 UP: Final[tuple[Stage, ...]] = (
     read_lab,  # name       -> Lab
     take_turn,  # Lab        -> Lab
-    check_machine,  # Lab        -> Lab, or every reason why not
     plan_lab,  # Lab        -> Planned
+    check_machine,  # Planned    -> Planned, or every reason why not
     bake_images,  # Planned    -> Planned
     apply_plan,  # Planned    -> Standing
     await_ready,  # Standing   -> Standing
@@ -224,34 +224,28 @@ VERIFY: Final[tuple[Stage, ...]] = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chosen:
-    """A lab and the nodes of it that are to be made anew; none means all."""
-
-    lab: str
-    """Name or path of the inventory."""
-
-    nodes: tuple[str, ...]
-    """Names of nodes."""
-
-
-def plan_reset(chosen: Chosen, means: Means) -> Planned:
-    """The nodes -> the plan that makes them anew and touches no other."""
-    lab = read_lab(chosen.lab, means)
-    take_turn(lab, means)
+def plan_reset(nodes: tuple[str, ...], means: Means) -> Planned:
+    """Names of nodes, none for all -> the plan that makes them anew and touches no other."""
+    lab = take_turn(_lab_at_hand(means), means)
     names = tuple(node.name for node in lab.nodes)
-    for name in chosen.nodes:
+    for name in nodes:
         if name not in names:
             raise NotFound("node", name=name, known=names)
-    if means.engine.observe(lab.name).empty:
+    running = means.engine.observe(lab.name)
+    if running.empty:
         raise NotFound("running lab", name=lab.name, remedy=f"lab up {lab.name}  makes it")
     planned = plan_lab(lab, means)
-    wanted = frozenset(chosen.nodes or names)
-    return replace(planned, plan=reset_changes(planned.blueprint, means.engine.observe(lab.name), wanted))
+    return replace(planned, plan=reset_changes(planned.blueprint, running, frozenset(nodes or names)))
+
+
+def _lab_at_hand(means: Means) -> Lab:
+    """Read the inventory of the lab a command is about: the file it was made from, else one of its name."""
+    name = find_lab(means)
+    return read_lab(means.engine.observe(name).inventory or name, means)
 
 
 RESET: Final[tuple[Stage, ...]] = (
-    plan_reset,  # Chosen     -> Planned
+    plan_reset,  # names      -> Planned
     bake_images,  # Planned    -> Planned
     apply_plan,  # Planned    -> Standing
     await_ready,  # Standing   -> Standing
@@ -288,8 +282,7 @@ def read_exercise(name: str, means: Means) -> Prepared:
     """Scenario's name -> the scenario, read for the lab that runs."""
     from lab.scenario import read_scenario
 
-    found = find_lab(means)
-    lab = read_lab(means.engine.observe(found).inventory or found, means)
+    lab = _lab_at_hand(means)
     return Prepared(lab=lab, scenario=read_scenario(content.find("scenarios", name), lab))
 
 
@@ -480,18 +473,18 @@ STATUS: Final[tuple[Stage, ...]] = (
 
 def old_images(means: Means, *, everything: bool) -> tuple[OldImage, ...]:
     """List our images that no container uses and, unless `everything` goes, no inventory needs."""
-    needed = () if everything else images.recipes(_known_nodes()).values()
+    needed = () if everything else _recipes_of_inventories()
     used = {node.image for name in means.engine.labs() for node in means.engine.observe(name).nodes}
     return images.unused(needed, used, means.engine)
 
 
-def _known_nodes() -> tuple[Node, ...]:
-    """Return the nodes of every inventory that a name can mean; one that cannot be read has none."""
-    found: list[Node] = []
+def _recipes_of_inventories() -> list[Recipe]:
+    """Work out the images of every inventory that a name can mean; one that cannot be read needs none."""
+    found: list[Recipe] = []
     for path in content.inventories():
         with suppress(BadFile):
-            found += (replace(node, name=f"{path} {node.name}") for node in read_inventory(path).nodes)
-    return tuple(found)
+            found += images.recipes(read_inventory(path).nodes).values()
+    return found
 
 
 def remove_images(old: tuple[OldImage, ...], means: Means) -> tuple[OldImage, ...]:
@@ -522,8 +515,7 @@ def bench_lab(nodes: str, rounds: int, to: Path | None, means: Means) -> Contest
     if not all(0 < it <= bench.MOST for it in sizes):
         raise WrongInput(f"--nodes {nodes}: write numbers from 1 to {bench.MOST}, as  6,50,250")
     with tempfile.TemporaryDirectory(prefix="homerange-bench-") as folder:
-        bench.contenders(Path(folder), 1, "")
-        planned = plan_lab(read_lab(str(Path(folder) / "bench-1-0.yml"), means), means)
+        planned = plan_lab(read_inventory(bench.write_inventory(Path(folder), 1, 0)), means)
         bake_images(planned, means)
         image = planned.blueprint.nodes[0].image
         machine_told = bench.describe(means.engine.about())

@@ -82,9 +82,8 @@ def walls(screen: Screen, proof: Proof, *, as_json: bool) -> None:
         return
     rows = [(it.node, it.wall, it.target, "held" if it.held else "OPEN", it.said) for it in proof.probes]
     screen.table(("from", "wall", "tried", "result", "what happened"), rows)
-    holes = len(proof.holes)
-    words = f"{holes} of {len(proof.probes)} probes got through" if holes else ""
-    screen.tell(words or f"{len(proof.probes)} probes, none got through")
+    holes, tried = len(proof.holes), len(proof.probes)
+    screen.tell(f"{holes} of {tried} probes got through" if holes else f"{tried} probes, none got through")
 
 
 def labs(screen: Screen, found: Sequence[LabStatus], *, as_json: bool) -> None:
@@ -107,7 +106,7 @@ def labs(screen: Screen, found: Sequence[LabStatus], *, as_json: bool) -> None:
     screen.table(("lab", "nodes running", "networks", "age", "inventory"), rows)
 
 
-def status(screen: Screen, found: Sequence[NodeStatus], as_json: bool) -> None:  # noqa: FBT001  # one of two that `cli` passes
+def status(screen: Screen, found: Sequence[NodeStatus], *, as_json: bool) -> None:
     """Show the nodes as they are now."""
     if as_json:
         screen.json(tuple(found))
@@ -132,7 +131,7 @@ def status(screen: Screen, found: Sequence[NodeStatus], as_json: bool) -> None: 
     screen.table(columns, rows, right=("CPU", "memory"))
 
 
-def top(screen: Screen, found: Sequence[NodeStatus], as_json: bool) -> None:  # noqa: FBT001  # as `status`
+def top(screen: Screen, found: Sequence[NodeStatus], *, as_json: bool) -> None:
     """Show what the nodes use, the busiest first."""
     busiest = sorted(found, key=lambda it: (-it.processor, -it.memory))
     if as_json:

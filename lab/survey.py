@@ -162,15 +162,20 @@ def read_logs(node: SeenNode, engine: Engine, *, source: str, lines: int) -> tup
     Raises:
         NotFound: the node has no such log.
     """
-    written = engine.log_tail(node, lines).splitlines()
-    found = [LogTail(source=CONSOLE, path="", lines=tuple(written))]
-    for log in _logs(node):
-        ran = engine.execute(node, ("tail", "-n", str(lines), log.path), user="root")
-        text = ran.stdout.decode("utf-8", "backslashreplace").splitlines()
-        found.append(LogTail(source=log.source, path=log.path, lines=tuple(text)))
-    if source and source not in {it.source for it in found}:
-        raise NotFound(f"log of {node.name}", name=source, known=tuple(it.source for it in found))
-    return tuple(it for it in found if source in {"", it.source})
+    known = (Log(source=CONSOLE, path=""), *_logs(node))
+    wanted = [log for log in known if source in {"", log.source}]
+    if not wanted:
+        raise NotFound(f"log of {node.name}", name=source, known=tuple(log.source for log in known))
+    return tuple(
+        LogTail(source=log.source, path=log.path, lines=_tail(node, engine, log, lines)) for log in wanted
+    )
+
+
+def _tail(node: SeenNode, engine: Engine, log: Log, lines: int) -> tuple[str, ...]:
+    if log.source == CONSOLE:
+        return tuple(engine.log_tail(node, lines).splitlines())
+    ran = engine.execute(node, ("tail", "-n", str(lines), log.path), user="root")
+    return tuple(ran.stdout.decode("utf-8", "backslashreplace").splitlines())
 
 
 def follow_logs(node: SeenNode, engine: Engine, *, source: str, lines: int) -> Iterator[str]:

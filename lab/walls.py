@@ -40,7 +40,8 @@ _ENGINE_SOCKETS: Final = (
 _ENGINE_PORTS: Final = (2375, 2376)
 """Where Docker's API listens when it is opened to the network."""
 
-_PATIENCE: Final = {"quick": 0.02, "thorough": 1.0}
+_QUICK: Final = 0.02
+_THOROUGH: Final = 1.0
 """Seconds for an answer: this machine answers itself within a millisecond."""
 
 _ENOUGH: Final = secrets.token_bytes(16)
@@ -138,7 +139,7 @@ def prove(running: RunningLab, engine: Engine) -> Proof:
         Leak: something got through; names every way.
     """
     alike = {(node.kind, *sorted(node.addresses)): node for node in running.nodes}
-    proof = _Siege(running, engine, patience=_PATIENCE["quick"]).lay(tuple(alike.values()), thorough=False)
+    proof = _Siege(running, engine, thorough=False).lay(tuple(alike.values()))
     if proof.holes:
         raise Leak(*(f"{it.node} -> {it.target}: {it.said}" for it in proof.holes))
     return proof
@@ -146,16 +147,17 @@ def prove(running: RunningLab, engine: Engine) -> Proof:
 
 def attack(running: RunningLab, engine: Engine) -> Proof:
     """Attack every wall from inside every node, and say what happened."""
-    return _Siege(running, engine, patience=_PATIENCE["thorough"]).lay(running.nodes, thorough=True)
+    return _Siege(running, engine, thorough=True).lay(running.nodes)
 
 
 class _Siege:
     """The walls of one lab, and what is tried on them."""
 
-    def __init__(self, running: RunningLab, engine: Engine, *, patience: float) -> None:
+    def __init__(self, running: RunningLab, engine: Engine, *, thorough: bool) -> None:
         self._running = running
         self._engine = engine
-        self._patience = patience
+        self._thorough = thorough
+        self._script = _SCRIPT.read_text(encoding="utf-8")
         self._host = host_addresses()
         self._blocks = [str(next(block.hosts())) for block in routed()]
         self._strangers = {
@@ -167,35 +169,29 @@ class _Siege:
         self._opened = {network.name for network in running.networks if network.internet}
         self._confinements = {wall.node: wall for wall in engine.walls(running.name)}
 
-    def lay(self, nodes: tuple[SeenNode, ...], *, thorough: bool) -> Proof:
+    def lay(self, nodes: tuple[SeenNode, ...]) -> Proof:
         """Try every wall from the nodes."""
         with _bait() as (port, heard):
-            tasks = [
-                partial(self._probe, node, port, heard, thorough=thorough)
-                for node in nodes
-                if node.state == "running"
-            ]
+            tasks = [partial(self._probe, node, port, heard) for node in nodes if node.state == "running"]
             found = [probe for probes in together(tasks) for probe in probes]
         confined = [self._confinement(wall) for wall in self._confinements.values()]
         return Proof(running=self._running, probes=(*confined, *found))
 
-    def _probe(
-        self, node: SeenNode, port: int, heard: Callable[[str], set[str]], *, thorough: bool
-    ) -> tuple[Probe, ...]:
+    def _probe(self, node: SeenNode, port: int, heard: Callable[[str], set[str]]) -> tuple[Probe, ...]:
         tries = list(self._tries(node, port))
-        closed = bool(node.addresses) and not self._opened.intersection(node.addresses)
+        closed = self._closed(node)
         token = secrets.token_hex(8)
         orders = _Orders(
             token=token,
-            patience=self._patience,
+            patience=_THOROUGH if self._thorough else _QUICK,
             port=port,
             tries=[it.way for it in tries],
-            raw=list(self._host.ipv4) if closed and (thorough or self._sealed(node)) else [],
+            raw=list(self._host.ipv4) if closed and (self._thorough or self._sealed(node)) else [],
             outside=list(self._outside()) if closed else [],
             sockets=_ENGINE_SOCKETS,
-            name=_NOBODYS_NAME if closed and thorough and self._asks_nobody(node) else "",
+            name=_NOBODYS_NAME if closed and self._thorough and self._asks_nobody(node) else "",
         )
-        argv = ("python3", "-I", "-c", _SCRIPT.read_text(encoding="utf-8"), records.to_json(orders))
+        argv = ("python3", "-I", "-c", self._script, records.to_json(orders))
         patience = {"RES_OPTIONS": "timeout:1 attempts:1"}  # resolv.conf(5); the rest is waited for at once
         ran = self._engine.execute(node, argv, user="root", timeout=30, environment=patience)
         try:
@@ -214,7 +210,7 @@ class _Siege:
         """List what is tried through the node's own stack; where the host is open to it, less."""
         if not node.addresses:
             return
-        if not self._opened.intersection(node.addresses):
+        if self._closed(node):
             here = {**dict.fromkeys(self._host.all, "this machine"), **self._gateways(node)}
             for address, whose in here.items():
                 wall: WallName = "host" if whose == "this machine" else "gateway"
@@ -247,6 +243,10 @@ class _Siege:
     def _outside(self) -> dict[str, str]:
         """Name addresses whose way is looked up: outside, and in each block this machine knows."""
         return {**dict.fromkeys(self._blocks, "a network this machine knows"), **_OUTSIDE}
+
+    def _closed(self, node: SeenNode) -> bool:
+        """Tell whether a node has networks of its own and the inventory opens none of them."""
+        return bool(node.addresses) and not self._opened.intersection(node.addresses)
 
     def _sealed(self, node: SeenNode) -> bool:
         return all(it.sealed for it in self._running.networks if it.name in node.addresses)

@@ -513,16 +513,12 @@ class Engine(Protocol):
         """Make an image of a bench as it is now."""
         ...
 
-    def images(self) -> Mapping[str, Mapping[str, str]]:
-        """Return every image of ours: its tag to its labels."""
+    def images(self) -> Mapping[str, int]:
+        """Return every image of ours: its tag to the bytes it takes; layers may be shared."""
         ...
 
     def remove_image(self, tag: str) -> None:
         """Remove an image; one that is gone already is no error."""
-        ...
-
-    def image_sizes(self) -> Mapping[str, int]:
-        """Return the bytes that every image of ours takes, its tag to its size; layers may be shared."""
         ...
 
     def vitals(self, node: SeenNode) -> Vitals:

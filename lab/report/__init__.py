@@ -1,6 +1,6 @@
 """A run as a page: report.html and report.md, self-contained and safe to open.
 
-`story` gathers what is to be shown, `timeline` draws it (the only importer of plotly), `page`
+`story` gathers what is to be shown, `timeline` draws it, `page`
 writes it (jinja2). Everything a log or a scenario can bring is shown harmless.
 """
 

@@ -1,4 +1,4 @@
-"""The timeline: steps, events and alerts on one axis of seconds. The only module that imports plotly.
+"""The timeline: steps, events and alerts on one axis of seconds. Beside `lab.bench`, it alone has plotly.
 
 The figure has no colours of its own. Each trace says in `meta` what it shows (its role), and the
 page's script gives it that role's colour from the style sheet: one palette for light, dark and print.

@@ -60,12 +60,12 @@ class Place:
         )
 
     def lab(
-        self, *arguments: str, program: str = "", code: int | None = 0
+        self, *arguments: str, program: str = "", code: int | None = 0, timeout: float = 300
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; it has to end with the code, unless that is None."""
         begun = self.begin(*arguments, program=program)
         try:
-            out, said = begun.communicate(timeout=300)
+            out, said = begun.communicate(timeout=timeout)
         finally:
             begun.kill()
         assert "Traceback" not in said, said

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Final
 
 import docker
+import pytest
 
+from lab import steward
 from lab.engine.docker import DockerEngine
 from lab.errors import LabError
 
@@ -131,21 +133,12 @@ def second_engine(root: Path, program: str = "dockerd") -> Iterator[SecondEngine
 
 
 def _clear(engine: SecondEngine) -> None:
-    previous = os.environ.get("DOCKER_HOST")
-    os.environ |= engine.environment
-    try:
-        engine.send(signal.SIGCONT)
+    engine.send(signal.SIGCONT)
+    with pytest.MonkeyPatch.context() as patch, suppress(LabError):  # what it had goes with its folder
+        patch.setenv("DOCKER_HOST", engine.environment["DOCKER_HOST"])
         with closing(DockerEngine()) as found:
-            from lab import steward
-
             for name in found.labs():
                 steward.remove(name, found)
-    except LabError:
-        pass  # what it had goes with its folder
-    finally:
-        os.environ.pop("DOCKER_HOST")
-        if previous:
-            os.environ["DOCKER_HOST"] = previous
     engine.stop()
     subprocess.run(["ip", "link", "delete", BRIDGE], check=False, capture_output=True)
     for mount in _mounts(engine.root):
