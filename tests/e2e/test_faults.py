@@ -40,6 +40,25 @@ print("changes left:", left)
 """
 """Kills itself after so many changes of the engine."""
 
+HALTED: Final = """\
+import signal, sys, time
+from pathlib import Path
+import lab.pipeline as p
+from lab.engine.docker import DockerEngine
+left = int(sys.argv.pop())
+def changed(what):
+    global left
+    left -= 1
+    if left == 0:
+        Path("halted").touch()
+        while Path("halted").exists():
+            time.sleep(0.02)
+p.Means.__init__.__kwdefaults__["connect"] = lambda: DockerEngine(changed=changed)
+from lab.cli import main
+main()
+"""
+"""Halts after so many changes of the engine until it may go on."""
+
 UP_CHANGES: Final = 9
 """Two networks, three nodes made, one attached once more, three started."""
 
@@ -242,15 +261,25 @@ class TestSecondEngine:
         assert [node.state for node in there.observe().nodes] == ["running"] * 3
         gone(there)
 
-    @pytest.mark.parametrize("command", ["up", "down"])
+    @pytest.mark.parametrize(
+        ("command", "after"),
+        [("up", 1), ("up", 2), ("up", 5), ("up", 9), ("down", 3), ("down", 6), ("down", 7)],
+    )
     def test_an_engine_that_restarts_in_the_middle(
-        self, there: Place, second: SecondEngine, command: str
+        self, there: Place, second: SecondEngine, command: str, after: int
     ) -> None:
+        """Between two changes: stopped while it removes an endpoint, Docker 20.10 may never start again."""
         if command == "down":
             there.lab("up", there.name)
-        begun = there.begin(command, there.name)
-        time.sleep(0.6)
+        begun = there.begin(command, there.name, str(after), program=HALTED)
+        halted = there.folder / "halted"
+        until = time.monotonic() + 30
+        while not halted.exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        assert halted.exists()
+        time.sleep(1)  # what the other workers had asked for is done by now
         second.restart()
+        halted.unlink()
         _, said = begun.communicate(timeout=120)
         assert begun.returncode in {0, 3, 4}
         assert "Traceback" not in said
