@@ -19,11 +19,11 @@ from pathlib import Path
 
 import docker
 
-from lab import records
 from lab.engine.docker import DockerEngine
 from lab.errors import LabError
-from lab.exercise import Intent
-from lab.folder import RunFolder
+from lab.exercise.play import Intent
+from lab.files import records
+from lab.runs.folder import RunFolder
 
 NAME = f"kills-{os.getpid()}"
 INVENTORY = """\
@@ -60,7 +60,7 @@ LONGEST = {"up": 1.6, "down": 0.9, "reset": 1.2, "run": 3.5}
 
 def lab(*arguments: str, place: Path) -> subprocess.Popen[bytes]:
     """Start a command."""
-    command = [sys.executable, "-c", "from lab.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from lab.cli.main import main; main()", *arguments]
     return subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 

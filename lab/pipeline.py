@@ -16,25 +16,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import lab
-from lab import blueprint, content, images, machine, records, steward, survey, walls
-from lab.blueprint import Blueprint
-from lab.definition import Lab, read_inventory
 from lab.engine.base import Engine, RunningLab, SeenNode
 from lab.errors import BadFile, NotFound, WrongInput
-from lab.images import OldImage, Recipe
+from lab.files import content, records
+from lab.inventory.definition import Lab, read_inventory
 from lab.moment import Moment
-from lab.plan import Plan, plan_changes, reset_changes
-from lab.steward import Receipt
-from lab.survey import NodeStatus
-from lab.turn import turn
-from lab.walls import Proof
+from lab.provision import apply, blueprint, doctor, images, status, walls
+from lab.provision.apply import Receipt
+from lab.provision.blueprint import Blueprint
+from lab.provision.images import OldImage, Recipe
+from lab.provision.lock import turn
+from lab.provision.plan import Plan, plan_changes, reset_changes
+from lab.provision.status import NodeStatus
+from lab.provision.walls import Proof
 
 if TYPE_CHECKING:  # what only a run needs is imported by its stages, so that `lab up` is quick
-    from lab.bench import Contest
+    from lab.bench.up import Contest
     from lab.detect.alert import Alert
-    from lab.folder import Cast, RunFolder
-    from lab.scenario import Scenario
-    from lab.score import Score
+    from lab.exercise.scenario import Scenario
+    from lab.runs.folder import Cast, RunFolder
+    from lab.score.run import Score
 
 Stage = Callable[[Any, "Means"], Any]
 """One stage: the value before it, and the means, to its own value."""
@@ -160,7 +161,7 @@ def plan_lab(lab: Lab, means: Means) -> Planned:
 def check_machine(planned: Planned, means: Means) -> Planned:
     """What has to change -> the same, or every reason why this machine cannot run it."""
     unbaked = len(planned.recipes)
-    machine.require(machine.examine(lambda: means.engine, planned.lab, unbaked=unbaked))
+    doctor.require(doctor.examine(lambda: means.engine, planned.lab, unbaked=unbaked))
     return planned
 
 
@@ -174,13 +175,13 @@ def bake_images(planned: Planned, means: Means) -> Planned:
 
 def apply_plan(planned: Planned, means: Means) -> Standing:
     """What has to change -> the lab, changed."""
-    running = steward.apply_plan(planned.blueprint, planned.plan, means.engine)
+    running = apply.apply_plan(planned.blueprint, planned.plan, means.engine)
     return Standing(lab=planned.lab, running=running, changed=bool(planned.plan.changes))
 
 
 def await_ready(standing: Standing, means: Means) -> Standing:
     """The lab -> the same, each node ready by its own check."""
-    running = steward.await_ready(standing.lab, standing.running, means.engine, means.tell)
+    running = apply.await_ready(standing.lab, standing.running, means.engine, means.tell)
     return replace(standing, running=running)
 
 
@@ -280,7 +281,7 @@ class Scored:
 
 def read_exercise(name: str, means: Means) -> Prepared:
     """Scenario's name -> the scenario, read for the lab that runs."""
-    from lab.scenario import read_scenario
+    from lab.exercise.scenario import read_scenario
 
     lab = _lab_at_hand(means)
     return Prepared(lab=lab, scenario=read_scenario(content.find("scenarios", name), lab))
@@ -288,8 +289,8 @@ def read_exercise(name: str, means: Means) -> Prepared:
 
 def open_run(prepared: Prepared, means: Means) -> tuple[Prepared, RunFolder]:
     """The scenario -> the same, and a folder that says what the run will be."""
-    from lab import folder
-    from lab.folder import Header
+    from lab.runs import folder
+    from lab.runs.folder import Header
 
     running = means.engine.observe(prepared.lab.name)
     missing = sorted(
@@ -320,7 +321,7 @@ def open_run(prepared: Prepared, means: Means) -> tuple[Prepared, RunFolder]:
 
 
 def _cast(running: RunningLab) -> Cast:
-    from lab.folder import Cast, SeenParty
+    from lab.runs.folder import Cast, SeenParty
 
     nodes = tuple(
         SeenParty(name=node.name, kind=node.kind, image=node.image, addresses=node.addresses)
@@ -332,8 +333,8 @@ def _cast(running: RunningLab) -> Cast:
 def play_and_watch(opened: tuple[Prepared, RunFolder], means: Means) -> RunFolder:
     """The scenario -> its run: benign traffic, the attack, and what was noticed meanwhile."""
     from lab.detect.detector import own_detector
-    from lab.exercise import Exercise
-    from lab.watch import watching
+    from lab.exercise.play import Exercise
+    from lab.watch.live import watching
 
     prepared, run = opened
     rules = _sensor_rules(prepared.lab)
@@ -363,12 +364,12 @@ def _sensor_rules(lab: Lab) -> str:
 
 def score_run(run: RunFolder, means: Means) -> Scored:
     """A run -> its score, from its files alone."""
-    from lab import score
+    from lab.score.run import score_run as judge
     from lab.telemetry.store import Store
 
     del means
     header = run.header()
-    found = score.score_run(
+    found = judge(
         run=header.id,
         truth=run.truth(),
         alerts=run.alerts(),
@@ -418,7 +419,7 @@ RUN: Final[tuple[Stage, ...]] = (
 
 def replay_run(recording: RunFolder, means: Means) -> RunFolder:
     """A recorded run -> a new run: its events evaluated again, by today's rules."""
-    from lab.recording import replay
+    from lab.watch.replay import replay
 
     run = replay(recording, means.on_alert)
     means.opened.append(run)
@@ -437,7 +438,7 @@ REPLAY: Final[tuple[Stage, ...]] = (
 def remove_lab(name: str, means: Means) -> Receipt:
     """Name -> what was removed, found by its labels alone; an `up` that is at work is stopped first."""
     with turn(name, ending=True):
-        return steward.remove(name, means.engine)
+        return apply.remove(name, means.engine)
 
 
 DOWN: Final[tuple[Stage, ...]] = (
@@ -460,7 +461,7 @@ def labs_to_remove(name: str, means: Means, *, everything: bool) -> tuple[str, .
 
 def show_nodes(name: str, means: Means) -> tuple[NodeStatus, ...]:
     """Name -> the nodes of the lab as they are now; of every lab when none is named."""
-    return survey.nodes(means.engine, name, means.pause)
+    return status.nodes(means.engine, name, means.pause)
 
 
 STATUS: Final[tuple[Stage, ...]] = (
@@ -509,23 +510,23 @@ def bench_lab(nodes: str, rounds: int, to: Path | None, means: Means) -> Contest
     Raises:
         WrongInput: that is not a list of numbers.
     """
-    from lab import bench
+    from lab.bench import up
 
     sizes = [int(it) if it.strip().isdecimal() else 0 for it in nodes.split(",")]
-    if not all(0 < it <= bench.MOST for it in sizes):
-        raise WrongInput(f"--nodes {nodes}: write numbers from 1 to {bench.MOST}, as  6,50,250")
+    if not all(0 < it <= up.MOST for it in sizes):
+        raise WrongInput(f"--nodes {nodes}: write numbers from 1 to {up.MOST}, as  6,50,250")
     with tempfile.TemporaryDirectory(prefix="homerange-bench-") as folder:
-        planned = plan_lab(read_inventory(bench.write_inventory(Path(folder), 1, 0)), means)
+        planned = plan_lab(read_inventory(up.write_inventory(Path(folder), 1, 0)), means)
         bake_images(planned, means)
         image = planned.blueprint.nodes[0].image
-        machine_told = bench.describe(means.engine.about())
-        contest = bench.measure(
+        machine_told = up.describe(means.engine.about())
+        contest = up.measure(
             sizes, rounds, image=image, folder=Path(folder), machine=machine_told, tell=means.tell
         )
     if to is not None:
         to.mkdir(parents=True, exist_ok=True)
         records.write(to / "up.json", contest)
-        bench.picture(contest, to / "up.html")
+        up.picture(contest, to / "up.html")
     return contest
 
 

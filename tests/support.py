@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from lab.loader import load
+from lab.files.loader import load
 
 CASES: Final = Path(__file__).parent / "cases"
 """Where the cases are, a folder for each subject."""

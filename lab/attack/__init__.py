@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from lab import records
+from lab.files import records
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

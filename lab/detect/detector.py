@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypedDict
 
-from lab.detect import suricata
+from lab.detect import reported
 from lab.detect.alert import ENTITY_FIELDS, MAX_EVIDENCE, Alert
-from lab.detect.correlation import Correlator, Match
-from lab.detect.predicate import lower
-from lab.detect.rule import Correlation, Rule, RuleSet
+from lab.detect.sigma.correlation import Correlator, Match
+from lab.detect.sigma.predicate import lower
+from lab.detect.sigma.rule import Correlation, Rule, RuleSet
 from lab.moment import Moment
 from lab.telemetry.event import Event
 from lab.telemetry.store import Matcher
@@ -74,7 +74,7 @@ class Detector:
             known += found
             if correlator.rule.alerts:
                 alerts += [_alert(correlator.rule, match.events, now) for match in found]
-        alerts += [self._from_suricata(event, now) for event in events if suricata.is_alert(event)]
+        alerts += [self._from_suricata(event, now) for event in events if reported.is_alert(event)]
         return tuple(sorted(alerts, key=lambda alert: (alert.first_event, alert.rule_id, alert.id)))
 
     def _matches(self, events: Sequence[Event]) -> dict[str, list[Match]]:
@@ -103,9 +103,9 @@ class Detector:
             rule_id=rule,
             rule_hash=digest,
             title=str(event.get("rule.name", rule)),
-            level=suricata.level(event),
-            techniques=suricata.techniques(event),
-            tactics=suricata.tactics(event),
+            level=reported.level(event),
+            techniques=reported.techniques(event),
+            tactics=reported.tactics(event),
             **_facts(evidence, now),
         )
 
@@ -119,9 +119,9 @@ def own_detector(sensor_rules: str) -> Detector:
     Raises:
         BadFile: a rule cannot be read.
     """
-    from lab.detect.sigma import read_rules
+    from lab.detect.sigma.read import read_rules
 
-    return Detector(read_rules([OWN_RULES]), suricata.rule_hashes(sensor_rules))
+    return Detector(read_rules([OWN_RULES]), reported.rule_hashes(sensor_rules))
 
 
 def texts_of(events: Iterable[Event]) -> dict[str, str]:

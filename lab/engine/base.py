@@ -37,7 +37,7 @@ BAKED: Final = "homerange.baked"
 """Label: on images, the hash of what went in."""
 
 BEFORE: Final = "homerange.before"
-"""Label: on networks, what the host had before the lab was made, packed; see `lab.host`."""
+"""Label: on networks, what the host had before the lab was made, packed; see `lab.provision.receipt`."""
 
 INVENTORY: Final = "homerange.inventory"
 """Label: on networks, the path of the inventory that defines the lab, so that a lab's name finds it."""

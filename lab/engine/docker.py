@@ -22,8 +22,8 @@ import docker.utils.socket
 import requests
 import requests.exceptions
 
-from lab.addresses import free_subnet, routed
 from lab.engine import base, bridge, terminal, translation
+from lab.engine.addresses import free_subnet, routed
 from lab.engine.base import (
     About,
     Belongings,

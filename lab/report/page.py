@@ -1,4 +1,4 @@
-"""A story as report.html and report.md. With `lab.template`, the only importer of jinja2.
+"""A story as report.html and report.md. With `lab.exercise.template`, the only importer of jinja2.
 
 Logs are written by an attacker. Nothing reaches a page but through `finalize`: in HTML every text
 is made visible and then escaped; in Markdown it is escaped, or becomes code where that is safer.
@@ -21,13 +21,13 @@ from markupsafe import Markup
 
 from lab import attack
 from lab.detect.alert import Level
-from lab.intervals import Rate, Share
-from lab.plain import visible
 from lab.report import timeline
 from lab.report.story import DETECTED, MISSED, Story, duration
-from lab.score import Floor, Modifier, Verdict
+from lab.score.intervals import Rate, Share
+from lab.score.run import Floor, Modifier, Verdict
+from lab.text import visible
 
-_TEMPLATES: Final = Path(__file__).parent.parent / "templates"
+_TEMPLATES: Final = Path(__file__).parent / "templates"
 
 _VERDICTS: Final[Mapping[Verdict, str]] = {
     "technique": "detected",

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from lab.detect.alert import Alert
-from lab.folder import Collection, Header, Sight
+from lab.exercise.truth import Truth
 from lab.moment import SECOND, Moment
-from lab.score import Score, StepScore
+from lab.runs.folder import Collection, Header, Sight
+from lab.score.run import Score, StepScore
 from lab.telemetry.event import Event
-from lab.truth import Truth
 
 SHOWN_EVIDENCE: Final = 20
 """Evidence events shown per alert; the alert says how many there were."""

@@ -1,4 +1,4 @@
-"""The timeline: steps, events and alerts on one axis of seconds. Beside `lab.bench`, it alone has plotly.
+"""The timeline: steps, events and alerts on one axis of seconds. Beside `lab.bench.up`, it alone has plotly.
 
 The figure has no colours of its own. Each trace says in `meta` what it shows (its role), and the
 page's script gives it that role's colour from the style sheet: one palette for light, dark and print.
@@ -17,11 +17,11 @@ from typing import Final
 from plotly.offline import get_plotlyjs
 
 from lab.detect.alert import LEVELS, Alert, Level
+from lab.exercise.truth import Truth
 from lab.moment import Moment
-from lab.plain import visible
 from lab.report.story import DETECTED, MISSED, Bucket, Story
-from lab.score import Verdict
-from lab.truth import Truth
+from lab.score.run import Verdict
+from lab.text import visible
 
 Plot = dict[str, object]
 """A part of a figure, in plotly's own schema."""

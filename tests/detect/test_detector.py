@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from lab.detect.alert import Alert
 from lab.detect.detector import OWN_RULES, Detector
-from lab.detect.rule import RuleSet
-from lab.detect.sigma import read_rules
+from lab.detect.sigma.read import read_rules
+from lab.detect.sigma.rule import RuleSet
 from lab.moment import Moment
 from lab.telemetry.event import Event
 from tests.detect.events import event

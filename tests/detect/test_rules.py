@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from lab import attack
-from lab.detect.correlation import Correlator, Match
 from lab.detect.detector import OWN_RULES
-from lab.detect.rule import Correlation, Rule, RuleSet
-from lab.detect.sigma import read_rules
+from lab.detect.sigma.correlation import Correlator, Match
+from lab.detect.sigma.read import read_rules
+from lab.detect.sigma.rule import Correlation, Rule, RuleSet
 from lab.telemetry.event import Event
 from lab.telemetry.store import Matcher
 from tests.detect.events import event

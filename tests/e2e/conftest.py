@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from lab import images, steward
-from lab.definition import read_inventory
 from lab.engine.base import RunningLab, SeenNode
 from lab.engine.docker import DockerEngine
+from lab.inventory.definition import read_inventory
+from lab.provision import apply, images
 
 INVENTORY = """\
 all:
@@ -49,7 +49,7 @@ class Place:
         """Start a command and go on."""
         # A shell that runs these tests in the background has told its children to ignore Ctrl-C.
         heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-        code = f"{heeding}\n{program or 'from lab.cli import main; main()'}"
+        code = f"{heeding}\n{program or 'from lab.cli.main import main; main()'}"
         return subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
             cwd=self.folder,
@@ -107,7 +107,7 @@ def place(tmp_path: Path, docker_engine: DockerEngine, plain_image: str) -> Iter
     found = Place(folder=tmp_path, name=name, engine=docker_engine, environment={})
     found.write(INVENTORY)
     yield found
-    steward.remove(name, docker_engine)
+    apply.remove(name, docker_engine)
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from typing import Final
 import docker
 import pytest
 
-from lab import steward
 from lab.engine.docker import DockerEngine
 from lab.errors import LabError
+from lab.provision import apply
 
 BRIDGE: Final = "second-engine"
 """Interface of the second engine's default network."""
@@ -138,7 +138,7 @@ def _clear(engine: SecondEngine) -> None:
         patch.setenv("DOCKER_HOST", engine.environment["DOCKER_HOST"])
         with closing(DockerEngine()) as found:
             for name in found.labs():
-                steward.remove(name, found)
+                apply.remove(name, found)
     engine.stop()
     subprocess.run(["ip", "link", "delete", BRIDGE], check=False, capture_output=True)
     for mount in _mounts(engine.root):

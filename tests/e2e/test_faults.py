@@ -54,7 +54,7 @@ def changed(what):
         while Path("halted").exists():
             time.sleep(0.02)
 p.Means.__init__.__kwdefaults__["connect"] = lambda: DockerEngine(changed=changed)
-from lab.cli import main
+from lab.cli.main import main
 main()
 """
 """Halts after so many changes of the engine until it may go on."""
@@ -198,7 +198,7 @@ def test_a_node_that_never_becomes_ready_shows_its_last_words(place: Place, plai
         "command: [sleep, infinity]", 'command: [sh, -c, "echo last words; exec sleep infinity"]'
     )
     (role / "node.yml").write_text(f"{broken}health: [sh, -c, 'exit 1']\n", encoding="utf-8")
-    program = "import lab.steward as s; s._READY_WITHIN = 2.0; from lab.cli import main; main()"
+    program = "import lab.provision.apply as s; s._READY_WITHIN = 2.0; from lab.cli.main import main; main()"
     ran = place.lab("up", place.name, program=program, code=4)
     assert "was not ready after 2 s" in ran.stderr
     assert "last words" in ran.stderr
@@ -320,7 +320,7 @@ class TestSecondEngine:
                 with forgetful_client(), closing(DockerEngine()) as full:
                     there = replace(place, engine=full, environment=engine.environment)
                     program = (
-                        "import lab.machine as m; m._DISK = m._IMAGE = 0; from lab.cli import main; main()"
+                        "import lab.provision.doctor as m; m._DISK = m._IMAGE = 0; from lab.cli.main import main; main()"
                     )
                     ran = there.lab("up", there.name, program=program, code=3)
                     assert "'Write more than there is room for'" in ran.stderr

@@ -11,10 +11,11 @@ from typing import Final
 
 import pytest
 
-from lab import content, records, steward
 from lab.engine.docker import DockerEngine
-from lab.exercise import Intent
-from lab.folder import RunFolder
+from lab.exercise.play import Intent
+from lab.files import content, records
+from lab.provision import apply
+from lab.runs.folder import RunFolder
 from tests.e2e.conftest import Place
 
 pytestmark = pytest.mark.docker
@@ -29,7 +30,7 @@ def place(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[Place]:
     found = Place(folder=tmp_path, name=f"kill-{os.getpid()}", engine=docker_engine, environment={})
     found.write(content.find("inventories", "starter").read_text(encoding="utf-8"))
     yield found
-    steward.remove(found.name, docker_engine)
+    apply.remove(found.name, docker_engine)
 
 
 @pytest.mark.parametrize("after", [0.5, 0.9, 1.3])

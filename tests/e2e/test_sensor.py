@@ -12,9 +12,10 @@ from typing import Final
 
 import pytest
 
-from lab import content, steward
 from lab.engine.base import RunningLab, SeenNode
 from lab.engine.docker import DockerEngine
+from lab.files import content
+from lab.provision import apply
 
 pytestmark = pytest.mark.docker
 
@@ -72,11 +73,11 @@ def running(tmp_path_factory: pytest.TempPathFactory, docker_engine: DockerEngin
     starter = content.find("inventories", "starter").read_text(encoding="utf-8")
     (place / "inventories" / f"{LAB}.yml").write_text(starter, encoding="utf-8")
     try:
-        command = [sys.executable, "-c", "from lab.cli import main; main()", "up", LAB]
+        command = [sys.executable, "-c", "from lab.cli.main import main; main()", "up", LAB]
         subprocess.run(command, cwd=place, capture_output=True, check=True, timeout=600)
         yield docker_engine.observe(LAB)
     finally:
-        steward.remove(LAB, docker_engine)
+        apply.remove(LAB, docker_engine)
 
 
 def _node(running: RunningLab, name: str) -> SeenNode:

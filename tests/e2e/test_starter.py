@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from lab import content, records, steward
 from lab.engine.docker import DockerEngine
-from lab.folder import RunFolder
-from lab.score import Score
+from lab.files import content, records
+from lab.provision import apply
+from lab.runs.folder import RunFolder
+from lab.score.run import Score
 
 pytestmark = pytest.mark.docker
 
@@ -37,7 +38,7 @@ class Finished:
 
 def lab(*arguments: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run the command as a user would, in a folder."""
-    command = [sys.executable, "-c", "from lab.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from lab.cli.main import main; main()", *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=check, timeout=900)
 
 
@@ -55,7 +56,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, docker_engine: DockerEngi
         score = records.read(run.score_file, Score)
         yield Finished(folder=folder, run=run, score=score, up=up.stdout, ran=ran, memory=memory)
     finally:
-        steward.remove(LAB, docker_engine)
+        apply.remove(LAB, docker_engine)
 
 
 def test_up_shows_every_node_with_its_address(finished: Finished) -> None:

@@ -16,8 +16,8 @@ import docker.errors
 import docker.types
 import pytest
 
-from lab import content
 from lab.engine import base
+from lab.files import content
 from tests.e2e.conftest import Place
 
 pytestmark = pytest.mark.docker

@@ -15,14 +15,14 @@ import docker.errors
 import pytest
 import requests.exceptions
 
-from lab import images, steward
-from lab.blueprint import Blueprint, draw
-from lab.definition import Lab, Network, Node
 from lab.engine.base import BAKED, BASE, Engine, SeenNode
 from lab.engine.docker import DockerEngine, fault
 from lab.engine.memory import MemoryEngine
 from lab.errors import EngineFault, EngineSlow, EngineUnreachable, LabError, NameTaken
-from lab.kind import read_kind
+from lab.inventory.definition import Lab, Network, Node
+from lab.inventory.kind import read_kind
+from lab.provision import apply, images
+from lab.provision.blueprint import Blueprint, draw
 
 NAME: Final = f"contract-{os.getpid()}"
 TINY: Final = Path(__file__).parent.parent / "roles" / "tiny"
@@ -53,7 +53,7 @@ def tiny_image(docker_engine: DockerEngine) -> Iterator[str]:
         images.bake(lab.name, unbaked, engine, lambda _line: None)
         yield tag
     finally:
-        steward.remove(NAME, engine)
+        apply.remove(NAME, engine)
         engine.remove_image(tag)
 
 
@@ -67,9 +67,9 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         return
     request.getfixturevalue("tiny_image")
     real: Engine = request.getfixturevalue("docker_engine")
-    steward.remove(NAME, real)
+    apply.remove(NAME, real)
     yield real
-    steward.remove(NAME, real)
+    apply.remove(NAME, real)
 
 
 def blueprint() -> Blueprint:
@@ -179,7 +179,7 @@ def test_somebody_elses_container_of_an_image_of_ours_is_not_ours(running: Engin
                 node.id for node in (*running.observe("").nodes, *running.observe(NAME).nodes)
             }
             for name in (NAME, ""):
-                steward.remove(name, running)
+                apply.remove(name, running)
             assert client.inspect_container(theirs)["Id"] == theirs
         finally:
             client.remove_container(theirs, force=True)

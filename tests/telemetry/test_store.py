@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lab.ask.query import query
 from lab.errors import BadQuery, DiskFull
 from lab.moment import Moment
 from lab.telemetry import store as store_module
 from lab.telemetry.event import FIELDS, SCHEMA_VERSION, Event, FieldType, Value
-from lab.telemetry.query import query
 from lab.telemetry.store import SCHEMA, Matcher, Store, table_of
 
 VALUES: dict[FieldType, st.SearchStrategy[Value]] = {

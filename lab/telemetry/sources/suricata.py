@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from lab.files.records import from_json
 from lab.moment import Moment
-from lab.records import from_json
 from lab.telemetry.event import Event, Line, Unparsed, Value
 from lab.telemetry.sources.reading import instant, iso_second, put_peer
 

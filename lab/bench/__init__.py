@@ -1,0 +1,1 @@
+"""Ours beside others, on this machine."""

@@ -1,0 +1,1 @@
+"""Sigma rules: read, turned into conditions, evaluated."""

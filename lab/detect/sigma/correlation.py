@@ -1,0 +1,236 @@
+"""Sigma correlations over matched events, one at a time, with the state between them.
+
+A window of `timespan` ends at each match and looks back. Matches count in the order their events
+arrive, whatever the batches, so a stream gives the same result however it is cut. An event that comes
+late is sorted in by its own time, and the windows that end after it are looked at again; what is
+older than the window and `LATE` besides is forgotten.
+
+A case (one set of values of the fields of `group-by`) that has fired is silent until an event lies
+outside the window of the firing, so one attack is one alert and not one for each further event. An
+ordered correlation fires at each match of its last rule instead: every log-in after the guessing is
+news. Conditions that hold for lack of events (lt, lte, eq, neq) are decided at each match as well, on
+what has arrived by then: nothing is ever raised for silence, which is as much as can be known live.
+"""
+
+from __future__ import annotations
+
+import operator
+from bisect import bisect_left, bisect_right, insort_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from lab.detect.sigma.rule import Correlation
+from lab.moment import SECOND
+from lab.telemetry.event import Event
+
+Group = tuple[str, ...]
+"""The values of the fields of `group-by`."""
+
+LATE: Final = 60 * SECOND
+"""How much later than others of its case an event may come and still count, in nanoseconds."""
+
+MAX_KEPT: Final = 10_000
+"""Matches remembered per case. Beyond it repeats are forgotten first, so that a flood of one value
+does not hide the others."""
+
+MAX_CASES: Final = 100_000
+"""Cases remembered per correlation; beyond it those are forgotten that have been idle longest."""
+
+_COMPARE: Final[dict[str, Callable[[int, int], bool]]] = {
+    "gte": operator.ge,
+    "gt": operator.gt,
+    "lte": operator.le,
+    "lt": operator.lt,
+    "eq": operator.eq,
+    "neq": operator.ne,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Match:
+    """One rule that matched, with the events that made it match."""
+
+    time: int
+    """Time of the last of its events, in nanoseconds."""
+
+    order: int
+    """How many events had arrived when it matched; decides between equal times."""
+
+    rule: str
+    """Id of the rule or correlation."""
+
+    events: tuple[Event, ...]
+    """Its events, in order of time."""
+
+
+@dataclass(slots=True)
+class _Case:
+    """What is remembered of one case."""
+
+    kept: list[Match] = field(default_factory=list)
+    """Matches in order of time, then of arrival."""
+
+    kinds: Counter[object] = field(default_factory=Counter)
+    """How many of those kept are of each kind; the kinds are what the condition counts."""
+
+    fired: int | None = None
+    """End of the window that fired last."""
+
+    told: set[int] = field(default_factory=set)
+    """For ordered correlations: `order` of the matches that an alert has been raised at."""
+
+
+def _time(match: Match) -> int:
+    return match.time
+
+
+class Correlator:
+    """Evaluates one correlation."""
+
+    def __init__(self, rule: Correlation) -> None:
+        self.rule = rule
+        self._horizon = rule.timespan + LATE
+        self._limit = max(MAX_KEPT, 2 * rule.count)
+        self._cases: dict[Group, _Case] = {}
+        self._newest = 0
+        self._sweep_at = 1000
+
+    def feed(self, matches: Iterable[Match]) -> list[Match]:
+        """Take the matches of the rules this one is about, and return its own.
+
+        Args:
+            matches: Those of the events that are new, in any order; `order` says how they arrived.
+        """
+        wanted = [match for match in matches if match.rule in self.rule.rules]
+        wanted.sort(key=lambda match: (match.order, match.time, self.rule.rules.index(match.rule)))
+        return [found for match in wanted for found in self._one(match)]
+
+    def _one(self, match: Match) -> list[Match]:
+        group = self._group(match)
+        if group is None:
+            return []
+        case = self._cases.setdefault(group, _Case())
+        insort_right(case.kept, match, key=_time)
+        case.kinds[self._kind(match)] += 1
+        self._forget(case)
+        found = list(self._fired(case, match)) if self._may_hold(case) else []
+        self._newest = max(self._newest, match.time)
+        self._sweep()
+        return found
+
+    def _fired(self, case: _Case, match: Match) -> Iterator[Match]:
+        """Look at each window that a new match lies in."""
+        first = bisect_left(case.kept, match.time, key=_time)
+        last = bisect_right(case.kept, match.time + self.rule.timespan, key=_time)
+        for end in case.kept[first:last]:
+            chosen = [] if self._is_silent(case, end) else self._holds(case, end)
+            if chosen:
+                case.fired = end.time
+                case.told.add(end.order)
+                yield _joined(self.rule.id, chosen, match.order)
+
+    def _is_silent(self, case: _Case, end: Match) -> bool:
+        """Tell whether a case has fired already for what goes on, or waits for its last rule."""
+        if self.rule.kind == "temporal_ordered":
+            return end.rule != self.rule.rules[-1] or end.order in case.told
+        return case.fired is not None and abs(end.time - case.fired) <= self.rule.timespan
+
+    def _holds(self, case: _Case, end: Match) -> list[Match]:
+        """Return the matches of a window that fulfil the condition, or none."""
+        first = bisect_left(case.kept, end.time - self.rule.timespan, key=_time)
+        last = bisect_right(case.kept, end.time, key=_time)
+        if self.rule.kind == "event_count":
+            return case.kept[first:last] if self._compare(last - first) else []
+        inside = case.kept[first:last]
+        if self.rule.kind == "temporal_ordered":
+            return _in_order(inside, self.rule.rules, end)
+        kinds = {kind for it in inside if (kind := self._kind(it)) is not None}
+        return inside if self._compare(len(kinds)) else []
+
+    def _may_hold(self, case: _Case) -> bool:
+        """Tell whether any window of a case could fulfil the condition, without looking at windows."""
+        if self.rule.operator not in {"gte", "gt"} or self.rule.kind == "event_count":
+            return True
+        return self._compare(len(case.kinds) - (None in case.kinds))
+
+    def _compare(self, counted: int) -> bool:
+        return _COMPARE[self.rule.operator](counted, self.rule.count)
+
+    def _kind(self, match: Match) -> object:
+        """Return what the condition counts different ones of; None for what it does not count."""
+        if self.rule.kind == "event_count":
+            return True
+        if self.rule.kind != "value_count":
+            return match.rule
+        values = tuple(self._value(match, name) for name in self.rule.fields)
+        return None if None in values else values
+
+    def _group(self, match: Match) -> Group | None:
+        """Return the case a match belongs to; one that lacks a field belongs to none."""
+        values = [self._value(match, name) for name in self.rule.group_by]
+        return None if None in values else tuple(str(value) for value in values)
+
+    def _value(self, match: Match, name: str) -> object:
+        """Return a field's value of the last event that has it."""
+        column = self.rule.aliases.get(name, {}).get(match.rule, name)
+        return next((event[column] for event in reversed(match.events) if column in event), None)
+
+    def _forget(self, case: _Case) -> None:
+        """Drop what no window needs any more, and repeats when there is too much."""
+        old = bisect_left(case.kept, case.kept[-1].time - self._horizon, key=_time)
+        if old:
+            self._drop(case, case.kept[:old])
+            del case.kept[:old]
+        if len(case.kept) > self._limit:
+            half = len(case.kept) // 2
+            newest = {self._kind(it): it for it in case.kept[:half]}
+            repeats = [it for it in case.kept[:half] if newest[self._kind(it)] is not it]
+            case.kept[:half] = newest.values()
+            case.kept.sort(key=_time)
+            self._drop(case, repeats)
+
+    def _drop(self, case: _Case, matches: Iterable[Match]) -> None:
+        for match in matches:
+            kind = self._kind(match)
+            case.kinds[kind] -= 1
+            if not case.kinds[kind]:
+                del case.kinds[kind]
+            case.told.discard(match.order)
+
+    def _sweep(self) -> None:
+        """Drop idle cases, whenever their number has doubled."""
+        if len(self._cases) < self._sweep_at:
+            return
+        recent = self._newest - self._horizon
+        alive = [(group, case) for group, case in self._cases.items() if case.kept[-1].time >= recent]
+        if len(alive) > MAX_CASES:
+            alive = sorted(alive, key=lambda it: (it[1].kept[-1].time, it[0]))[-MAX_CASES // 2 :]
+        self._cases = dict(alive)
+        self._sweep_at = max(1000, 2 * len(alive))
+
+
+def _in_order(inside: list[Match], rules: tuple[str, ...], end: Match) -> list[Match]:
+    """Find one match of each rule, in the order the rules are named, the last one being the end.
+
+    Matches of one moment count as being in any order: many logs have no finer time than a second.
+    """
+    found: list[Match] = []
+    for rule in rules[:-1]:
+        since = found[-1].time if found else 0
+        unused = (it for it in inside if it.rule == rule and it.time >= since)
+        match = next((it for it in unused if it is not end and it not in found), None)
+        if match is None:
+            return []
+        found.append(match)
+    return [*found, end]
+
+
+def _joined(rule: str, matches: list[Match], order: int) -> Match:
+    """Make one match of several, each event once, in order of time."""
+    events = {str(event["event.id"]): event for match in matches for event in match.events}
+    ordered = sorted(
+        events.values(), key=lambda event: (int(str(event["@timestamp"])), str(event["event.id"]))
+    )
+    return Match(time=matches[-1].time, order=order, rule=rule, events=tuple(ordered))

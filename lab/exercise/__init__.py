@@ -1,0 +1,1 @@
+"""A scenario and how it is played: steps, scope, checks, truth, journal."""

@@ -1,0 +1,168 @@
+"""Builds a lab as planned, waits until it is ready, and takes it away again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+from lab.engine.base import Engine, NetworkSpec, NodeSpec, RunningLab, SeenNode
+from lab.errors import LabError, NodeNotReady
+from lab.inventory.definition import Lab
+from lab.provision import receipt
+from lab.provision.blueprint import Blueprint
+from lab.provision.plan import Plan
+from lab.workers import together
+
+_READY_WITHIN: Final = 60.0
+"""Seconds until a node that is not ready counts as broken; ready ones take one or two."""
+
+_CHECK_EVERY: Final = 0.1
+"""Seconds between two looks at a node that is not ready."""
+
+
+_CLEARING_LOOKS: Final = 100
+"""How often the host is looked at until it is empty: an engine clears interfaces, mounts and helpers in its
+own time, on a busy machine some seconds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """What `down` removed, with the host's state before and after."""
+
+    lab: str
+    """The lab's name."""
+
+    nodes: tuple[str, ...]
+    """Nodes that were removed."""
+
+    networks: tuple[str, ...]
+    """Networks that were removed."""
+
+    left: tuple[str, ...]
+    """Traces of the lab that are still there, and why where it is known."""
+
+    others: tuple[str, ...]
+    """What somebody else made meanwhile; left alone."""
+
+    unchecked: tuple[str, ...]
+    """What could not be compared, and why."""
+
+
+def apply_plan(blueprint: Blueprint, plan: Plan, engine: Engine) -> RunningLab:
+    """Make the lab what the blueprint says, changing what the plan names and nothing else."""
+    running = engine.observe(plan.lab)
+    gone = plan.subjects("node", "remove", "recreate")
+    engine.remove_nodes(node for node in running.nodes if node.name in gone)
+    for network in running.networks:
+        if network.name in plan.subjects("network", "remove", "recreate"):
+            engine.remove_network(network)
+    together([partial(engine.create_network, spec) for spec in _networks(blueprint, plan, running, engine)])
+    for network in running.networks:
+        if network.name in plan.subjects("network", "seal"):
+            engine.seal_network(network)
+    started = plan.subjects("node", "start")
+    together(
+        [
+            *(partial(engine.create_node, spec) for spec in _nodes(blueprint, plan)),
+            *(partial(engine.start_node, node) for node in running.nodes if node.name in started),
+        ]
+    )
+    return engine.observe(plan.lab)
+
+
+def _networks(blueprint: Blueprint, plan: Plan, running: RunningLab, engine: Engine) -> list[NetworkSpec]:
+    """List the networks to make; each carries what the host had before the lab's first one."""
+    made = plan.subjects("network", "create", "recreate")
+    if not made:
+        return []
+    known = next((seen.before for seen in running.networks if seen.before), "")
+    before = known or receipt.pack(receipt.snapshot(engine))
+    return [replace(spec, before=before) for spec in blueprint.networks if spec.name in made]
+
+
+def _nodes(blueprint: Blueprint, plan: Plan) -> list[NodeSpec]:
+    made = plan.subjects("node", "create", "recreate")
+    return [spec for spec in blueprint.nodes if spec.name in made]
+
+
+def await_ready(lab: Lab, running: RunningLab, engine: Engine, tell: Callable[[str], None]) -> RunningLab:
+    """Wait until every node passes its own health check.
+
+    Raises:
+        NodeNotReady: one did not in time; shows its last words.
+    """
+    checks = {node.name: node.kind.health for node in lab.nodes if node.kind.health}
+    waiting = [node for node in running.nodes if node.name in checks]
+    together([partial(_await_node, node, checks[node.name], engine, tell) for node in waiting])
+    return engine.observe(lab.name)
+
+
+def _await_node(node: SeenNode, argv: tuple[str, ...], engine: Engine, tell: Callable[[str], None]) -> None:
+    begun = time.monotonic()
+    while (waited := time.monotonic() - begun) < _READY_WITHIN:
+        said = healthy(node, argv, engine)
+        if not said:
+            tell(f"{node.name} is ready after {waited:.1f} s")
+            return
+        time.sleep(_CHECK_EVERY)
+    last = engine.log_tail(node, 5).strip().replace("\n", "\n    ")
+    raise NodeNotReady(node=node.name, waited=waited, argv=argv, said=last or said)
+
+
+def healthy(node: SeenNode, argv: tuple[str, ...], engine: Engine) -> str:
+    """Ask a node whether it is ready; nothing when it is, else what its check said."""
+    if node.state != "running":
+        return "it does not run"
+    if not argv:
+        return ""
+    try:
+        ran = engine.execute(node, argv, user="root", timeout=10)
+    except LabError as error:
+        return str(error)
+    words = (ran.stderr or ran.stdout).decode("utf-8", "backslashreplace").strip()
+    return "" if ran.code == 0 else words or f"its check ended with {ran.code}"
+
+
+def remove(name: str, engine: Engine) -> Receipt:
+    """Take a lab away by its labels alone, and prove that nothing is left.
+
+    What cannot be removed does not stop the rest; the receipt names it.
+    """
+    running = engine.observe(name)
+    before = next((receipt.unpack(seen.before) for seen in running.networks if seen.before), None)
+    faults = [*_try_all([partial(engine.remove_nodes, running.nodes)])]
+    faults += _try_all([partial(engine.remove_network, network) for network in running.networks])
+    left = engine.observe(name)
+    after = _settled(before, running, engine)
+    there = {node.id for node in left.nodes} | {network.id for network in left.networks}
+    return Receipt(
+        lab=name,
+        nodes=tuple(node.name for node in running.nodes if node.id not in there),
+        networks=tuple(network.name for network in running.networks if network.id not in there),
+        left=(*faults, *after.left),
+        others=after.others,
+        unchecked=after.unchecked if not running.empty else (),
+    )
+
+
+def _settled(before: receipt.Snapshot | None, running: RunningLab, engine: Engine) -> receipt.Comparison:
+    """Compare the host; what the engine is still clearing away gets a moment to go."""
+    for _ in range(_CLEARING_LOOKS):
+        found = receipt.compare(before, receipt.snapshot(engine), running)
+        if not found.left:
+            break
+        time.sleep(_CHECK_EVERY)
+    return found
+
+
+def _try_all(tasks: Sequence[Callable[[], None]]) -> list[str]:
+    try:
+        together(tasks)
+    except LabError as error:
+        return [str(error)]
+    except ExceptionGroup as group:
+        return [str(error) for error in group.exceptions]
+    return []

@@ -1,0 +1,120 @@
+"""(Lab, images) -> what the engine is to make, and what of it changed. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from lab.engine.base import NetworkSpec, NodeSpec
+from lab.files import records
+from lab.inventory.definition import Lab, Network, Node
+
+_PRIVATE: Final = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
+"""What a sensor takes for home (RFC 1918): the engine gives a lab's networks out of these."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Blueprint:
+    """All that an engine has to have for a lab."""
+
+    lab: str
+    """The lab's name."""
+
+    networks: tuple[NetworkSpec, ...]
+    """In the order of the inventory."""
+
+    nodes: tuple[NodeSpec, ...]
+    """In the order of the inventory."""
+
+
+def draw(lab: Lab, images: Mapping[str, str]) -> Blueprint:
+    """Work out what the engine is to make.
+
+    Args:
+        lab: What the inventory defines.
+        images: Node name to its image's tag.
+    """
+    return Blueprint(
+        lab=lab.name,
+        networks=tuple(_network(lab, network) for network in lab.networks),
+        nodes=tuple(_node(lab.name, node, images[node.name]) for node in lab.nodes),
+    )
+
+
+def bridge_name(lab: str, network: str) -> str:
+    """Name the host's bridge of a network; the kernel allows 15 characters, so it is a hash."""
+    return f"lab{_hash(lab, network)[:10]}"
+
+
+def is_bridge(name: str) -> bool:
+    """Tell whether an interface is named like a bridge of ours."""
+    return re.fullmatch(r"lab[0-9a-f]{10}", name) is not None
+
+
+def _network(lab: Lab, network: Network) -> NetworkSpec:
+    prefix = _prefix(sum(network.name in node.attach for node in lab.nodes))
+    return NetworkSpec(
+        lab=lab.name,
+        name=network.name,
+        bridge=bridge_name(lab.name, network.name),
+        internet=network.internet,
+        prefix=prefix,
+        definition=_definition(name=(lab.name, network.name), internet=network.internet, prefix=prefix),
+        inventory=str(lab.path.resolve()),
+    )
+
+
+def _prefix(nodes: int) -> int:
+    """Choose the smallest subnet with room to grow: one that is swept by a scanner in seconds."""
+    return next((prefix for prefix in (26, 24, 22) if nodes * 5 // 4 < 2 ** (32 - prefix) - 3), 20)
+
+
+def _node(lab: str, node: Node, image: str) -> NodeSpec:
+    kind = node.kind
+    watched = " ".join(bridge_name(lab, network) for network in node.watch)
+    return NodeSpec(
+        lab=lab,
+        name=node.name,
+        kind=kind.name,
+        image=image,
+        command=kind.command,
+        user=kind.user,
+        capabilities=kind.capabilities,
+        memory=kind.memory,
+        cpus=kind.cpus,
+        processes=kind.processes,
+        read_only=kind.read_only,
+        tmpfs=kind.tmpfs,
+        networks=node.attach,
+        host_network=kind.host_network,
+        environment={"LAB_INTERFACES": watched, "LAB_HOME_NET": _PRIVATE} if watched else {},
+        definition=_definition(
+            variables=dict(node.variables),
+            command=kind.command,
+            user=kind.user,
+            capabilities=kind.capabilities,
+            limits=(kind.memory, kind.cpus, kind.processes),
+            files=(kind.read_only, kind.tmpfs),
+            networks=(node.attach, node.watch, kind.host_network),
+        ),
+    )
+
+
+def _definition(**aspects: object) -> str:
+    """Write a hash of each aspect, so that what changed can be named later."""
+    return " ".join(f"{name}={_hash(value)}" for name, value in sorted(aspects.items()))
+
+
+def changed(wanted: str, seen: str) -> tuple[str, ...]:
+    """Name the aspects in which two definitions differ, sorted."""
+    now, then = (dict(pair.partition("=")[::2] for pair in text.split()) for text in (wanted, seen))
+    if now.keys() != then.keys():
+        return ("definition",)  # another version of this program made it
+    return tuple(sorted(name for name in now if now[name] != then[name]))
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256(records.to_json(parts).encode()).hexdigest()[:12]

@@ -1,0 +1,280 @@
+"""Is this machine ready for a lab? Every precondition with its cause and its remedy."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from lab.engine.addresses import POOLS, SMALLEST, free_subnets, routed
+from lab.engine.base import About, Engine
+from lab.errors import EngineFault, NotReady
+from lab.files import content
+from lab.inventory.definition import Lab
+from lab.inventory.kind import BASES, BUILT_BASE
+from lab.moment import SECOND, Moment
+from lab.provision.blueprint import is_bridge
+
+_OLDEST: Final = (1, 41)
+"""The oldest version of the API this is tried with: that of Docker 20.10. What an engine calls itself counts
+less: a distribution may call it anything."""
+
+_DISK: Final = 512 * 2**20
+"""Free bytes wanted where containers are kept, for what a lab writes."""
+
+_IMAGE: Final = 400 * 2**20
+"""Free bytes wanted for each image that has to be baked: the largest that ships takes 480 MB."""
+
+_CLOCK: Final = 2.0
+"""Seconds by which the engine's clock may differ from ours: times of events and steps are compared."""
+
+MENDED: Final = ("engine", "base images")
+"""The checks whose remedy `prepare` is."""
+
+_PACKETS: Final = Path("/proc/net/packet")
+"""There where the kernel has packet sockets (packet(7)), which a sensor captures with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One precondition."""
+
+    name: str
+    """What is looked at."""
+
+    ready: bool
+    """Whether it is as it should be."""
+
+    found: str
+    """What is there."""
+
+    remedy: str = ""
+    """What to do when it is not."""
+
+
+def examine(
+    connect: Callable[[], Engine], lab: Lab | None = None, *, unbaked: int | None = None
+) -> tuple[Check, ...]:
+    """Look at every precondition.
+
+    Args:
+        connect: Gives the engine, or raises what is wrong with it.
+        lab: What is to run, for its needs; None for what every lab needs.
+        unbaked: How many images have to be baked; None when that is not known.
+    """
+    try:
+        engine = connect()
+        told = engine.about()
+    except NotReady as error:
+        return (Check(name="engine", ready=False, found=error.what, remedy=error.remedy), *_tools())
+    except EngineFault as error:
+        remedy = "restart it:  systemctl restart docker  or what started it"
+        return (Check(name="engine", ready=False, found=error.message(), remedy=remedy), *_tools())
+    return (
+        *_engine(told),
+        *_kernel(lab),
+        *_resources(told, lab, unbaked),
+        *_addresses(engine, lab),
+        *(_bases(engine) if unbaked != 0 else ()),
+        *_tools(),
+        *_leftovers(engine),
+    )
+
+
+def _engine(told: About) -> Iterator[Check]:
+    api = tuple(int(part) for part in told.api.split("."))
+    yield Check(
+        name="engine",
+        ready=told.name != "Podman" and api >= _OLDEST,
+        found=f"{told.name} {told.version}, API {told.api}{', rootless' if told.rootless else ''}",
+        remedy="Podman keeps an address of this machine on every network, so a lab would not be isolated: "
+        "install Docker"
+        if told.name == "Podman"
+        else "Docker 20.10 or later is needed",
+    )
+    if told.rootless:
+        yield Check(
+            name="rootless engine",
+            ready=True,
+            found="bridges are in a name space of its own: they cannot be sealed against raw frames, "
+            "and the receipt cannot see them; the engine's own view of what is left counts",
+        )
+    yield Check(
+        name="limits",
+        ready=not told.cannot,
+        found=f"control groups {told.cgroups}"
+        + (f": cannot {', '.join(told.cannot)}" if told.cannot else ""),
+        remedy="enable the memory, pids and cpu control groups; on Debian boot with  cgroup_enable=memory",
+    )
+    if told.clock is not None:
+        apart = abs(Moment.now() - told.clock) / SECOND
+        yield Check(
+            name="clock",
+            ready=apart <= _CLOCK,
+            found=f"{Moment.now().iso()[:19]} UTC, the engine's differs by {apart:.1f} s",
+            remedy="set the clock of both:  timedatectl set-ntp true",
+        )
+
+
+def _kernel(lab: Lab | None) -> Iterator[Check]:
+    """Look for what kinds need of the kernel: a sensor captures packets on this machine's bridges."""
+    sensors = [node.name for node in lab.nodes if node.kind.host_network] if lab else []
+    if platform.system() == "Linux" and (sensors or lab is None):
+        yield Check(
+            name="packet capture",
+            ready=_PACKETS.exists(),
+            found="the kernel has packet sockets"
+            if _PACKETS.exists()
+            else "the kernel has no packet sockets",
+            remedy=f"needed by {', '.join(sensors) or 'sensors'}: modprobe af_packet",
+        )
+
+
+def _resources(told: About, lab: Lab | None, unbaked: int | None) -> Iterator[Check]:
+    wanted = sum(node.kind.memory for node in lab.nodes) if lab else 2**30
+    free = min(psutil.virtual_memory().available, told.memory)
+    yield Check(
+        name="memory",
+        ready=free >= wanted,
+        found=f"{free // 2**20} MB free, the nodes may use {wanted // 2**20} MB",
+        remedy="close other programs, or take nodes out of the inventory",
+    )
+    storage = Path(told.storage)
+    if storage.exists():  # it does not when the engine runs in a virtual machine, as on macOS
+        disk = shutil.disk_usage(storage).free
+        needed = _DISK + _IMAGE * (unbaked or 0)
+        yield Check(
+            name="disk",
+            ready=disk >= needed,
+            found=f"{disk / 2**30:.1f} GB free in {storage}, {needed / 2**30:.1f} GB are wanted",
+            remedy="lab prune  removes images that are not used",
+        )
+    here = os.access(Path.cwd(), os.W_OK)
+    yield Check(
+        name="this folder",
+        ready=here,
+        found=f"{Path.cwd()} is {'writable' if here else 'not writable'}",
+        remedy="runs are written below the current folder; go to one of your own",
+    )
+
+
+def _addresses(engine: Engine, lab: Lab | None) -> Iterator[Check]:
+    """Look for room for the lab's networks among the blocks that this machine and the engine use."""
+    if lab and engine.observe(lab.name).networks:
+        return
+    wanted = len(lab.networks) if lab else 1
+    used = [*routed(), *engine.subnets()]
+    free = free_subnets(SMALLEST, used)
+    yield Check(
+        name="addresses",
+        ready=free >= wanted,
+        found=f"{free} free subnets, {wanted} wanted; {len(used)} blocks are in use",
+        remedy=f"lab down  removes labs; free a block of {', '.join(POOLS)}",
+    )
+
+
+def _bases(engine: Engine) -> Iterator[Check]:
+    image = BASES["debian"]
+    if any(engine.image_labels(tag) is not None for tag in (image, BUILT_BASE)):
+        found, ready = "a base image is here", True
+    elif engine.registry_answers(image):
+        found, ready = f"the registry answers for {image}", True
+    else:
+        ready = shutil.which("mmdebstrap") is not None
+        found = f"no registry answers; mmdebstrap is {'here and builds a base' if ready else 'not here'}"
+    remedy = "let the engine reach a registry, or  apt-get install mmdebstrap"
+    yield Check(name="base images", ready=ready, found=found, remedy=remedy)
+
+
+def _tools() -> Iterator[Check]:
+    found = shutil.which("ansible-playbook", path=_programs())
+    yield Check(
+        name="ansible",
+        ready=found is not None,
+        found=found or "ansible-playbook is not beside this Python",
+        remedy="pip install homerange  brings it",
+    )
+
+
+def _programs() -> str:
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+
+
+def _leftovers(engine: Engine) -> Iterator[Check]:
+    known = set()
+    for name in engine.labs():
+        running = engine.observe(name)
+        known |= {network.bridge for network in running.networks}
+        broken = [node.name for node in running.nodes if node.state != "running" or node.baking]
+        if broken or not running.nodes:
+            yield Check(
+                name=f"lab {name}",
+                ready=False,
+                found=f"is there in part: {', '.join(broken) or 'networks without nodes'}",
+                remedy=f"lab up {name}  repairs it, lab down {name}  removes it",
+            )
+    for bridge in sorted(name for name in psutil.net_if_addrs() if is_bridge(name) and name not in known):
+        yield Check(
+            name=f"lab interface {bridge}",
+            ready=False,
+            found="is left of a lab; the engine does not know it any more",
+            remedy=f"as root:  ip link delete {bridge}",
+        )
+
+
+def require(checks: tuple[Check, ...]) -> None:
+    """Go on only when all is ready.
+
+    Raises:
+        NotReady: something is not; names all of it.
+    """
+    missing = [check for check in checks if not check.ready and not check.name.startswith("lab ")]
+    if missing:
+        lines = [f"{check.name}: {check.found}" for check in missing]
+        raise NotReady("\n".join(lines), remedy="\n    ".join(check.remedy for check in missing))
+
+
+def changes() -> tuple[str, ...]:
+    """List what preparing this machine will change, for a person to agree to."""
+    text = (content.playbook("host.yml").parent / "host-changes.txt").read_text(encoding="utf-8")
+    return tuple(line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#"))
+
+
+def prepare(connect: Callable[[], Engine], tell: Callable[[str], None]) -> Engine:
+    """Install and start an engine where none answers, then connect to it.
+
+    Raises:
+        NotReady: this user or this system cannot; says what to do instead.
+    """
+    from lab.provision.playbook import prepare_machine
+
+    refuse_unless_root()
+    prepare_machine(content.playbook("host.yml"), content.logs() / "host.log", tell)
+    return connect()
+
+
+def refuse_unless_root() -> None:
+    """Say what a user without rights, or on another system, has to do.
+
+    Raises:
+        NotReady: always, unless this is root on Linux.
+    """
+    if platform.system() != "Linux":
+        raise NotReady(
+            f"on {platform.system()} this program installs no engine",
+            remedy="Install Docker Desktop and start it;  lab demo --replay  works without.",
+        )
+    if os.geteuid() != 0:
+        raise NotReady(
+            "this user may not install or start an engine",
+            remedy="Where Docker is not installed:       sudo apt-get install docker.io\n"
+            "    Where this user may not use it yet:  sudo usermod -aG docker $USER  then log in again\n"
+            "    Without an engine:                   lab demo --replay",
+        )

@@ -1,0 +1,226 @@
+"""Role -> image, baked once by Ansible and cached by the hash of what went in.
+
+The tag of an image is a pure function of the role's files, its variables and the name of its base,
+so the same inputs give the same tag on any machine. What a base really is here, fetched from a
+registry or built on the machine, is said in a label.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from lab.engine import base
+from lab.engine.base import Engine
+from lab.errors import NoBase
+from lab.files import content, records
+from lab.files.loader import Plain
+from lab.inventory.definition import Node
+from lab.inventory.kind import BASES, BUILT_BASE, SUITE, Kind
+from lab.workers import together
+
+Tell = Callable[[str], None]
+"""Takes one line about what is going on."""
+
+_BAKERS: Final = 2
+"""Bakes at once: they wait for packages and for processors by turns."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """One image to be had."""
+
+    kind: Kind
+    """What it is an image of."""
+
+    variables: Mapping[str, Plain]
+    """The role's variables."""
+
+    tag: str
+    """`homerange/sshd:0123456789ab`."""
+
+
+def recipes(nodes: Iterable[Node]) -> dict[str, Recipe]:
+    """Work out which image each node needs; a role that several nodes share is read once.
+
+    Returns:
+        Node name to its recipe.
+    """
+    ground = _ground_hash()
+    trees: dict[Path, object] = {}
+    found = {}
+    for node in nodes:
+        folder = node.kind.folder
+        if folder not in trees:
+            trees[folder] = _tree(folder)
+        hashed = _hash(trees[folder], ground, node.kind.base, dict(node.variables))
+        tag = f"homerange/{node.kind.name}:{hashed}"
+        found[node.name] = Recipe(kind=node.kind, variables=node.variables, tag=tag)
+    return found
+
+
+def missing(wanted: Iterable[Recipe], engine: Engine) -> tuple[Recipe, ...]:
+    """Return the recipes that no image exists of, each tag once."""
+    distinct = {recipe.tag: recipe for recipe in wanted}
+    return tuple(recipe for tag, recipe in distinct.items() if engine.image_labels(tag) is None)
+
+
+def bake(lab: str, unbaked: tuple[Recipe, ...], engine: Engine, tell: Tell) -> None:
+    """Make images, several at a time.
+
+    Args:
+        lab: The lab that owns the throw-away containers, so that `lab down` finds them.
+        unbaked: What to make.
+        engine: Where.
+        tell: Hears of each task as it starts.
+
+    Raises:
+        NoBase: no registry answers and no base can be built on this machine.
+        BakeFailed: a role did not apply.
+    """
+    _Oven(lab=lab, engine=engine, tell=tell).fill(unbaked)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OldImage:
+    """An image of ours that nothing needs."""
+
+    tag: str
+    """Its tag."""
+
+    size: int
+    """Bytes it takes, layers that it shares with other images included."""
+
+
+def unused(needed: Iterable[Recipe], used: Collection[str], engine: Engine) -> tuple[OldImage, ...]:
+    """List the images of ours that can go.
+
+    Args:
+        needed: Their images stay, and the ground these are baked on.
+        used: Tags that containers use; these stay too.
+        engine: Where.
+    """
+    kept = {*used, *(recipe.tag for recipe in needed)}
+    if kept:
+        kept |= {_ground_tag(base_name) for base_name in BASES}
+    found = sorted(engine.images().items())
+    return tuple(OldImage(tag=tag, size=size) for tag, size in found if tag not in kept)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Oven:
+    """Makes images, for one lab, on one engine."""
+
+    lab: str
+    engine: Engine
+    tell: Tell
+
+    def fill(self, unbaked: tuple[Recipe, ...]) -> None:
+        """Bake all that is missing: first the ground of each base, then the kinds side by side."""
+        ground = {name: self._ground(name) for name in sorted({it.kind.base for it in unbaked})}
+        together([partial(self._bake, it, ground[it.kind.base]) for it in unbaked], workers=_BAKERS)
+
+    def _ground(self, base_name: str) -> str:
+        """Return the image that kinds of a base are baked on: the base with the role `common` applied."""
+        distribution, image, described = self._base(base_name)
+        tag = _ground_tag(distribution)
+        if self.engine.image_labels(tag) is None:
+            with self.engine.open_bench(image, lab=self.lab, role="common") as bench:
+                self._apply(_common(), {}, bench)
+                self.engine.commit(bench, tag, _labels(tag, described))
+        return tag
+
+    def _base(self, name: str) -> tuple[str, str, str]:
+        """Find a base: its distribution, its image, and what it is in words."""
+        pulled = BASES[name]
+        if self.engine.image_labels(pulled) is not None:
+            return name, pulled, pulled
+        self.tell(f"asking the registry for {pulled}")
+        if self.engine.pull(pulled):
+            return name, pulled, pulled
+        if self.engine.image_labels(BUILT_BASE) is None:
+            self.tell(f"no registry answers; building a Debian {SUITE} base on this machine")
+            _build_base(self.engine, BUILT_BASE)
+        return "debian", BUILT_BASE, f"Debian {SUITE}, built on this machine"
+
+    def _bake(self, wanted: Recipe, ground: str) -> None:
+        described = (self.engine.image_labels(ground) or {}).get(base.BASE, ground)
+        with self.engine.open_bench(ground, lab=self.lab, role=wanted.kind.name) as bench:
+            self._apply(wanted.kind.folder, wanted.variables, bench)
+            self.engine.commit(bench, wanted.tag, _labels(wanted.tag, described))
+
+    def _apply(self, folder: Path, variables: Mapping[str, Plain], bench: str) -> None:
+        from lab.provision.playbook import (
+            run_playbook,  # Ansible takes a second to import; a warm `up` needs none
+        )
+
+        run_playbook(
+            content.playbook("bake.yml"),
+            role=folder.name,
+            inventory={"all": {"hosts": {bench: dict(self.engine.connection())}}},
+            variables={**variables, "bake_role": folder.name},
+            log=content.logs() / f"bake-{folder.name}.log",
+            tell=lambda task: self.tell(f"{folder.name}: {task}"),
+            roles=folder.parent,
+        )
+
+
+def _ground_tag(distribution: str) -> str:
+    return f"homerange/common-{distribution}:{_ground_hash()}"
+
+
+def _ground_hash() -> str:
+    return _hash(_tree(_common()), _text(content.playbook("bake.yml")))
+
+
+def _labels(tag: str, described: str) -> dict[str, str]:
+    return {base.BAKED: tag.rpartition(":")[2], base.BASE: described}
+
+
+def _build_base(engine: Engine, tag: str) -> None:
+    """Make a minimal Debian with mmdebstrap, from the mirror that this machine uses.
+
+    Raises:
+        NoBase: mmdebstrap is not here, or it failed.
+    """
+    if not shutil.which("mmdebstrap"):
+        raise NoBase(
+            "no image registry answers, and mmdebstrap is not installed",
+            remedy="lab doctor --fix  installs it on Debian; elsewhere, let Docker reach a registry.",
+        )
+    with tempfile.TemporaryDirectory(prefix="homerange-base-") as folder:
+        archive = Path(folder) / "base.tar"
+        argv = ["mmdebstrap", "--variant=minbase", "--include=python3", SUITE, str(archive)]
+        ran = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if ran.returncode:
+            said = (ran.stderr.strip().splitlines() or ["no message"])[-1]
+            raise NoBase(f"building a Debian base failed: {said}", remedy="Is a Debian mirror in reach?")
+        engine.load_root(archive, tag)
+
+
+def _common() -> Path:
+    return content.playbook("bake.yml").parent / "roles" / "common"
+
+
+def _tree(folder: Path) -> list[tuple[str, str]]:
+    """List a folder's files with their content, so that a hash of it is the same on any machine."""
+    return sorted((path.relative_to(folder).as_posix(), _text(path)) for path in _files(folder))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+def _text(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256(records.to_json(parts).encode()).hexdigest()[:12]

@@ -1,0 +1,170 @@
+"""What this machine has, before a lab and after it, so that a receipt can prove that nothing is left."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import subprocess
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from lab.engine.base import Engine, RunningLab
+from lab.files import records
+
+_OBJECTS: Final = ("container ", "network ", "volume ")
+"""What somebody makes on purpose; interfaces, mounts, processes and rules come with these."""
+
+_ENGINES_OWN: Final = ("/run/docker/netns/default",)
+"""Mounts that the engine makes for itself, once, when the first container of their sort starts."""
+
+_COUNTERS: Final = (":", "#", "*", "COMMIT")
+"""How the lines of iptables-save begin that are no rules."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """What the host has at one moment."""
+
+    containers: tuple[str, ...]
+    """Ids of all containers, ours or not."""
+
+    networks: tuple[str, ...]
+    """Ids of all networks of the engine."""
+
+    volumes: tuple[str, ...]
+    """Names of the engine's volumes."""
+
+    interfaces: tuple[str, ...]
+    """Names of the host's network interfaces."""
+
+    mounts: tuple[str, ...]
+    """Mount points."""
+
+    processes: tuple[str, ...]
+    """Command lines of what serves containers, one per running container."""
+
+    firewall: tuple[str, ...] | None
+    """Firewall rules; None when this user may not read them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """What the host has now that it had not before."""
+
+    left: tuple[str, ...]
+    """Things of this lab that are still there."""
+
+    others: tuple[str, ...]
+    """Things that somebody else made in the meantime; not ours, left alone."""
+
+    unchecked: tuple[str, ...]
+    """What could not be compared, and why."""
+
+
+def snapshot(engine: Engine) -> Snapshot:
+    """Look at the engine and the machine."""
+    has = engine.belongings()
+    return Snapshot(
+        containers=tuple(sorted(has.containers)),
+        networks=tuple(sorted(has.networks)),
+        volumes=tuple(sorted(has.volumes)),
+        interfaces=tuple(sorted(psutil.net_if_addrs())),
+        mounts=_mounts(),
+        processes=_shims(),
+        firewall=_firewall(),
+    )
+
+
+def pack(taken: Snapshot) -> str:
+    """Write a snapshot small enough for a label."""
+    return base64.b85encode(zlib.compress(records.to_json(taken).encode(), 9)).decode()
+
+
+def unpack(text: str) -> Snapshot | None:
+    """Read what `pack` wrote; None when there is nothing, or it is from another version."""
+    try:
+        return records.from_json(zlib.decompress(base64.b85decode(text)), Snapshot)
+    except (ValueError, zlib.error):
+        return None
+
+
+def compare(before: Snapshot | None, after: Snapshot, removed: RunningLab) -> Comparison:
+    """Say what is there now that was not before, and whose it is.
+
+    Args:
+        before: The host before the lab was made; None when nobody looked.
+        after: The host now.
+        removed: The lab as it was just before its removal; its ids tell what is ours.
+    """
+    marks = _marks(removed)
+    known = set(_things(before)) if before else set()
+    new = [thing for thing in _things(after) if thing not in known] if before else list(_things(after))
+    ours = [thing for thing in new if any(mark in thing for mark in marks)]
+    rest = [thing for thing in new if thing not in ours] if before else []
+    others = [thing for thing in rest if thing.startswith(_OBJECTS)]
+    # An interface or a mount does not say whose it is. When nobody else made a container or a network
+    # in the meantime, it can only be ours.
+    unexplained = [] if others else rest
+    return Comparison(
+        left=(*ours, *unexplained), others=tuple(others), unchecked=tuple(_unchecked(before, after))
+    )
+
+
+def _marks(lab: RunningLab) -> tuple[str, ...]:
+    """Return the ids and names by which a thing shows that it belongs to the lab."""
+    ids = (node.id for node in lab.nodes)
+    networks = (mark for network in lab.networks for mark in (network.id, network.bridge))
+    return tuple(mark for mark in (*ids, *networks) if mark)
+
+
+def _things(taken: Snapshot) -> Iterable[str]:
+    for what, things in (
+        ("container", taken.containers),
+        ("network", taken.networks),
+        ("volume", taken.volumes),
+        ("interface", taken.interfaces),
+        ("mount", taken.mounts),
+        ("process", taken.processes),
+        ("firewall rule", taken.firewall or ()),
+    ):
+        yield from (f"{what} {thing}" for thing in things)
+
+
+def _unchecked(before: Snapshot | None, after: Snapshot) -> Iterable[str]:
+    if before is None:
+        yield "the host before the lab: no snapshot was found, so only traces of this lab were looked for"
+    if after.firewall is None:
+        yield "firewall rules: only root may read them"
+
+
+def _mounts() -> tuple[str, ...]:
+    table = Path("/proc/self/mounts")
+    if not table.exists():
+        return ()
+    points = {line.split(" ")[1] for line in table.read_text(encoding="utf-8").splitlines()}
+    return tuple(sorted(point for point in points if not point.endswith(_ENGINES_OWN)))
+
+
+def _shims() -> tuple[str, ...]:
+    """Find the process that serves each running container; its arguments name the container."""
+    started = (it.info for it in psutil.process_iter(["name", "cmdline"]))
+    shims = (it["cmdline"] for it in started if "containerd-shim" in (it["name"] or ""))
+    return tuple(sorted(" ".join(words) for words in shims if words))  # one that has ended has no words
+
+
+def _firewall() -> tuple[str, ...] | None:
+    found: list[str] = []
+    for program in ("iptables-save", "ip6tables-save"):
+        path = shutil.which(program, path="/usr/sbin:/sbin:/usr/bin:/bin")
+        if path is None:
+            continue
+        ran = subprocess.run([path], capture_output=True, text=True, check=False, timeout=10)
+        if ran.returncode:
+            return None
+        found += [line for line in ran.stdout.splitlines() if not line.startswith(_COUNTERS)]
+    return tuple(sorted(found))

@@ -1,0 +1,1 @@
+"""The folder of a run: what was noticed, and what happened."""

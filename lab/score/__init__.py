@@ -1,0 +1,1 @@
+"""What was detected and what was missed: truth beside alerts. Pure."""

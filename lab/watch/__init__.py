@@ -1,0 +1,1 @@
+"""Lines become events and events become alerts, while it happens or from files."""

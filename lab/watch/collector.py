@@ -1,0 +1,211 @@
+"""Logs and packets from the nodes to this machine, while they are written.
+
+Each log is followed by a command inside its node that ends when we hang up. It first says how
+long the file is and then gives all that comes after, so nothing between the two is missed.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from lab.engine.base import Engine, RunningLab, SeenNode, Stream
+from lab.inventory.kind import Kind
+from lab.moment import Moment
+from lab.telemetry.event import Line
+from lab.workers import together
+
+_FOLLOW: Final = """
+size=$(stat -c %s -- "$0" 2>/dev/null || echo 0)
+echo "$size"
+exec tail -s 0.1 -c +$((size+1)) -F -- "$0"
+"""
+"""Says how much is there, then gives what comes after; follows the name, so rotation is survived.
+On overlay file systems tail looks for changes by itself, once a second unless told otherwise."""
+
+_LONGEST_LINE: Final = 1_000_000
+"""Bytes; a longer line is cut there, or one line could fill the memory."""
+
+_PATIENCE: Final = 10.0
+"""Seconds for a follower to say that it is there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Feed:
+    """One log of one node."""
+
+    node: SeenNode
+    """Where it is."""
+
+    source: str
+    """Which parser reads it."""
+
+    path: str
+    """The file on the node."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Capture:
+    """The packets of one network."""
+
+    node: SeenNode
+    """The sensor."""
+
+    network: str
+    """The network."""
+
+    argv: tuple[str, ...]
+    """What writes pcap to standard output."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Collected:
+    """A line, and the feed it came from."""
+
+    feed: Feed
+    """Where from."""
+
+    line: Line
+    """What."""
+
+
+def feeds_of(running: RunningLab, kinds: dict[str, Kind]) -> tuple[Feed, ...]:
+    """List every log of every node that runs."""
+    return tuple(
+        Feed(node=node, source=log.source, path=log.path)
+        for node in running.nodes
+        if node.state == "running" and node.kind in kinds
+        for log in kinds[node.kind].logs
+    )
+
+
+def captures_of(
+    running: RunningLab, kinds: dict[str, Kind], watched: dict[str, tuple[str, ...]]
+) -> tuple[Capture, ...]:
+    """List what each sensor is to capture.
+
+    Args:
+        running: The lab.
+        kinds: Kinds by name.
+        watched: Sensor's name to the networks it watches.
+    """
+    return tuple(
+        Capture(node=node, network=network.name, argv=(*kinds[node.kind].capture, network.bridge))
+        for node in running.nodes
+        if node.name in watched and node.kind in kinds and kinds[node.kind].capture
+        for network in running.networks
+        if network.name in watched[node.name]
+    )
+
+
+class Collector:
+    """Follows logs and packets from `start` to `stop`."""
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self._engine = engine
+        self._folder = folder
+        self._lines: queue.SimpleQueue[Collected] = queue.SimpleQueue()
+        self._streams: list[Stream] = []
+        self._threads: list[threading.Thread] = []
+        self._stopping = threading.Event()
+        self.notes: list[str] = []
+        """Blind windows: what could not be followed, from when on."""
+
+    def start(self, feeds: tuple[Feed, ...], captures: tuple[Capture, ...]) -> None:
+        """Follow everything; returns when all of it is being followed.
+
+        Raises:
+            LabError: something could not be followed from the start.
+        """
+        together([partial(self._start_feed, feed) for feed in feeds])
+        together([partial(self._start_capture, capture) for capture in captures])
+
+    def _start_feed(self, feed: Feed) -> None:
+        stream = self._engine.stream(feed.node, ("sh", "-c", _FOLLOW, feed.path))
+        path = self._folder / "raw" / feed.node.name / Path(feed.path).name
+        self._begin(stream, partial(self._follow, stream, feed, path), f"{feed.node.name}:{feed.path}")
+
+    def _start_capture(self, capture: Capture) -> None:
+        stream = self._engine.stream(capture.node, capture.argv)
+        path = self._folder / "packets" / f"{capture.network}.pcap"
+        self._begin(stream, partial(self._record, stream, path), f"packets of {capture.network}")
+
+    def _begin(self, stream: Stream, follow: Callable[[threading.Event], None], what: str) -> None:
+        self._streams.append(stream)
+        attached = threading.Event()
+        thread = threading.Thread(target=self._guarded, args=(follow, what, attached), name=what, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        if not attached.wait(_PATIENCE):
+            self.notes.append(f"{what}: nothing was heard within {_PATIENCE:g} s")
+
+    def _guarded(
+        self, follow: Callable[[threading.Event], None], what: str, attached: threading.Event
+    ) -> None:
+        why = "ended before the run did"
+        try:
+            follow(attached)
+        except OSError as error:  # no space to write what was read
+            why = f"{error.strerror}: {error.filename}"
+        if not self._stopping.is_set():
+            self.notes.append(f"{Moment.now().iso()} {what}: {why}; nothing of it is seen from here on")
+        attached.set()
+
+    def _follow(self, stream: Stream, feed: Feed, path: Path, attached: threading.Event) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = _lines(stream)
+        next(lines, None)  # how long the file was
+        attached.set()
+        with path.open("ab") as raw:
+            for number, whole in enumerate(lines, 1):
+                raw.write(whole)
+                raw.flush()
+                text = whole.rstrip(b"\r\n").decode("utf-8", "backslashreplace")
+                line = Line(
+                    text=text, host=feed.node.name, path=feed.path, number=number, created=Moment.now()
+                )
+                self._lines.put(Collected(feed=feed, line=line))
+
+    @staticmethod
+    def _record(stream: Stream, path: Path, attached: threading.Event) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as packets:
+            for chunk in stream:
+                packets.write(chunk)
+                packets.flush()
+                attached.set()
+
+    def drain(self) -> list[Collected]:
+        """Take the lines that have come since the last call, in the order they came."""
+        found = []
+        with suppress(queue.Empty):
+            while True:
+                found.append(self._lines.get_nowait())
+        return found
+
+    def stop(self) -> None:
+        """Hang up on everything, and wait for what was on the way."""
+        self._stopping.set()
+        for stream in self._streams:
+            stream.close()
+        for thread in self._threads:
+            thread.join(_PATIENCE)
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    r"""Cut chunks at `\n` and nowhere else; too long a line is cut, what is left at the end is given."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line + b"\n" for line in whole)
+        if len(rest) > _LONGEST_LINE:
+            yield rest
+            rest = b""
+    if rest:
+        yield rest

@@ -1,0 +1,83 @@
+"""A scenario is read whole, or every problem is named with its line."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lab.errors import BadFile, WrongInput
+from lab.exercise.scenario import read_scenario
+from lab.files import content
+from lab.inventory.definition import Lab, read_inventory
+from lab.moment import SECOND
+from tests.support import Case, by_name, cases
+
+SHIPPED = content.find("scenarios", "ssh-brute-force")
+
+
+@cache
+def starter() -> Lab:
+    return read_inventory(content.find("inventories", "starter"))
+
+
+@pytest.mark.parametrize("case", cases("scenario"), ids=by_name)
+def test_every_problem_is_named_with_its_line(case: Case, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yml"
+    path.write_text(case.raw["scenario"], encoding="utf-8")
+    with pytest.raises(BadFile) as caught:
+        read_scenario(path, starter())
+    assert [f"{it.line}: {it.what}" for it in caught.value.problems] == case.raw["problems"]
+
+
+def test_the_shipped_scenario_is_complete() -> None:
+    scenario = read_scenario(SHIPPED, starter())
+    assert scenario.benign == 30 * SECOND
+    assert [step.technique for step in scenario.steps] == [
+        "T1018",
+        "T1046",
+        "T1110.001",
+        "T1078.003",
+        "T1033",
+        "T1082",
+        "T1087.001",
+        "T1057",
+    ]
+    assert [step.name for step in scenario.steps if step.check is None] == []
+    assert [step.tactics for step in scenario.steps if not step.tactics] == []
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(raw=st.binary(max_size=300))
+def test_no_bytes_bring_it_down(raw: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "fuzz.yml"
+    path.write_bytes(raw)
+    with pytest.raises(WrongInput):
+        read_scenario(path, starter())
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    where=st.integers(0, SHIPPED.stat().st_size),
+    cut=st.integers(0, 40),
+    put=st.sampled_from(
+        ["", "{", "}", "[", ":", "\n", "  ", "&a ", "*a", "- ", "null", "1e999", "'", "{{", "{% if", "\x00"]
+    ),
+)
+def test_no_mutation_of_a_real_one_brings_it_down(where: int, cut: int, put: str, tmp_path: Path) -> None:
+    text = SHIPPED.read_text(encoding="utf-8")
+    path = tmp_path / "mutated.yml"
+    path.write_text(text[:where] + put + text[where + cut :], encoding="utf-8")
+    assert _complained_of(path) <= {str(path)}
+
+
+def _complained_of(path: Path) -> set[str]:
+    """Return the files that problems were found in."""
+    try:
+        read_scenario(path, starter())
+    except BadFile as error:
+        return {problem.path for problem in error.problems}
+    return set()
