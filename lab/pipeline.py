@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import lab
-from lab.engine.base import Engine, RunningLab, SeenNode
+from lab.engine.engine import Engine
+from lab.engine.nodes import RunningLab, SeenNode
 from lab.errors import BadFile, NotFound, WrongInput
 from lab.files import content, records
 from lab.inventory.definition import Lab, read_inventory

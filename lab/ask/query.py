@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from lab.errors import BadFile, BadQuery, Problem
-from lab.telemetry.store import TIME_LIMIT, Answer, Tables
+from lab.telemetry.sql import TIME_LIMIT, Answer, Tables
 
 _PARTIES: Final = [{"node": "VARCHAR", "addresses": ["VARCHAR"]}]
 

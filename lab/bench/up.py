@@ -21,7 +21,7 @@ from typing import Final
 
 import psutil
 
-from lab.engine.base import About
+from lab.engine.facts import About
 from lab.provision.images import Tell
 
 _LAB: Final = "bench"

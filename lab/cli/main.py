@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # heavy imports wait until a command needs them, so that `lab
     from collections.abc import Callable
 
     from lab.cli.screen import Screen
-    from lab.engine.base import SeenNode
+    from lab.engine.nodes import SeenNode
     from lab.pipeline import Means, Stage
 
 app = typer.Typer(
@@ -352,7 +352,7 @@ def shell(node: Annotated[str, typer.Argument(help="Which node.")], lab: LabName
     desk = _desk(lab)
     found = find_node(node, desk.means)
     if sys.stdin.isatty():
-        raise typer.Exit(desk.means.engine.shell(found))
+        raise typer.Exit(desk.means.engine.open_shell(found))
     raise typer.Exit(_run_there(desk, found, ("bash", "-s"), sys.stdin.buffer.read()))
 
 

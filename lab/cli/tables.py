@@ -13,7 +13,7 @@ from lab.files import records
 
 if TYPE_CHECKING:
     from lab.bench.up import Contest
-    from lab.engine.base import RunningLab
+    from lab.engine.nodes import RunningLab
     from lab.pipeline import Scored
     from lab.provision.apply import Receipt
     from lab.provision.doctor import Check
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lab.runs.folder import RunFolder
     from lab.score.intervals import Rate, Share
     from lab.score.run import Score, StepScore
-    from lab.telemetry.store import Answer
+    from lab.telemetry.sql import Answer
 
 _MB: Final = 2**20
 

@@ -20,7 +20,7 @@ from lab.detect.sigma.predicate import lower
 from lab.detect.sigma.rule import Correlation, Rule, RuleSet
 from lab.moment import Moment
 from lab.telemetry.event import Event
-from lab.telemetry.store import Matcher
+from lab.telemetry.sql import Matcher
 
 OWN_RULES: Final = Path(__file__).parent / "rules"
 """The rules that ship with the program."""

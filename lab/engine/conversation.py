@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
 
-from lab.engine import base
+from lab.engine.shell import MAX_OUTPUT
 
 _STDOUT: Final = 1
 
@@ -35,7 +35,7 @@ class Conversation:
             self._line.shutdown(socket.SHUT_WR)
             kept = {1: bytearray(), 2: bytearray()}
             for channel, chunk in self._frames:
-                kept[channel].extend(chunk[: base.MAX_OUTPUT - len(kept[channel])])
+                kept[channel].extend(chunk[: MAX_OUTPUT - len(kept[channel])])
         except (BrokenPipeError, ConnectionError):
             kept = {1: bytearray(), 2: bytearray()}
         finally:

@@ -22,21 +22,12 @@ import docker.utils.socket
 import requests
 import requests.exceptions
 
-from lab.engine import base, bridge, terminal, translation
+from lab.engine import bridge, labels, terminal, translation
 from lab.engine.addresses import free_subnet, routed
-from lab.engine.base import (
-    About,
-    Belongings,
-    Completed,
-    NetworkSpec,
-    NodeSpec,
-    RunningLab,
-    SeenNetwork,
-    SeenNode,
-    Vitals,
-    Wall,
-)
 from lab.engine.conversation import Conversation
+from lab.engine.facts import About, Belongings, Vitals, Wall
+from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
+from lab.engine.shell import Completed
 from lab.errors import DiskFull, EngineFault, EngineSlow, EngineUnreachable, LabError, NameTaken, NoRights
 from lab.moment import Moment
 from lab.workers import together
@@ -163,9 +154,9 @@ class DockerEngine:
         Somebody else's container of an image of ours inherits the label with no value; it is not ours.
         """
         with _engine_errors("listing labs"):
-            labelled = {"label": base.LAB}
+            labelled = {"label": labels.LAB}
             found = [*self._api.containers(all=True, filters=labelled), *self._api.networks(filters=labelled)]
-        return tuple(sorted({it["Labels"][base.LAB] for it in found} - {""}))
+        return tuple(sorted({it["Labels"][labels.LAB] for it in found} - {""}))
 
     def belongings(self) -> Belongings:
         """Name all that the engine has, ours or not."""
@@ -177,11 +168,11 @@ class DockerEngine:
             )
 
     def _containers(self, lab: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._api.containers(all=True, filters={"label": f"{base.LAB}={lab}"})
+        found: list[dict[str, Any]] = self._api.containers(all=True, filters={"label": f"{labels.LAB}={lab}"})
         return found
 
     def _networks(self, lab: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._api.networks(filters={"label": f"{base.LAB}={lab}"})
+        found: list[dict[str, Any]] = self._api.networks(filters={"label": f"{labels.LAB}={lab}"})
         return found
 
     def observe(self, lab: str) -> RunningLab:
@@ -191,7 +182,7 @@ class DockerEngine:
         with _engine_errors(f"looking at lab {lab}"):
             networks = self._networks(lab)
             containers = self._containers(lab)
-        ours = {it["Name"]: it["Labels"][base.NETWORK] for it in networks}
+        ours = {it["Name"]: it["Labels"][labels.NETWORK] for it in networks}
         seen = (_with_seal(translation.seen_network(it)) for it in networks)
         return RunningLab(
             name=lab,
@@ -267,10 +258,10 @@ class DockerEngine:
                 user=spec.user,
                 environment=dict(spec.environment),
                 labels={
-                    base.LAB: spec.lab,
-                    base.NODE: spec.name,
-                    base.KIND: spec.kind,
-                    base.DEFINITION: spec.definition,
+                    labels.LAB: spec.lab,
+                    labels.NODE: spec.name,
+                    labels.KIND: spec.kind,
+                    labels.DEFINITION: spec.definition,
                 },
                 host_config=self._confinement(spec),
                 networking_config=self._first_network(spec),
@@ -425,7 +416,7 @@ class DockerEngine:
             killed = self._api.exec_create(node.id, ["kill", "-KILL", inside])
             self._api.exec_start(killed["Id"])
 
-    def shell(self, node: SeenNode) -> int:
+    def open_shell(self, node: SeenNode) -> int:
         """Give this terminal a shell on a node until it ends; return its exit code."""
         with _engine_errors(f"opening a shell on {node.name}"):
             made = self._api.exec_create(
@@ -486,47 +477,41 @@ class DockerEngine:
             self._api.inspect_image(tag)  # the import reports its failures inside an answer of 200
 
     @contextmanager
-    def open_bench(self, image: str, *, lab: str, role: str) -> Iterator[str]:
+    def open_baking(self, image: str, *, lab: str, role: str) -> Iterator[SeenNode]:
         """Run a throw-away container of an image, with a way to its distribution's packages."""
         name = translation.container_name(lab, f"bake-{role}")
         with _engine_errors(f"starting to bake {role}"):
             with suppress(docker.errors.NotFound):
-                self._remove_bench(name, lab)
+                self._remove_left_over(name, lab)
             made = self._api.create_container(
-                image, command=["sleep", "infinity"], name=name, labels={base.LAB: lab, base.BENCH: role}
+                image, command=["sleep", "infinity"], name=name, labels={labels.LAB: lab, labels.BAKING: role}
             )
         try:
             with _engine_errors(f"starting to bake {role}"):
                 self._api.start(made["Id"])
-            yield name
+            yield translation.baking_node(made["Id"], image, lab=lab, role=role)
         finally:
             with _engine_errors(f"ending to bake {role}"), suppress(docker.errors.NotFound):
                 self._api.remove_container(made["Id"], v=True, force=True)
 
-    def _remove_bench(self, name: str, lab: str) -> None:
+    def _remove_left_over(self, name: str, lab: str) -> None:
         """Remove what an earlier, killed bake left; somebody else's container of that name stays."""
-        if self._api.inspect_container(name)["Config"]["Labels"].get(base.LAB) == lab:
+        if self._api.inspect_container(name)["Config"]["Labels"].get(labels.LAB) == lab:
             self._api.remove_container(name, v=True, force=True)
 
-    def connection(self) -> Mapping[str, str]:
-        """Return the variables with which Ansible reaches a bench: its plugin does not read DOCKER_HOST."""
-        host = os.environ.get("DOCKER_HOST")
-        found = {"ansible_connection": "community.docker.docker_api"}
-        return {**found, "ansible_docker_docker_host": host} if host else found
-
-    def commit(self, bench: str, tag: str, labels: Mapping[str, str]) -> None:
-        """Make an image of a bench as it is now."""
+    def commit(self, node: SeenNode, tag: str, labelled: Mapping[str, str]) -> None:
+        """Make an image of a baking container as it is now."""
         repository, _, version = tag.rpartition(":")
-        # The bench's own labels would make each container of the image look like a bench.
-        plain = {base.LAB: "", base.BENCH: "", **labels}
+        # The baking container's own labels would make each container of the image look like one.
+        plain = {labels.LAB: "", labels.BAKING: "", **labelled}
         changes = [f'LABEL "{key}"="{value}"' for key, value in plain.items()]
         with _engine_errors(f"saving {tag}"):
-            self._api.commit(bench, repository=repository, tag=version, changes=changes)
+            self._api.commit(node.id, repository=repository, tag=version, changes=changes)
 
     def images(self) -> Mapping[str, int]:
         """Return every image of ours: its tag to the bytes it takes."""
         with _engine_errors("listing images"):
-            found = self._api.images(filters={"label": base.BAKED})
+            found = self._api.images(filters={"label": labels.BAKED})
         return {tag: it["Size"] for it in found for tag in it["RepoTags"] or ()}
 
     def remove_image(self, tag: str) -> None:

@@ -12,19 +12,10 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
-from lab.engine import base
-from lab.engine.base import (
-    About,
-    Belongings,
-    Completed,
-    NetworkSpec,
-    NodeSpec,
-    RunningLab,
-    SeenNetwork,
-    SeenNode,
-    Vitals,
-    Wall,
-)
+from lab.engine import labels
+from lab.engine.facts import About, Belongings, Vitals, Wall
+from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
+from lab.engine.shell import Completed
 from lab.errors import EngineFault, NameTaken
 from lab.moment import Moment
 
@@ -70,6 +61,9 @@ class MemoryEngine:
     _networks: dict[tuple[str, str], SeenNetwork] = field(default_factory=dict)
     _images: dict[str, dict[str, str]] = field(default_factory=lambda: {_SCRATCH: {}})
     _count: int = 0
+
+    def close(self) -> None:
+        """Give back nothing: it holds nothing."""
 
     def about(self) -> About:
         """Say which engine it is, and on what machine."""
@@ -198,7 +192,7 @@ class MemoryEngine:
         del user, stdin, timeout, environment
         return self.answer(self._existing(node), argv)
 
-    def shell(self, node: SeenNode) -> int:
+    def open_shell(self, node: SeenNode) -> int:
         """Answer that the shell ended well."""
         return self.answer(self._existing(node), ("bash",)).code
 
@@ -232,12 +226,11 @@ class MemoryEngine:
         self._images[tag] = {}
 
     @contextmanager
-    def open_bench(self, image: str, *, lab: str, role: str) -> Iterator[str]:
+    def open_baking(self, image: str, *, lab: str, role: str) -> Iterator[SeenNode]:
         """Make a throw-away node of an image."""
-        name = f"bake-{role}"
-        self._nodes[lab, name] = SeenNode(
+        node = SeenNode(
             lab=lab,
-            name=name,
+            name=f"bake-{role}",
             kind=role,
             id=self._next_id(),
             state="running",
@@ -246,24 +239,20 @@ class MemoryEngine:
             created=Moment.now(),
             baking=True,
         )
+        self._nodes[lab, node.name] = node
         try:
-            yield f"lab-{lab}-{name}"
+            yield node
         finally:
-            self._nodes.pop((lab, name), None)
+            self._nodes.pop((lab, node.name), None)
 
-    def connection(self) -> Mapping[str, str]:
-        """Return nothing: a bench in memory cannot be reached."""
-        return {}
-
-    def commit(self, bench: str, tag: str, labels: Mapping[str, str]) -> None:
-        """Make an image of a bench."""
-        if bench not in {f"lab-{lab}-{name}" for lab, name in self._nodes}:
-            raise EngineFault(doing=f"saving {tag}", said=f"no such container: {bench}")
-        self._images[tag] = dict(labels)
+    def commit(self, node: SeenNode, tag: str, labelled: Mapping[str, str]) -> None:
+        """Make an image of a baking node."""
+        self._existing(node)
+        self._images[tag] = dict(labelled)
 
     def images(self) -> Mapping[str, int]:
         """Return every image of ours; it takes no bytes."""
-        return {tag: 0 for tag, labels in self._images.items() if base.BAKED in labels}
+        return {tag: 0 for tag, labelled in self._images.items() if labels.BAKED in labelled}
 
     def remove_image(self, tag: str) -> None:
         """Remove an image; one that is gone already is no error."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from lab.engine import base
-from lab.engine.base import About, NetworkSpec, SeenNetwork, SeenNode, Vitals, Wall
+from lab.engine import labels
+from lab.engine.facts import About, Vitals, Wall
+from lab.engine.nodes import NetworkSpec, SeenNetwork, SeenNode
 from lab.moment import SECOND, Moment
 
 _STATES: Final[Mapping[str, Literal["running", "paused"]]] = {"running": "running", "paused": "paused"}
@@ -40,12 +41,12 @@ def tmpfs(entry: str) -> tuple[str, str]:
 def network_labels(spec: NetworkSpec) -> dict[str, str]:
     """Write what a network has to say of itself."""
     return {
-        base.LAB: spec.lab,
-        base.NETWORK: spec.name,
-        base.DEFINITION: spec.definition,
-        base.BEFORE: spec.before,
-        base.INVENTORY: spec.inventory,
-        base.INTERNET: "yes" if spec.internet else "",
+        labels.LAB: spec.lab,
+        labels.NETWORK: spec.name,
+        labels.DEFINITION: spec.definition,
+        labels.BEFORE: spec.before,
+        labels.INVENTORY: spec.inventory,
+        labels.INTERNET: "yes" if spec.internet else "",
     }
 
 
@@ -83,35 +84,35 @@ def vitals(told: Mapping[str, Any], started: str) -> Vitals:
 
 def seen_network(told: dict[str, Any]) -> SeenNetwork:
     """Read what the engine tells of a network."""
-    labels = told["Labels"]
+    labelled = told["Labels"]
     pools = told["IPAM"]["Config"] or [{}]
     return SeenNetwork(
-        lab=labels[base.LAB],
-        name=labels[base.NETWORK],
+        lab=labelled[labels.LAB],
+        name=labelled[labels.NETWORK],
         id=told["Id"],
         bridge=told["Options"].get("com.docker.network.bridge.name", ""),
         subnet=pools[0].get("Subnet", ""),
-        definition=labels.get(base.DEFINITION, ""),
-        before=labels.get(base.BEFORE, ""),
-        inventory=labels.get(base.INVENTORY, ""),
-        internet=labels.get(base.INTERNET) == "yes",
+        definition=labelled.get(labels.DEFINITION, ""),
+        before=labelled.get(labels.BEFORE, ""),
+        inventory=labelled.get(labels.INVENTORY, ""),
+        internet=labelled.get(labels.INTERNET) == "yes",
     )
 
 
 def seen_node(told: dict[str, Any], networks: Mapping[str, str]) -> SeenNode:
     """Read what the engine tells of a container."""
-    labels = told["Labels"]
+    labelled = told["Labels"]
     attached = told["NetworkSettings"]["Networks"]
-    role = labels.get(base.BENCH, "")
+    role = labelled.get(labels.BAKING, "")
     host = "host" in attached
     return SeenNode(
-        lab=labels[base.LAB],
-        name=labels.get(base.NODE) or f"bake-{role}",
-        kind=labels.get(base.KIND) or role,
+        lab=labelled[labels.LAB],
+        name=labelled.get(labels.NODE) or f"bake-{role}",
+        kind=labelled.get(labels.KIND) or role,
         id=told["Id"],
         state=_STATES.get(told["State"], "stopped"),
         image=told["Image"],
-        definition=labels.get(base.DEFINITION, ""),
+        definition=labelled.get(labels.DEFINITION, ""),
         addresses={
             networks[name]: it["IPAddress"] for name, it in sorted(attached.items()) if name in networks
         },
@@ -121,11 +122,26 @@ def seen_node(told: dict[str, Any], networks: Mapping[str, str]) -> SeenNode:
     )
 
 
+def baking_node(id: str, image: str, *, lab: str, role: str) -> SeenNode:  # noqa: A002  # the field's name
+    """Describe a container in which an image is baked."""
+    return SeenNode(
+        lab=lab,
+        name=f"bake-{role}",
+        kind=role,
+        id=id,
+        state="running",
+        image=image,
+        definition="",
+        created=Moment.now(),
+        baking=True,
+    )
+
+
 def wall(told: dict[str, Any]) -> Wall:
     """Read how a container is confined."""
     host = told["HostConfig"]
     return Wall(
-        node=told["Config"]["Labels"].get(base.NODE, told["Name"]),
+        node=told["Config"]["Labels"].get(labels.NODE, told["Name"]),
         capabilities=tuple(sorted(cap.removeprefix("CAP_") for cap in host["CapAdd"] or ())),
         drops_all="ALL" in (host["CapDrop"] or ()),
         new_privileges=not any(

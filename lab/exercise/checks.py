@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from lab.engine.base import Engine, RunningLab, SeenNode
+from lab.engine.engine import Engine
+from lab.engine.nodes import RunningLab, SeenNode
 from lab.errors import LabError
 from lab.files.loader import Item, Reading, suggestion
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from lab import attack
-from lab.engine.base import Completed, Engine, RunningLab, SeenNode
+from lab.engine.engine import Engine
+from lab.engine.nodes import RunningLab, SeenNode
+from lab.engine.shell import Completed
 from lab.errors import LabError, OutOfScope
 from lab.exercise.checks import Finding, look_after, look_before
 from lab.exercise.scenario import Revert, Scenario, ScenarioStep

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from lab.engine.base import RunningLab, SeenNode
+from lab.engine.nodes import RunningLab, SeenNode
 from lab.errors import OutOfScope
 
 _IPV4: Final = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?:/\d{1,2})?(?![\w.]*\w)")

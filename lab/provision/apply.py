@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from lab.engine.base import Engine, NetworkSpec, NodeSpec, RunningLab, SeenNode
+from lab.engine.engine import Engine
+from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNode
 from lab.errors import LabError, NodeNotReady
 from lab.inventory.definition import Lab
 from lab.provision import receipt

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from lab.engine.base import NetworkSpec, NodeSpec
+from lab.engine.nodes import NetworkSpec, NodeSpec
 from lab.files import records
 from lab.inventory.definition import Lab, Network, Node
 

@@ -14,7 +14,8 @@ from typing import Final
 import psutil
 
 from lab.engine.addresses import POOLS, SMALLEST, free_subnets, routed
-from lab.engine.base import About, Engine
+from lab.engine.engine import Engine
+from lab.engine.facts import About
 from lab.errors import EngineFault, NotReady
 from lab.files import content
 from lab.inventory.definition import Lab

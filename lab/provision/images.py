@@ -17,8 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from lab.engine import base
-from lab.engine.base import Engine
+from lab.engine import labels
+from lab.engine.engine import Engine
+from lab.engine.nodes import SeenNode
 from lab.errors import NoBase
 from lab.files import content, records
 from lab.files.loader import Plain
@@ -132,9 +133,9 @@ class _Oven:
         distribution, image, described = self._base(base_name)
         tag = _ground_tag(distribution)
         if self.engine.image_labels(tag) is None:
-            with self.engine.open_bench(image, lab=self.lab, role="common") as bench:
-                self._apply(_common(), {}, bench)
-                self.engine.commit(bench, tag, _labels(tag, described))
+            with self.engine.open_baking(image, lab=self.lab, role="common") as node:
+                self._apply(_common(), {}, node)
+                self.engine.commit(node, tag, _labels(tag, described))
         return tag
 
     def _base(self, name: str) -> tuple[str, str, str]:
@@ -151,25 +152,26 @@ class _Oven:
         return "debian", BUILT_BASE, f"Debian {SUITE}, built on this machine"
 
     def _bake(self, wanted: Recipe, ground: str) -> None:
-        described = (self.engine.image_labels(ground) or {}).get(base.BASE, ground)
-        with self.engine.open_bench(ground, lab=self.lab, role=wanted.kind.name) as bench:
-            self._apply(wanted.kind.folder, wanted.variables, bench)
-            self.engine.commit(bench, wanted.tag, _labels(wanted.tag, described))
+        described = (self.engine.image_labels(ground) or {}).get(labels.BASE, ground)
+        with self.engine.open_baking(ground, lab=self.lab, role=wanted.kind.name) as node:
+            self._apply(wanted.kind.folder, wanted.variables, node)
+            self.engine.commit(node, wanted.tag, _labels(wanted.tag, described))
 
-    def _apply(self, folder: Path, variables: Mapping[str, Plain], bench: str) -> None:
-        from lab.provision.playbook import (
-            run_playbook,  # Ansible takes a second to import; a warm `up` needs none
-        )
+    def _apply(self, folder: Path, variables: Mapping[str, Plain], node: SeenNode) -> None:
+        # Ansible takes a second to import; a warm `up` needs none.
+        from lab.provision.connection import serving
+        from lab.provision.playbook import run_playbook
 
-        run_playbook(
-            content.playbook("bake.yml"),
-            role=folder.name,
-            inventory={"all": {"hosts": {bench: dict(self.engine.connection())}}},
-            variables={**variables, "bake_role": folder.name},
-            log=content.logs() / f"bake-{folder.name}.log",
-            tell=lambda task: self.tell(f"{folder.name}: {task}"),
-            roles=folder.parent,
-        )
+        with serving(self.engine, node) as way:
+            run_playbook(
+                content.playbook("bake.yml"),
+                role=folder.name,
+                inventory={"all": {"hosts": {node.name: way}}},
+                variables={**variables, "bake_role": folder.name},
+                log=content.logs() / f"bake-{folder.name}.log",
+                tell=lambda task: self.tell(f"{folder.name}: {task}"),
+                roles=folder.parent,
+            )
 
 
 def _ground_tag(distribution: str) -> str:
@@ -181,7 +183,7 @@ def _ground_hash() -> str:
 
 
 def _labels(tag: str, described: str) -> dict[str, str]:
-    return {base.BAKED: tag.rpartition(":")[2], base.BASE: described}
+    return {labels.BAKED: tag.rpartition(":")[2], labels.BASE: described}
 
 
 def _build_base(engine: Engine, tag: str) -> None:

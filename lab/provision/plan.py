@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lab.engine.base import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
+from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
 from lab.provision.blueprint import Blueprint, changed
 
 Action = Literal["bake", "create", "recreate", "seal", "start", "remove"]

@@ -14,6 +14,7 @@ from typing import Any, Final
 import ansible_runner
 
 from lab.errors import BakeFailed, DiskFull, NotReady
+from lab.files import content
 from lab.files.loader import Plain
 from lab.workers import STOPPING
 
@@ -126,6 +127,7 @@ def _environment(playbook: Path, folder: str, roles: Path | None) -> dict[str, s
     return {
         **_QUIET,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "ANSIBLE_CONNECTION_PLUGINS": str(content.CARRIED / "playbooks" / "plugins" / "connection"),
         "ANSIBLE_ROLES_PATH": os.pathsep.join(dict.fromkeys(str(it.resolve()) for it in found)),
         "ANSIBLE_CONFIG": f"{folder}/ansible.cfg",
         "ANSIBLE_LOCAL_TEMP": folder,

@@ -13,7 +13,8 @@ from typing import Final
 
 import psutil
 
-from lab.engine.base import Engine, RunningLab
+from lab.engine.engine import Engine
+from lab.engine.nodes import RunningLab
 from lab.files import records
 
 _OBJECTS: Final = ("container ", "network ", "volume ")

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from lab.engine.base import BASE, Engine, RunningLab, SeenNode, Vitals
+from lab.engine.engine import Engine
+from lab.engine.facts import Vitals
+from lab.engine.labels import BASE
+from lab.engine.nodes import RunningLab, SeenNode
 from lab.errors import NotFound
 from lab.inventory.kind import Log, find_kind
 from lab.moment import Moment

@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from lab.engine.addresses import host_addresses, routed
-from lab.engine.base import Engine, RunningLab, SeenNode, Wall
+from lab.engine.engine import Engine
+from lab.engine.facts import Wall
+from lab.engine.nodes import RunningLab, SeenNode
 from lab.errors import Leak
 from lab.files import records
 from lab.inventory.kind import Kind, find_kind

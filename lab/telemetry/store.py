@@ -13,35 +13,22 @@ column. In SQL times are `TIMESTAMPTZ`, in microseconds, since DuckDB's function
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Self, cast
+from typing import Any, Final, cast
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lab.errors import BadQuery, DiskFull
+from lab.errors import DiskFull
 from lab.moment import Moment
 from lab.telemetry.event import ECS_VERSION, FIELDS, SCHEMA_VERSION, Event, FieldType, Value
 from lab.telemetry.sources.reading import address
-
-TIME_LIMIT: Final = 30.0
-"""Seconds after which a question is stopped."""
-
-MEMORY_LIMIT: Final = "1GB"
-"""What a question may use; nothing is written to disk beyond it."""
-
-MAX_ROWS: Final = 100_000
-"""Rows an answer has at most; the rest is cut and said to be cut."""
 
 _ARROW: Final[dict[FieldType, pa.DataType]] = {
     "keyword": pa.string(),
@@ -62,16 +49,6 @@ SCHEMA: Final = pa.schema(
 _SEGMENT: Final = re.compile(r"(\d{8})-(\d{8})\.parquet")
 _GROUP: Final = 65_536
 """Rows gathered before compacting writes them, which bounds its memory."""
-
-_SAFE: Final[dict[str, str | int | float | list[str]]] = {
-    "threads": 2,
-    "temp_directory": "",
-    "python_enable_replacements": False,
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "allow_community_extensions": False,
-}
-"""Settings of every connection: no spilling, no extensions, no reach into our own variables."""
 
 
 def table_of(events: Sequence[Event]) -> pa.Table:
@@ -275,232 +252,3 @@ def _widened(table: pa.Table) -> pa.Table:
         for field in SCHEMA
     ]
     return pa.table(columns, schema=SCHEMA)
-
-
-def _as_sql_types() -> str:
-    """Select every column as SQL shows it."""
-    dates = {name for name, kind in FIELDS.items() if kind == "date"}
-    return ", ".join(
-        f'"{name}"::TIMESTAMPTZ AS "{name}"' if name in dates else f'"{name}"' for name in FIELDS
-    )
-
-
-@contextmanager
-def _duckdb_errors(sql: str) -> Iterator[None]:
-    """Turn whatever DuckDB says into one error.
-
-    Raises:
-        BadQuery: with DuckDB's first words, and the place in the question if it names one.
-    """
-    try:
-        yield
-    except duckdb.OutOfMemoryException as error:
-        raise BadQuery(
-            sql, said=f"it needs more than {MEMORY_LIMIT} of memory; ask for less at a time"
-        ) from error
-    except (duckdb.Error, pa.ArrowException) as error:
-        raise BadQuery(sql, said=_clear(str(error))) from error
-
-
-def _clear(said: str) -> str:
-    """Shorten DuckDB's message to the lines that help a person."""
-    lines = [line.rstrip() for line in said.splitlines() if line.strip()]
-    kept = [line for line in lines if not line.startswith(("Traceback", "  File"))]
-    return "\n    ".join(kept[:8]) or "the database gave no reason"
-
-
-class Matcher:
-    """Which events of one batch satisfy which conditions; holds the batch in memory.
-
-    Many small questions of a small table: planning and waking threads cost more than running, so
-    there is one thread and no optimizer (500 events load in 6 ms instead of 14).
-    """
-
-    def __init__(self) -> None:
-        self._connection = duckdb.connect(":memory:", config={**_SAFE, "threads": 1, "memory_limit": "256MB"})
-        self._connection.execute("SET TimeZone = 'UTC'; PRAGMA disable_optimizer")
-        self._connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-        self._whole: set[str] = set()
-        self.load(())
-
-    def load(self, events: Sequence[Event]) -> None:
-        """Replace the batch."""
-        table = table_of(events).append_column("#row", pa.array(range(len(events)), pa.int64()))
-        self._connection.register("loaded", table)
-        self._connection.execute(
-            f'CREATE OR REPLACE TABLE events AS SELECT "#row", {_as_sql_types()} FROM loaded'  # noqa: S608 -- our own names
-        )
-        self._connection.unregister("loaded")
-
-    def matches(self, predicate: str) -> list[int]:
-        """Return the places of the events that satisfy a condition, in rising order.
-
-        Args:
-            predicate: What could stand behind WHERE, over columns named like ECS fields.
-
-        Raises:
-            BadQuery: it is not a condition over events.
-        """
-        sql = f'SELECT "#row" FROM events WHERE (\n{predicate}\n)'  # noqa: S608 -- conditions are SQL by contract
-        with _duckdb_errors(predicate):
-            if predicate not in self._whole:
-                _only_question(sql)
-                _only_question(f"SELECT 1 WHERE {predicate}")  # fails when it closes our parenthesis
-                self._whole.add(predicate)
-            return sorted(row for (row,) in self._connection.execute(sql).fetchall())
-
-    def close(self) -> None:
-        """Give the memory back."""
-        self._connection.close()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """What a question gave."""
-
-    columns: tuple[str, ...]
-    """Names of the columns."""
-
-    types: tuple[str, ...]
-    """DuckDB's types of the columns."""
-
-    rows: tuple[tuple[object, ...], ...]
-    """The rows; a time is a `Moment`, a length of time a `timedelta`."""
-
-    cut: bool
-    """Whether there were more rows than `MAX_ROWS`."""
-
-
-class Tables:
-    """A database in memory to question a run with: reads the run's files and nothing else."""
-
-    def __init__(self) -> None:
-        self._connection = duckdb.connect(":memory:", config={**_SAFE, "memory_limit": MEMORY_LIMIT})
-        self._connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA stored")
-        self._files: list[str] = []
-
-    def __enter__(self) -> Self:
-        """Use it for one question."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Give the memory back."""
-        self._connection.close()
-
-    def add_events(self, folder: Path) -> None:
-        """Show a store as view `events`: all columns, whatever version wrote the segments.
-
-        Raises:
-            BadQuery: a segment cannot be read.
-        """
-        self._files = [str(segment.path.resolve()) for segment in _segments(folder)]
-        self._connection.register("empty", SCHEMA.empty_table())
-        self._connection.execute("CREATE TABLE stored.columns AS FROM empty")
-        self._connection.unregister("empty")
-        files = ", ".join(_quoted(path) for path in self._files)
-        read = f" UNION ALL BY NAME FROM read_parquet([{files}], union_by_name = true)" if files else ""
-        with _duckdb_errors("events"):
-            self._connection.execute(f"CREATE VIEW stored.segments AS FROM stored.columns{read}")
-            self._connection.execute(f"CREATE VIEW events AS SELECT {_as_sql_types()} FROM stored.segments")  # noqa: S608 -- our own names
-
-    def outdated(self) -> bool:
-        """Tell whether segments were merged away since they were added."""
-        return not all(os.path.exists(path) for path in self._files)  # noqa: PTH110 -- thousands of plain texts
-
-    def add_records(self, name: str, lines: Sequence[str], structure: Mapping[str, object]) -> None:
-        """Show records as a table.
-
-        Args:
-            name: Name of the table.
-            lines: One JSON object each.
-            structure: DuckDB's type of each key to show, in the form its `from_json` takes.
-
-        Raises:
-            BadQuery: a line is not JSON, or a value is not of its type.
-        """
-        self._connection.register("lines", pa.table({"line": pa.array(lines, pa.string())}))
-        shape = _quoted(json.dumps(structure))
-        with _duckdb_errors(name):
-            self._connection.execute(
-                f'CREATE TABLE "{name}" AS SELECT unnest(from_json(line, {shape})) FROM lines'  # noqa: S608 -- our own names
-            )
-        self._connection.unregister("lines")
-
-    def ask(self, sql: str, *, seconds: float) -> Answer:
-        """Lock the database, then answer one question.
-
-        Raises:
-            BadQuery: the question is wrong, not a single SELECT, SHOW or DESCRIBE, or took too much.
-        """
-        with _duckdb_errors(sql):
-            _only_question(sql)
-            self._lock()
-            try:
-                with _stopped_after(self._connection, seconds):
-                    return _answer(self._connection.sql(sql))
-            except duckdb.InterruptException as error:
-                raise BadQuery(sql, said=f"it took longer than {seconds:g} s and was stopped") from error
-
-    def _lock(self) -> None:
-        files = ", ".join(_quoted(path) for path in self._files)
-        self._connection.execute(f"SET allowed_paths = [{files}]")
-        self._connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _only_question(sql: str) -> None:
-    """Allow one statement that only asks; DuckDB's own parser decides, and counts SHOW as SELECT.
-
-    Raises:
-        BadQuery: it is anything else.
-        duckdb.Error: it is not SQL.
-    """
-    statements = duckdb.extract_statements(sql)
-    if len(statements) != 1:
-        raise BadQuery(sql, said=f"one statement is wanted, not {len(statements)}")
-    if statements[0].type != duckdb.StatementType.SELECT:
-        kind = statements[0].type.name.replace("_", " ")
-        raise BadQuery(sql, said=f"only SELECT, SHOW and DESCRIBE are allowed, not {kind}")
-
-
-@contextmanager
-def _stopped_after(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
-    timer = threading.Timer(seconds, connection.interrupt)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
-
-
-def _answer(relation: duckdb.DuckDBPyRelation) -> Answer:
-    columns, types = tuple(relation.columns), tuple(map(str, relation.types))
-    rows: list[tuple[object, ...]] = []
-    with relation.to_arrow_reader(2048) as batches:
-        for batch in batches:
-            rows.extend(zip(*map(_shown, batch.columns), strict=True))
-            if len(rows) > MAX_ROWS:
-                break
-    return Answer(columns=columns, types=types, rows=tuple(rows[:MAX_ROWS]), cut=len(rows) > MAX_ROWS)
-
-
-def _shown(column: pa.Array[Any]) -> list[object]:
-    """Turn a column of an answer into Python's values, times into moments."""
-    kind = column.type
-    if pa.types.is_timestamp(kind):
-        unit = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}[kind.unit]
-        return [None if n is None else Moment(n * unit) for n in column.cast(pa.int64()).to_pylist()]
-    if pa.types.is_interval(kind):
-        return [None if span is None else _length(*span) for span in column.to_pylist()]
-    if pa.types.is_decimal(kind) and kind.scale == 0:  # sums of whole numbers
-        return [None if number is None else int(number) for number in column.to_pylist()]
-    return column.to_pylist()
-
-
-def _length(months: int, days: int, nanoseconds: int) -> timedelta:
-    """A month counts 30 days, as in DuckDB."""
-    return timedelta(days=30 * months + days, microseconds=nanoseconds / 1000)

@@ -15,7 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from lab.engine.base import Engine, RunningLab, SeenNode, Stream
+from lab.engine.engine import Engine
+from lab.engine.nodes import RunningLab, SeenNode
+from lab.engine.shell import Stream
 from lab.inventory.kind import Kind
 from lab.moment import Moment
 from lab.telemetry.event import Line

@@ -15,7 +15,7 @@ from typing import Final
 
 from lab.detect.alert import Alert
 from lab.detect.detector import Detector
-from lab.engine.base import Engine
+from lab.engine.engine import Engine
 from lab.files import records
 from lab.inventory.definition import Lab
 from lab.moment import Moment

@@ -17,7 +17,8 @@ from lab.exercise.truth import Truth
 from lab.files import records
 from lab.moment import SECOND, Moment
 from lab.telemetry.event import FIELDS
-from lab.telemetry.store import MAX_ROWS, Answer, Store, Tables
+from lab.telemetry.sql import MAX_ROWS, Answer, Tables
+from lab.telemetry.store import Store
 
 START = Moment.parse("2026-11-23T22:00:00.123456Z")
 ALERT = Alert(

@@ -14,7 +14,7 @@ from lab.detect.sigma.correlation import Correlator, Match
 from lab.detect.sigma.read import read_rules
 from lab.detect.sigma.rule import Correlation, Rule, RuleSet
 from lab.telemetry.event import Event
-from lab.telemetry.store import Matcher
+from lab.telemetry.sql import Matcher
 from tests.detect.events import event
 from tests.support import Case, by_name, cases
 

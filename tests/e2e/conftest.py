@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine.base import RunningLab, SeenNode
 from lab.engine.docker import DockerEngine
+from lab.engine.nodes import RunningLab, SeenNode
 from lab.inventory.definition import read_inventory
 from lab.provision import apply, images
 

@@ -319,9 +319,7 @@ class TestSecondEngine:
                 monkeypatch.setenv("DOCKER_HOST", engine.environment["DOCKER_HOST"])
                 with forgetful_client(), closing(DockerEngine()) as full:
                     there = replace(place, engine=full, environment=engine.environment)
-                    program = (
-                        "import lab.provision.doctor as m; m._DISK = m._IMAGE = 0; from lab.cli.main import main; main()"
-                    )
+                    program = "import lab.provision.doctor as m; m._DISK = m._IMAGE = 0; from lab.cli.main import main; main()"
                     ran = there.lab("up", there.name, program=program, code=3)
                     assert "'Write more than there is room for'" in ran.stderr
                     assert "No space left on device" in ran.stderr

@@ -155,9 +155,7 @@ def test_what_there_is_is_shown_as_data(standing: Place) -> None:
 
 
 def test_prune_removes_what_nothing_needs(standing: Place, plain_image: str) -> None:
-    standing.engine.commit(
-        f"lab-{standing.name}-one", "homerange/plain:000000000000", {"homerange.baked": "0"}
-    )
+    standing.engine.commit(standing.node("one"), "homerange/plain:000000000000", {"homerange.baked": "0"})
     listed = standing.lab("prune", "--dry-run").stdout
     assert "homerange/plain:000000000000" in listed
     assert plain_image not in listed

@@ -12,8 +12,8 @@ from typing import Final
 
 import pytest
 
-from lab.engine.base import RunningLab, SeenNode
 from lab.engine.docker import DockerEngine
+from lab.engine.nodes import RunningLab, SeenNode
 from lab.files import content
 from lab.provision import apply
 

@@ -16,7 +16,7 @@ import docker.errors
 import docker.types
 import pytest
 
-from lab.engine import base
+from lab.engine import labels
 from lab.files import content
 from tests.e2e.conftest import Place
 
@@ -39,7 +39,7 @@ def holes(place: Place, *, code: int = 1) -> set[tuple[str, str]]:
 @contextmanager
 def network(client: docker.APIClient, place: Place, **options: Any) -> Iterator[str]:  # noqa: ANN401  # Docker's
     """Make a network of the lab as somebody careless would."""
-    labels = {base.LAB: place.name, base.NETWORK: "open"}
+    labels = {labels.LAB: place.name, labels.NETWORK: "open"}
     made = client.create_network(f"lab-{place.name}-open", labels=labels, **options)
     try:
         yield made["Id"]
@@ -52,7 +52,7 @@ def network(client: docker.APIClient, place: Place, **options: Any) -> Iterator[
 
 def container(client: docker.APIClient, place: Place, image: str, **host: Any) -> str:  # noqa: ANN401  # Docker's
     """Make a node of the lab as somebody careless would; all that is not named is as it should be."""
-    labels = {base.LAB: place.name, base.NODE: "open", base.KIND: "plain"}
+    labels = {labels.LAB: place.name, labels.NODE: "open", labels.KIND: "plain"}
     confinement = {
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],

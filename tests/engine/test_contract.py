@@ -15,9 +15,11 @@ import docker.errors
 import pytest
 import requests.exceptions
 
-from lab.engine.base import BAKED, BASE, Engine, SeenNode
 from lab.engine.docker import DockerEngine, fault
+from lab.engine.engine import Engine
+from lab.engine.labels import BAKED, BASE
 from lab.engine.memory import MemoryEngine
+from lab.engine.nodes import SeenNode
 from lab.errors import EngineFault, EngineSlow, EngineUnreachable, LabError, NameTaken
 from lab.inventory.definition import Lab, Network, Node
 from lab.inventory.kind import read_kind
@@ -61,8 +63,8 @@ def tiny_image(docker_engine: DockerEngine) -> Iterator[str]:
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     if request.param == "memory":
         made: Engine = MemoryEngine()
-        with made.open_bench("scratch:latest", lab=NAME, role="tiny") as bench:
-            made.commit(bench, images.recipes(tiny_lab().nodes)["one"].tag, {BAKED: "0", BASE: "memory"})
+        with made.open_baking("scratch:latest", lab=NAME, role="tiny") as container:
+            made.commit(container, images.recipes(tiny_lab().nodes)["one"].tag, {BAKED: "0", BASE: "memory"})
         yield made
         return
     request.getfixturevalue("tiny_image")
@@ -157,7 +159,7 @@ def test_a_bench_is_removed_also_when_the_bake_fails(engine: Engine) -> None:
     seen: list[bool] = []
 
     def bake() -> None:
-        with engine.open_bench(tag, lab=NAME, role="tiny"):
+        with engine.open_baking(tag, lab=NAME, role="tiny"):
             seen.extend(node.baking for node in engine.observe(NAME).nodes)
             raise EngineFault(doing="baking", said="broken")
 

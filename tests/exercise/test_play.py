@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine.base import BAKED, Completed, SeenNode
+from lab.engine.labels import BAKED
 from lab.engine.memory import MemoryEngine
+from lab.engine.nodes import SeenNode
+from lab.engine.shell import Completed
 from lab.exercise.play import Exercise, Intent
 from lab.exercise.scenario import read_scenario
 from lab.exercise.truth import Truth
@@ -55,9 +57,9 @@ class Node:
 def played(text: str, node: Node) -> tuple[Truth, ...]:
     lab = _lab()
     engine = MemoryEngine(answer=node)
-    with engine.open_bench("scratch:latest", lab="x", role="x") as bench:
+    with engine.open_baking("scratch:latest", lab="x", role="x") as container:
         for it in lab.nodes:
-            engine.commit(bench, f"image-{it.name}", {BAKED: "0"})
+            engine.commit(container, f"image-{it.name}", {BAKED: "0"})
     drawn = draw(lab, {it.name: f"image-{it.name}" for it in lab.nodes})
     for network in drawn.networks:
         engine.create_network(network)

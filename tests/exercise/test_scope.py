@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.engine.base import RunningLab, SeenNetwork, SeenNode
+from lab.engine.nodes import RunningLab, SeenNetwork, SeenNode
 from lab.errors import OutOfScope
 from lab.exercise.scope import Scope
 from lab.moment import Moment

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine.base import BAKED
+from lab.engine.labels import BAKED
 from lab.engine.memory import MemoryEngine
 from lab.files import content
 from lab.inventory.definition import Node, read_inventory
@@ -90,7 +90,7 @@ def test_images_that_nothing_needs_are_old(bastion: Node) -> None:
 
 
 def _bake(engine: MemoryEngine, made: str) -> None:
-    with engine.open_bench("scratch:latest", lab="x", role="x") as bench:
+    with engine.open_baking("scratch:latest", lab="x", role="x") as bench:
         engine.commit(bench, made, {BAKED: made.rpartition(":")[2]})
 
 

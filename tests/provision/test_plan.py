@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.engine.base import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
+from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
 from lab.moment import Moment
 from lab.provision.blueprint import Blueprint
 from lab.provision.plan import plan_changes

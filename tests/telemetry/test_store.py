@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from lab.ask.query import query
 from lab.errors import BadQuery, DiskFull
 from lab.moment import Moment
-from lab.telemetry import store as store_module
+from lab.telemetry import sql
 from lab.telemetry.event import FIELDS, SCHEMA_VERSION, Event, FieldType, Value
-from lab.telemetry.store import SCHEMA, Matcher, Store, table_of
+from lab.telemetry.sql import Matcher
+from lab.telemetry.store import SCHEMA, Store, table_of
 
 VALUES: dict[FieldType, st.SearchStrategy[Value]] = {
     "keyword": st.text(min_size=1, max_size=10),
@@ -246,7 +247,7 @@ def test_every_error_of_duckdb_is_ours() -> None:
 
 def _raising(kind: type[Exception]) -> Callable[[], None]:
     def raising() -> None:
-        with store_module._duckdb_errors("SELECT 1"):  # noqa: SLF001 -- the one place that maps them
+        with sql._duckdb_errors("SELECT 1"):  # noqa: SLF001 -- the one place that maps them
             raise kind("said")
 
     return raising

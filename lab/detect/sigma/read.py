@@ -60,7 +60,7 @@ from lab.files import loader
 from lab.files.loader import Item
 from lab.moment import SECOND
 from lab.telemetry.event import FIELDS
-from lab.telemetry.store import Matcher
+from lab.telemetry.sql import Matcher
 
 
 def _pipeline() -> ProcessingPipeline:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import ClassVar, Final, Protocol, Self
 
-from lab.engine.base import Completed, Engine, RunningLab, SeenNode
+from lab.engine.engine import Engine
+from lab.engine.nodes import RunningLab, SeenNode
+from lab.engine.shell import Completed
 from lab.exercise.scope import Scope, Target
 from lab.exercise.template import render
 from lab.exercise.truth import Predicate

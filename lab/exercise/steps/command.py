@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from lab.engine.base import SeenNode
+from lab.engine.nodes import SeenNode
 from lab.exercise.steps.base import Outcome, Place, outputs, traffic
 from lab.exercise.truth import Predicate
 from lab.files.loader import Item, Reading

@@ -8,7 +8,7 @@ from typing import ClassVar, Final, Self
 
 import nmap
 
-from lab.engine.base import Completed
+from lab.engine.shell import Completed
 from lab.exercise.steps.base import Outcome, Place, outputs, traffic
 from lab.files.loader import Item, Reading
 

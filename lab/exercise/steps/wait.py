@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
-from lab.engine.base import Completed
+from lab.engine.shell import Completed
 from lab.exercise.steps.base import Outcome, Place
 from lab.files.loader import Item, Reading
 from lab.moment import Moment

@@ -20,7 +20,7 @@ from lab.detect.sigma.rule import Rule, RuleSet
 from lab.errors import BadFile
 from lab.files.loader import load
 from lab.telemetry.event import FIELDS, Event
-from lab.telemetry.store import Matcher
+from lab.telemetry.sql import Matcher
 from tests.detect.sigma import oracle
 from tests.detect.sigma.oracle import Raw
 from tests.support import SAMPLES, Case, by_name, cases

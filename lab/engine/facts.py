@@ -1,0 +1,139 @@
+"""What an engine and its machine say of themselves, and how nodes are confined."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Protocol
+
+from lab.engine.nodes import SeenNode
+from lab.moment import Moment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class About:
+    """What an engine says of itself."""
+
+    name: str
+    """`Docker`."""
+
+    version: str
+    """`20.10.24`."""
+
+    api: str
+    """Version of its API, `1.41`."""
+
+    memory: int
+    """The machine's memory in bytes."""
+
+    cpus: int
+    """The machine's processors."""
+
+    storage: str
+    """Where images and containers are kept, as the engine's host names it."""
+
+    rootless: bool = False
+    """Whether the engine runs without root's rights."""
+
+    cgroups: str = ""
+    """Version of the kernel's control groups, `1` or `2`."""
+
+    cannot: tuple[str, ...] = ()
+    """Limits and walls that this engine cannot give to a node."""
+
+    clock: Moment | None = None
+    """The time on the engine's machine when it was asked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Belongings:
+    """All that an engine has, ours or not."""
+
+    containers: frozenset[str]
+    """Ids."""
+
+    networks: frozenset[str]
+    """Ids."""
+
+    volumes: frozenset[str]
+    """Names."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wall:
+    """How a node is confined, as the engine has it now and not as it was asked for."""
+
+    node: str
+    """The node's name."""
+
+    capabilities: tuple[str, ...]
+    """Capabilities it keeps."""
+
+    drops_all: bool
+    """Whether all others are dropped."""
+
+    new_privileges: bool
+    """Whether a program may gain privileges by being started."""
+
+    privileged: bool
+    """Whether it is confined at all."""
+
+    host_network: bool
+    """Whether it shares the host's network."""
+
+    mounts: tuple[str, ...]
+    """Paths of the host that are mounted into it."""
+
+    nameservers: tuple[str, ...]
+    """Where names that the engine does not know are asked; loopback means nowhere."""
+
+    memory: int
+    """Limit in bytes; 0 for none."""
+
+    processes: int
+    """Limit; 0 for none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vitals:
+    """What a running node uses, at one moment."""
+
+    memory: int
+    """Bytes, without the page cache."""
+
+    processor: int
+    """Processor time since it started, in nanoseconds, over all processors."""
+
+    started: Moment
+    """When its first process started."""
+
+    measured: Moment
+    """When this was true."""
+
+
+class Facts(Protocol):
+    """Tells what there is. Every method may raise EngineUnreachable, EngineSlow or EngineFault."""
+
+    def about(self) -> About:
+        """Say which engine it is, and on what machine."""
+        ...
+
+    def labs(self) -> tuple[str, ...]:
+        """Name every lab that something is left of, sorted."""
+        ...
+
+    def belongings(self) -> Belongings:
+        """Name all that the engine has, ours or not."""
+        ...
+
+    def subnets(self) -> tuple[IPv4Network, ...]:
+        """List the IPv4 blocks of all networks the engine has, ours or not."""
+        ...
+
+    def walls(self, lab: str) -> tuple[Wall, ...]:
+        """Read how each node of a lab is confined."""
+        ...
+
+    def vitals(self, node: SeenNode) -> Vitals:
+        """Measure a running node."""
+        ...

@@ -1,0 +1,89 @@
+"""Running commands on a node: all that steps, checks and the collector are given of an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from lab.engine.nodes import SeenNode
+from lab.moment import Moment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completed:
+    """A command that ran inside a node."""
+
+    argv: tuple[str, ...]
+    """What ran."""
+
+    code: int
+    """Its exit code."""
+
+    stdout: bytes
+    """What it wrote to standard output, at most `MAX_OUTPUT`."""
+
+    stderr: bytes
+    """What it wrote to standard error, at most `MAX_OUTPUT`."""
+
+    start: Moment
+    """Just before the engine was asked."""
+
+    end: Moment
+    """Just after its end was known."""
+
+
+MAX_OUTPUT: Final = 4 * 2**20
+"""Bytes kept of each stream of a command; the rest is read and dropped."""
+
+
+class Stream(Protocol):
+    """What a command writes, as it comes."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield chunks until the command ends or the stream is closed."""
+        ...
+
+    def close(self) -> None:
+        """End the command; whoever reads sees the end. May be called from any thread, and twice."""
+        ...
+
+
+class Shell(Protocol):
+    """Runs commands on nodes. Every method may raise EngineUnreachable, EngineSlow or EngineFault."""
+
+    def execute(  # noqa: PLR0913  # what a command needs, each with a default
+        self,
+        node: SeenNode,
+        argv: tuple[str, ...],
+        *,
+        user: str = "",
+        stdin: bytes = b"",
+        timeout: float = 60,
+        environment: Mapping[str, str] | None = None,
+    ) -> Completed:
+        """Run a command inside a node and wait for it.
+
+        Args:
+            node: Where.
+            argv: What; no shell is added.
+            user: Who runs it; the image's user when empty.
+            stdin: What it reads.
+            timeout: Seconds until it is stopped.
+            environment: Variables to set.
+
+        Raises:
+            EngineSlow: it did not end in time; it was stopped.
+        """
+        ...
+
+    def stream(self, node: SeenNode, argv: tuple[str, ...]) -> Stream:
+        """Run a command inside a node and read what it writes to standard output, as it comes.
+
+        The command ends when the stream is closed, and also when this process is killed.
+        """
+        ...
+
+    def open_shell(self, node: SeenNode) -> int:
+        """Give this terminal a shell on a node until it ends; return its exit code."""
+        ...
