@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # what only a run needs is imported by its stages, so that `l
     from lab.detect.alert import Alert
     from lab.exercise.scenario import Scenario
     from lab.runs.folder import Cast, RunFolder
-    from lab.score.run import Score
+    from lab.score.values import Score
 
 Stage = Callable[[Any, "Means"], Any]
 """One stage: the value before it, and the means, to its own value."""
@@ -365,7 +365,7 @@ def _sensor_rules(lab: Lab) -> str:
 
 def score_run(run: RunFolder, means: Means) -> Scored:
     """A run -> its score, from its files alone."""
-    from lab.score.run import score_run as judge
+    from lab.score.measures import score_run as judge
     from lab.telemetry.store import Store
 
     del means

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lab.provision.walls import Proof
     from lab.runs.folder import RunFolder
     from lab.score.intervals import Rate, Share
-    from lab.score.run import Score, StepScore
+    from lab.score.values import Score, StepScore
     from lab.telemetry.sql import Answer
 
 _MB: Final = 2**20

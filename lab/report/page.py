@@ -24,7 +24,7 @@ from lab.detect.alert import Level
 from lab.report import timeline
 from lab.report.story import DETECTED, MISSED, Story, duration
 from lab.score.intervals import Rate, Share
-from lab.score.run import Floor, Modifier, Verdict
+from lab.score.values import Floor, Modifier, Verdict
 from lab.text import visible
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"

@@ -11,7 +11,7 @@ from lab.detect.alert import Alert
 from lab.exercise.truth import Truth
 from lab.moment import SECOND, Moment
 from lab.runs.folder import Collection, Header, Sight
-from lab.score.run import Score, StepScore
+from lab.score.values import Score, StepScore
 from lab.telemetry.event import Event
 
 SHOWN_EVIDENCE: Final = 20

@@ -20,7 +20,7 @@ from lab.detect.alert import LEVELS, Alert, Level
 from lab.exercise.truth import Truth
 from lab.moment import Moment
 from lab.report.story import DETECTED, MISSED, Bucket, Story
-from lab.score.run import Verdict
+from lab.score.values import Verdict
 from lab.text import visible
 
 Plot = dict[str, object]

@@ -61,7 +61,7 @@ class AttackStep:
 
 
 @dataclass(kw_only=True, slots=True)
-class Seen:
+class StepEvents:
     """What the events show of one step."""
 
     events: int = 0
@@ -100,10 +100,10 @@ class Sighting:
 
 
 @dataclass(kw_only=True, slots=True)
-class Survey:
+class EventTally:
     """What one pass over all events found."""
 
-    seen: tuple[Seen, ...]
+    seen: tuple[StepEvents, ...]
     """For each step, in the order of the steps."""
 
     sightings: dict[str, Sighting] = field(default_factory=dict)
@@ -143,14 +143,14 @@ def _reached(record: Truth) -> int:
     return 2 if record.occurred else 1
 
 
-def survey(
+def tally_events(
     events: Iterable[Event],
     *,
     truth: Iterable[Truth],
     steps: Sequence[AttackStep],
     clocks: Iterable[Clock],
     wanted: Collection[str],
-) -> Survey:
+) -> EventTally:
     """Look at every event once.
 
     What fits an attack is an attack, also where setup or cleanup fits as well; what fits none of them
@@ -166,8 +166,8 @@ def survey(
     acts = [it for it in truth if it.status == "ran" and it.label != "benign"]
     owners = _owners(acts, steps)
     attack = [record.label == "attack" for record in acts]
-    index = Evidence(acts, clocks)
-    found = Survey(seen=tuple(Seen() for _ in steps))
+    index = EvidenceIndex(acts, clocks)
+    found = EventTally(seen=tuple(StepEvents() for _ in steps))
     for event in events:
         places = index.records_of(event)
         kind: Kind = "benign" if not places else "attack" if any(attack[it] for it in places) else "ignored"
@@ -247,7 +247,7 @@ class _Slices:
         return self.under_way[place] if place >= 0 else ()
 
 
-class Evidence:
+class EvidenceIndex:
     """Finds the records of an event quickly."""
 
     def __init__(self, acts: Sequence[Truth], clocks: Iterable[Clock]) -> None:

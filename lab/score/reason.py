@@ -8,14 +8,14 @@ from typing import Final
 from lab.detect.alert import Alert
 from lab.exercise.truth import Predicate, Truth
 from lab.moment import SECOND
-from lab.score.evidence import AttackStep, Seen
+from lab.score.evidence import AttackStep, StepEvents
 from lab.score.grading import GENERAL, TACTIC
 
 _FEW: Final = 3
 """How many values, predicates or titles a reason names; more make nobody wiser."""
 
 
-def missed(step: AttackStep, seen: Seen, *, elsewhere: bool) -> str:
+def missed(step: AttackStep, seen: StepEvents, *, elsewhere: bool) -> str:
     """Say why a step has no alert.
 
     Args:
@@ -54,7 +54,7 @@ def _few(words: Sequence[str], joint: str) -> str:
     return joint.join((*words[:_FEW], f"{more} more") if more > 0 else words)
 
 
-def _unnoticed(seen: Seen, *, elsewhere: bool) -> str:
+def _unnoticed(seen: StepEvents, *, elsewhere: bool) -> str:
     logs = _few(sorted(seen.datasets), ", ")
     shown = f"1 event ({logs}) shows it" if seen.events == 1 else f"{seen.events} events ({logs}) show it"
     if elsewhere:

@@ -14,7 +14,7 @@ import pytest
 from lab.files import records
 from lab.files.content import CARRIED
 from lab.runs.folder import RunFolder
-from lab.score.run import Score
+from lab.score.values import Score
 
 
 def lab(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ from lab.engine.docker import DockerEngine
 from lab.files import content, records
 from lab.provision import apply
 from lab.runs.folder import RunFolder
-from lab.score.run import Score
+from lab.score.values import Score
 
 pytestmark = pytest.mark.docker
 

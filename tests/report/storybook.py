@@ -18,7 +18,8 @@ from lab.exercise.truth import Label, Party, Predicate, Truth
 from lab.moment import SECOND, Moment
 from lab.report import Story, make_story
 from lab.runs.folder import Collection, Header, Sight
-from lab.score.run import Score, score_run
+from lab.score.measures import score_run
+from lab.score.values import Score
 from lab.telemetry.event import Event
 
 STARTED: Final = Moment.parse("2026-11-23T21:53:58.120Z")

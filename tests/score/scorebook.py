@@ -9,7 +9,8 @@ from typing import Any, Final, TypeVar, cast
 from lab.detect.alert import Alert
 from lab.exercise.truth import Clock, Party, Predicate, Truth
 from lab.moment import SECOND, Moment
-from lab.score.run import Score, score_run
+from lab.score.measures import score_run
+from lab.score.values import Score
 from lab.telemetry.event import Event
 
 START: Final = Moment.parse("2026-01-01T00:00:00Z")

@@ -1,0 +1,252 @@
+"""A rule's conditions as one DuckDB condition. A thin backend of pySigma.
+
+Two things make its SQL different from a plain translation. In Sigma a missing field does not match,
+and its negation does: SQL's NULL is made false below every NOT and at the top, and between them AND
+and OR treat it as false anyway. And text compares without regard to case, as the specification has
+it, unless a modifier says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final, cast
+
+from sigma.conditions import (
+    ConditionAND,
+    ConditionFieldEqualsValueExpression,
+    ConditionNOT,
+    ConditionOR,
+    ConditionValueExpression,
+)
+from sigma.conversion.base import TextQueryBackend
+from sigma.conversion.state import ConversionState
+from sigma.exceptions import SigmaError
+from sigma.processing.conditions import LogsourceCondition
+from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
+from sigma.processing.transformations import FieldMappingTransformation
+from sigma.rule import SigmaRule
+from sigma.types import (
+    CompareOperators,
+    SigmaCasedString,
+    SigmaCIDRExpression,
+    SigmaCompareExpression,
+    SigmaFieldReference,
+    SigmaNumber,
+    SigmaRegularExpression,
+    SigmaString,
+    SigmaTimestampPart,
+    SpecialChars,
+)
+
+from lab.detect.sigma.predicate import FUNCTIONS, Test, column, in_block, literal, lower, match
+from lab.detect.sigma.sources import LOG_SOURCES, LogSource
+from lab.telemetry.event import FIELDS
+
+
+def field_mappings() -> ProcessingPipeline:
+    """Map each log source's fields to ECS; ECS names stay as they are."""
+    return ProcessingPipeline(
+        name="homerange",
+        items=[
+            ProcessingItem(
+                transformation=FieldMappingTransformation({**source.fields}),
+                rule_conditions=[LogsourceCondition(**source.named)],
+            )
+            for source in LOG_SOURCES
+            if source.fields
+        ],
+    )
+
+
+class Refused(SigmaError):
+    """A rule uses what cannot be evaluated here."""
+
+
+class DuckDBBackend(TextQueryBackend):
+    """Conditions of a rule as one DuckDB condition over the columns of an event."""
+
+    name: ClassVar[str] = "DuckDB over ECS events"
+    formats: ClassVar[dict[str, str]] = {"default": "a condition"}
+    precedence = (ConditionNOT, ConditionAND, ConditionOR)
+    group_expression: ClassVar[str | None] = "({expr})"
+    or_token: ClassVar[str] = "OR"  # noqa: S105  # no password
+    and_token: ClassVar[str] = "AND"  # noqa: S105  # no password
+    not_token: ClassVar[str] = "NOT"  # noqa: S105  # no password
+
+    def compare_precedence(self, _outer: Any, inner: Any) -> bool:  # noqa: ANN401  # pySigma's
+        """Put parentheses around every group; nobody reads this but DuckDB."""
+        return inner.__class__ not in self.precedence
+
+    def convert_condition_not(self, cond: ConditionNOT, state: ConversionState) -> str:
+        """Negate, with NULL counting as false."""
+        return f"NOT coalesce({self.convert_condition(cond.args[0], state)}, false)"
+
+    def convert_condition_field_eq_val_str(
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
+    ) -> str:
+        """Compare with a text that may hold wildcards."""
+        return match(cond.field, _text_test(cast("SigmaString", cond.value), cased=False))
+
+    def convert_condition_field_eq_val_str_case_sensitive(
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
+    ) -> str:
+        """Compare with a text, letter by letter."""
+        return match(cond.field, _text_test(cast("SigmaCasedString", cond.value), cased=True))
+
+    def convert_condition_field_eq_val_num(
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
+    ) -> str:
+        """Compare with a number."""
+        number = cast("SigmaNumber", cond.value).number
+        return match(cond.field, lambda value: f"TRY_CAST({value} AS DOUBLE) = {number}")
+
+    def convert_condition_field_eq_val_timestamp_part(
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
+    ) -> str:
+        """Compare the hour, the day, ... of a time, in UTC."""
+        asked = cast("SigmaTimestampPart", cond.value)
+        part = asked.timestamp_part.name.lower()
+        return match(
+            cond.field,
+            lambda value: f"date_part('{part}', TRY_CAST({value} AS TIMESTAMPTZ)) = {asked.number}",
+        )
+
+    def convert_condition_field_eq_val_bool(
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
+    ) -> str:
+        """Compare with true or false."""
+        wanted = str(bool(cond.value)).lower()
+        return match(cond.field, lambda value: f"lower({value}) = '{wanted}'")
+
+    def convert_condition_field_eq_val_re(
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
+    ) -> str:
+        """Search for a regular expression."""
+        return match(cond.field, _regex_test(cast("SigmaRegularExpression", cond.value)))
+
+    def convert_condition_field_eq_val_cidr(
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
+    ) -> str:
+        """Tell whether an address is in a block."""
+        block = cast("SigmaCIDRExpression", cond.value).network
+        test = in_block(block.version, int(block.network_address), int(block.broadcast_address))
+        return match(cond.field, test)
+
+    def convert_condition_field_compare_op_val(
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
+    ) -> str:
+        """Compare by size."""
+        asked = cast("SigmaCompareExpression", cond.value)
+        sign = _COMPARISONS[asked.op]
+        return match(cond.field, lambda value: f"TRY_CAST({value} AS DOUBLE) {sign} {asked.number}")
+
+    def convert_condition_field_eq_field(
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
+    ) -> str:
+        """Compare two fields of the same event."""
+        value = cast("SigmaFieldReference", cond.value)
+        if FIELDS.get(value.field) == "keywords":
+            raise Refused(f"{value.field!r} holds a list, which fieldref cannot compare with")
+        other = f"lower(CAST({column(value.field)} AS VARCHAR))"
+        function = FUNCTIONS[bool(value.ends_with), bool(value.starts_with)]
+        return match(cond.field, lambda ours: function.format(f"lower({ours})", other))
+
+    def convert_condition_field_eq_val_null(
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
+    ) -> str:
+        """Tell whether a field is absent."""
+        return f"{column(cond.field)} IS NULL"
+
+    def convert_condition_field_exists(
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
+    ) -> str:
+        """Tell whether a field is there."""
+        return f"{column(cond.field)} IS NOT NULL"
+
+    def convert_condition_field_not_exists(
+        self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
+    ) -> str:
+        """Tell whether a field is absent."""
+        return f"{column(cond.field)} IS NULL"
+
+    def convert_condition_val_str(self, cond: ConditionValueExpression, _state: ConversionState) -> str:
+        """Look for a keyword anywhere in the original line."""
+        word = cast("SigmaString", cond.value)
+        around = SigmaString("*") + word + SpecialChars.WILDCARD_MULTI
+        return match("event.original", _text_test(around, cased=isinstance(word, SigmaCasedString)))
+
+    def convert_condition_val_num(self, cond: ConditionValueExpression, _state: ConversionState) -> str:
+        """Look for a number anywhere in the original line."""
+        number = cast("SigmaNumber", cond.value).number
+        return match("event.original", lambda value: f"contains({value}, '{number}')")
+
+    def convert_condition_val_re(self, cond: ConditionValueExpression, _state: ConversionState) -> str:
+        """Search the original line for a regular expression."""
+        return match("event.original", _regex_test(cast("SigmaRegularExpression", cond.value)))
+
+    def finish_query(self, rule: Any, query: Any, _state: ConversionState) -> str:  # noqa: ANN401  # pySigma's
+        """Add the condition that picks the events of the rule's log source."""
+        source = log_source_of(rule)
+        names = ", ".join(f"'{name}'" for name in source.modules)
+        also = f" AND {source.also}" if source.also else ""
+        return f'coalesce("event.module" IN ({names}){also} AND ({query}), false)'
+
+
+_COMPARISONS: Final = {
+    CompareOperators.LT: "<",
+    CompareOperators.LTE: "<=",
+    CompareOperators.GT: ">",
+    CompareOperators.GTE: ">=",
+}
+
+
+def _text_test(pattern: SigmaString, *, cased: bool) -> Test:
+    """Compare with a pattern, by the quickest function that is exact."""
+    parts = list(pattern.iter_parts())
+    middle = [part for part in parts if part != SpecialChars.WILDCARD_MULTI]
+    if all(isinstance(part, str) for part in middle) and len(middle) <= 1:
+        plain = cast("str", middle[0]) if middle else ""
+        before, after = (bool(parts) and parts[end] == SpecialChars.WILDCARD_MULTI for end in (0, -1))
+        function, text = FUNCTIONS[before, after], literal(plain if cased else lower(plain))
+    else:
+        likes = "".join(_like(part, cased=cased) for part in parts)
+        function, text = "{} LIKE {} ESCAPE '\\'", literal(likes)
+    return lambda value: function.format(value if cased else f"lower({value})", text)
+
+
+def _like(part: object, *, cased: bool) -> str:
+    if part == SpecialChars.WILDCARD_MULTI:
+        return "%"
+    if part == SpecialChars.WILDCARD_SINGLE:
+        return "_"
+    if not isinstance(part, str):
+        raise Refused("a placeholder has no value here")
+    text = part if cased else lower(part)
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _regex_test(expression: SigmaRegularExpression) -> Test:
+    flags = "".join(sorted(SigmaRegularExpression.sigma_to_re_flag[flag] for flag in expression.flags))
+    pattern = literal((f"(?{flags})" if flags else "") + str(expression.regexp))
+    return lambda value: f"regexp_matches({value}, {pattern})"
+
+
+def log_source_of(rule: SigmaRule) -> LogSource:
+    """Return the log source a rule means.
+
+    Raises:
+        Refused: no source of ours gives such events.
+    """
+    asked = _asked(rule)
+    for source in LOG_SOURCES:
+        if all(asked[key] == value for key, value in source.named.items()):
+            return source
+    raise Refused(f"no log source here gives {in_words(rule) or 'events of no named source'}")
+
+
+def _asked(rule: SigmaRule) -> dict[str, str | None]:
+    found = rule.logsource
+    return {"category": found.category, "product": found.product, "service": found.service}
+
+
+def in_words(rule: SigmaRule) -> str:
+    return ", ".join(f"{key} {value}" for key, value in _asked(rule).items() if value)
