@@ -19,9 +19,11 @@ from pathlib import Path
 
 import docker
 
+from lab.detect.alert import read_alerts
 from lab.engine.docker import DockerEngine
 from lab.errors import LabError
-from lab.exercise.play import Intent
+from lab.exercise.journal import Entry
+from lab.exercise.truth import read_truth
 from lab.files import records
 from lab.runs.folder import RunFolder
 
@@ -94,10 +96,9 @@ def lost(place: Path) -> int:
         run = RunFolder(path.parent)
         try:
             run.header()
-            run.truth()
-            run.alerts()
-            if (path.parent / "journal.jsonl").exists():
-                records.read_lines(path.parent / "journal.jsonl", Intent)
+            read_truth(run.happened)
+            read_alerts(run.noticed)
+            records.read_lines(run.happened.journal, Entry)
         except (ValueError, OSError, LabError):
             bad += 1
     return bad

@@ -13,12 +13,15 @@ _WORKERS: Final = 8
 """The engine serves eight callers as quickly as it ever will on two processors (PLATFORM figures)."""
 
 
-STOPPING: Final = threading.Event()
-"""Set when the user stops the program; what takes long and runs in a worker looks at it."""
-
-
-def together(tasks: Sequence[Callable[[], Result]], *, workers: int = _WORKERS) -> list[Result]:
+def together(
+    tasks: Sequence[Callable[[], Result]], *, workers: int = _WORKERS, stop: threading.Event | None = None
+) -> list[Result]:
     """Run all tasks, at most `workers` at a time, and return their results in order.
+
+    Args:
+        tasks: What to run.
+        workers: How many at once.
+        stop: Set when the user stops the program; a task that takes long looks at it.
 
     Raises:
         LabError: one task failed.
@@ -31,7 +34,8 @@ def together(tasks: Sequence[Callable[[], Result]], *, workers: int = _WORKERS) 
         try:
             wait(futures)
         except KeyboardInterrupt:
-            STOPPING.set()
+            if stop is not None:
+                stop.set()
             pool.shutdown(cancel_futures=True)
             raise
     errors = [error for future in futures if isinstance(error := future.exception(), Exception)]

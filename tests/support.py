@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab.files.loader import load
+from lab.files.workplace import SHIPPED
+from lab.inventory.kind import Kinds
+
+KINDS: Final = Kinds(SHIPPED.roles())
+"""The kinds of node that ship."""
 
 CASES: Final = Path(__file__).parent / "cases"
 """Where the cases are, a folder for each subject."""

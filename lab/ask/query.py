@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from lab.errors import BadFile, BadQuery, Problem
+from lab.runs import names
 from lab.telemetry.sql import TIME_LIMIT, Answer, Tables
 
 _PARTIES: Final = [{"node": "VARCHAR", "addresses": ["VARCHAR"]}]
@@ -58,6 +59,8 @@ STRUCTURES: Final[dict[str, dict[str, object]]] = {
 }
 """Columns and DuckDB types of each table that is a file of records."""
 
+_FILES: Final = {"alerts": names.ALERTS, "truth": names.TRUTH}
+
 
 def query(run_folder: Path, sql: str, *, seconds: float = TIME_LIMIT) -> Answer:
     """Answer a question about a run, also while the run goes on.
@@ -82,9 +85,9 @@ def query(run_folder: Path, sql: str, *, seconds: float = TIME_LIMIT) -> Answer:
 
 
 def _ask(tables: Tables, run_folder: Path, sql: str, seconds: float) -> Answer:
-    tables.add_events(run_folder / "events")
-    for name in STRUCTURES:
-        path = run_folder / f"{name}.jsonl"
+    tables.add_events(run_folder / names.EVENTS)
+    for name, file in _FILES.items():
+        path = run_folder / file
         if path.exists():
             _add(tables, name, path)
     return tables.ask(sql, seconds=seconds)

@@ -14,11 +14,11 @@ from lab.files import records
 if TYPE_CHECKING:
     from lab.bench.up import Contest
     from lab.engine.nodes import RunningLab
-    from lab.pipeline import Scored
-    from lab.provision.apply import Receipt
-    from lab.provision.doctor import Check
+    from lab.flow.runs import Scored
+    from lab.provision.doctor import Requirement
     from lab.provision.images import OldImage
     from lab.provision.plan import Plan
+    from lab.provision.receipt import Receipt
     from lab.provision.status import LabStatus, LogTail, NodeStatus
     from lab.provision.walls import Proof
     from lab.runs.folder import RunFolder
@@ -263,9 +263,9 @@ def _rate(rate: Rate) -> tuple[str, str, str]:
 def report(screen: Screen, run: RunFolder, *, markdown: bool) -> None:
     """Say where the report is, or write it."""
     if markdown:
-        sys.stdout.write((run.path / "report.md").read_text(encoding="utf-8"))
+        sys.stdout.write(run.report_text.read_text(encoding="utf-8"))
         return
-    screen.line(f"report: {run.report_file}")
+    screen.line(f"report: {run.report}")
 
 
 def answer(screen: Screen, found: Answer, output: str) -> None:
@@ -290,7 +290,7 @@ def _cell(value: object, *, guard: bool = False) -> str:
     return f"'{text}" if guard and isinstance(value, str) and text[:1] in "=+-@\t\r" and text else text
 
 
-def checks(screen: Screen, found: Sequence[Check], *, as_json: bool) -> None:
+def requirements(screen: Screen, found: Sequence[Requirement], *, as_json: bool) -> None:
     """Show what was looked at on this machine."""
     if as_json:
         screen.json(tuple(found))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypedDict
 
+from lab.files import records
 from lab.moment import Moment
+from lab.runs.noticed import Noticed
+from lab.telemetry.event import Event
 
 Level = Literal["informational", "low", "medium", "high", "critical"]
 """Sigma's levels, from the least to the most urgent."""
@@ -67,3 +71,58 @@ MAX_EVIDENCE: Final = 100
 
 ENTITY_FIELDS: Final = ("source.ip", "destination.ip", "host.name", "user.name")
 """The fields that say who and where."""
+
+
+class Facts(TypedDict):
+    """The part of an alert that its evidence decides."""
+
+    first_event: Moment
+    ingested: Moment
+    raised: Moment
+    entities: Mapping[str, tuple[str, ...]]
+    event_ids: tuple[str, ...]
+    evidence_count: int
+
+
+def facts(events: Sequence[Event], now: Moment) -> Facts:
+    """Collect what an alert says of its evidence.
+
+    Args:
+        events: The evidence, in order of time.
+        now: When the alert is raised.
+    """
+    return {
+        "first_event": Moment(time_of(events[0])),
+        "ingested": Moment(max(int(str(event["event.ingested"])) for event in events)),
+        "raised": now,
+        "entities": entities_of(events),
+        "event_ids": tuple(str(event["event.id"]) for event in events[:MAX_EVIDENCE]),
+        "evidence_count": len(events),
+    }
+
+
+def time_of(event: Event) -> int:
+    """Return when an event happened, in nanoseconds."""
+    return int(str(event["@timestamp"]))
+
+
+def entities_of(events: Sequence[Event]) -> dict[str, tuple[str, ...]]:
+    """Return who and where: each entity field with its values."""
+    found = {name: sorted({str(it[name]) for it in events if name in it}) for name in ENTITY_FIELDS}
+    return {name: tuple(values) for name, values in found.items() if values}
+
+
+def identity(rule: str, digest: str, events: Iterable[Event]) -> str:
+    """Name an alert by its content, so that the same rule on the same evidence is the same alert."""
+    parts = (rule, digest, *(str(event["event.id"]) for event in events))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def in_order(alerts: Iterable[Alert]) -> tuple[Alert, ...]:
+    """Sort alerts of one batch, so that the same evidence gives the same file."""
+    return tuple(sorted(alerts, key=lambda alert: (alert.first_event, alert.rule_id, alert.id)))
+
+
+def read_alerts(noticed: Noticed) -> tuple[Alert, ...]:
+    """Read what was raised in a run."""
+    return records.read_lines(noticed.alerts, Alert)

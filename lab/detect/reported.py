@@ -1,14 +1,15 @@
-"""What Suricata raised -> Alert. Its alerts arrive as events of the sensor's log."""
+"""What Suricata raised is an alert as it is. Its alerts arrive as events of the sensor's log."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from lab import attack
-from lab.detect.alert import Level
+from lab.detect.alert import Alert, Level, facts, identity, in_order
+from lab.moment import Moment
 from lab.telemetry.event import Event
 
 _SID: Final = re.compile(r"\bsid:\s*(\d+)\s*;")
@@ -16,6 +17,45 @@ _GID: Final = re.compile(r"\bgid:\s*(\d+)\s*;")
 
 _LEVELS: Final[Mapping[int, Level]] = {1: "high", 2: "medium", 3: "low"}
 """Suricata's severities, of which 1 is the most urgent."""
+
+
+class SuricataDetector:
+    """Takes over what a sensor raised."""
+
+    def __init__(self, sensor_rules: str) -> None:
+        """Prepare for the alerts of sensors.
+
+        Args:
+            sensor_rules: Text of the rules that they run, for the hashes.
+        """
+        self._hashes = rule_hashes(sensor_rules)
+
+    @property
+    def rules(self) -> Mapping[str, str]:
+        """`gid:sid` to content hash, of every rule."""
+        return self._hashes
+
+    def feed(self, events: Sequence[Event], now: Moment) -> tuple[Alert, ...]:
+        """Take over the alerts among new events."""
+        return in_order(self._alert(event, now) for event in events if is_alert(event))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _alert(self, event: Event, now: Moment) -> Alert:
+        rule = str(event["rule.id"])
+        digest = self._hashes.get(rule, "")
+        return Alert(
+            id=identity(rule, digest, (event,)),
+            engine="suricata",
+            rule_id=rule,
+            rule_hash=digest,
+            title=str(event.get("rule.name", rule)),
+            level=level(event),
+            techniques=techniques(event),
+            tactics=tactics(event),
+            **facts((event,), now),
+        )
 
 
 def rule_hashes(text: str) -> dict[str, str]:

@@ -197,7 +197,10 @@ class RunningLab:
 
 
 class Nodes(Protocol):
-    """Makes, changes and removes nodes and networks. Every method may raise EngineUnreachable, EngineSlow or EngineFault."""
+    """Makes, changes and removes nodes and networks.
+
+    Every method may raise EngineUnreachable, EngineSlow or EngineFault.
+    """
 
     def observe(self, lab: str) -> RunningLab:
         """Read what there is of a lab; nothing at all is an empty lab."""

@@ -1,7 +1,6 @@
 """Plays a scenario: one step after the other, each guarded, checked, recorded and undone.
 
-The intent of every act is journalled and synced before the act, so that a run that was killed can
-be cleaned up by whoever reads the journal. Truth is written from what was observed.
+Truth is written from what was observed. Steps, checks and reverts act through `lab.exercise.place` alone.
 """
 
 from __future__ import annotations
@@ -14,69 +13,61 @@ from typing import Final, Literal
 from lab import attack
 from lab.engine.engine import Engine
 from lab.engine.nodes import RunningLab, SeenNode
-from lab.engine.shell import Completed
 from lab.errors import LabError, OutOfScope
-from lab.exercise.checks import Finding, look_after, look_before
+from lab.exercise.checks.base import Check, Finding
+from lab.exercise.journal import Act, Journal
+from lab.exercise.place import Place
 from lab.exercise.scenario import Revert, Scenario, ScenarioStep
-from lab.exercise.scope import Scope, Target
-from lab.exercise.steps.base import Outcome, Place
-from lab.exercise.template import render_lazily
-from lab.exercise.truth import Clock, Party, Predicate, Truth
+from lab.exercise.scope import Target
+from lab.exercise.steps.base import Outcome
+from lab.exercise.template import fill_in, render_lazily
+from lab.exercise.truth import Clock, Label, Party, Predicate, Truth
 from lab.files import records
 from lab.inventory.definition import Lab
 from lab.moment import Moment
-from lab.runs.folder import RunFolder
+from lab.runs.happened import Happened
 
 Tell = Callable[[str], None]
 """Takes one line about what is going on."""
 
 _REVERT_TRIES: Final = 2
 
+_CHECK_TIMEOUT: Final = 60.0
+_REVERT_TIMEOUT: Final = 30.0
+"""Seconds that one command of a check or a revert may take."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Intent:
-    """A line of the journal: what is about to be done, or how it ended."""
+class _Undo:
+    """What has to be undone, its templates filled in when its step was done."""
 
-    at: Moment
-    """When."""
-
-    step: str
-    """Step id."""
-
-    act: Literal["run", "revert"]
-    """What."""
-
-    state: Literal["begun", "done", "failed"]
-    """Before the act, or after it."""
-
-    said: str = ""
-    """Why it failed."""
+    step: ScenarioStep
+    reverts: tuple[Revert, ...]
 
 
 @dataclass(slots=True)
-class Exercise:
+class Play:
     """One execution of a scenario."""
 
     lab: Lab
     scenario: Scenario
     engine: Engine
-    run: RunFolder
+    run: str
+    happened: Happened
     tell: Tell
+    pause: Callable[[float], None]
+    """Waits for some seconds; given, so that tests need not wait."""
     _registered: dict[str, object] = field(default_factory=dict)
-    _undo: list[ScenarioStep] = field(default_factory=list)
+    _undo: list[_Undo] = field(default_factory=list)
 
-    def play(self, pause: Callable[[float], None]) -> None:
-        """Let the benign phase pass, run the steps, undo them all, whatever happens in between.
-
-        Args:
-            pause: Waits for some seconds; an argument so that tests need not.
-        """
+    def play(self) -> None:
+        """Let the benign phase pass, run the steps, undo them all, whatever happens in between."""
         begun = Moment.now()
         self._measure_clocks()
         with contextlib.ExitStack() as ends:
             ends.callback(self._finish, begun)
             self.tell(f"benign traffic alone for {self.scenario.benign / 1e9:.0f} s")
-            pause(self.scenario.benign / 1e9)
+            self.pause(self.scenario.benign / 1e9)
             self._write(self._phase("benign", begun, "0-benign-phase", "Benign traffic alone"))
             ends.callback(self._revert_all)
             for step in self.scenario.steps:
@@ -94,34 +85,18 @@ class Exercise:
         self, label: Literal["benign", "setup"], begun: Moment, step: str, name: str, *evidence: Predicate
     ) -> Truth:
         return Truth(
-            run=self.run.path.name,
-            step=step,
-            name=name,
-            label=label,
-            start=begun,
-            end=Moment.now(),
-            evidence=evidence,
+            run=self.run, step=step, name=name, label=label, start=begun, end=Moment.now(), evidence=evidence
         )
 
     def _write(self, truth: Truth) -> None:
-        records.append(self.run.truth_file, (truth,))
-
-    def _journal(
-        self,
-        step: str,
-        act: Literal["run", "revert"],
-        state: Literal["begun", "done", "failed"],
-        said: str = "",
-    ) -> None:
-        line = Intent(at=Moment.now(), step=step, act=act, state=state, said=said)
-        records.append(self.run.path / "journal.jsonl", (line,))
+        records.append(self.happened.truth, (truth,))
 
     def _measure_clocks(self) -> None:
         """Ask each node with logs for its time; the true offset lies within half the round trip."""
         running = self.engine.observe(self.lab.name)
         monitored = {node.name for node in self.lab.nodes if node.kind.logs}
         found = [self._clock(node) for node in running.nodes if node.name in monitored]
-        records.append(self.run.path / "clock.jsonl", tuple(clock for clock in found if clock))
+        records.append(self.happened.clock, tuple(clock for clock in found if clock))
 
     def _clock(self, node: SeenNode) -> Clock | None:
         try:
@@ -134,6 +109,8 @@ class Exercise:
             node=node.name, measured=Moment(middle), offset=told - middle, bound=(ran.end - ran.start) // 2
         )
 
+    # -- one step ----------------------------------------------------------------------------------
+
     def _step(self, step: ScenarioStep) -> None:
         running = self.engine.observe(self.lab.name)
         source = running.node(step.source)
@@ -141,51 +118,84 @@ class Exercise:
         if source is None or source.state != "running":
             self._write(self._not_run(step, "skipped", f"{step.source} does not run"))
             return
-        before = look_before(step.check, self.engine, running) if step.check else None
-        self._journal(step.id, "run", "begun")
-        if step.reverts:
-            self._undo.append(step)
         start = Moment.now()
         try:
-            outcome = step.action.act(self._place(step, running, source))
+            self._act(step, running, source)
         except OutOfScope as error:
-            self._journal(step.id, "run", "failed", str(error))
             self._write(self._not_run(step, "refused", str(error)))
-            return
         except LabError as error:
-            self._journal(step.id, "run", "failed", str(error))
             self._write(self._failed(step, source, start, str(error)))
-            return
         except KeyboardInterrupt:
-            self._journal(step.id, "run", "failed", "stopped by the user")
             self._write(self._failed(step, source, start, "stopped by the user"))
             raise
-        self._journal(step.id, "run", "done")
-        finding = look_after(step.check, self.engine, running, before) if step.check else None
-        self._write(self._happened(step, source, outcome, finding))
+
+    def _act(self, step: ScenarioStep, running: RunningLab, source: SeenNode) -> None:
+        """Look, act, look again, and write what happened; whatever was begun will be undone."""
+        values = self._values(running, source)
+        action, check, reverts = fill_in((step.action, step.check, step.reverts), values)
+        before = self._look_before(step, check, running)
+        place = self._place(step, running, source, "run", step.timeout)
+        try:
+            outcome = action.act(place)
+        finally:
+            if place.acted and reverts:
+                self._undo.append(_Undo(step=step, reverts=reverts))
+        finding = self._look_after(step, check, running, before) if check else None
+        self._write(self._took_place(step, source, outcome, finding))
         if step.register:
             self._registered[step.register] = outcome.registered
 
-    def _place(self, step: ScenarioStep, running: RunningLab, source: SeenNode) -> Place:
+    def _values(self, running: RunningLab, source: SeenNode) -> dict[str, object]:
+        """Return what templates may use now."""
+        known = {"nodes": _nodes(running, source), "networks": _networks(running)}
+        return render_lazily(self.scenario.variables, {**self._registered, **known})
+
+    def _place(
+        self, step: ScenarioStep, running: RunningLab, node: SeenNode, act: Act, timeout: float
+    ) -> Place:
         return Place(
-            engine=self.engine,
+            shell=self.engine,
             running=running,
-            source=source,
-            scope=Scope(running, source),
-            values=render_lazily(
-                self.scenario.variables,
-                {**self._registered, "nodes": _nodes(running, source), "networks": _networks(running)},
-            ),
-            timeout=step.timeout,
+            node=node,
+            journal=Journal(self.happened.journal),
+            step=step.id,
+            act=act,
+            timeout=timeout,
+            pause=self.pause,
         )
+
+    def _look_before(self, step: ScenarioStep, check: Check | None, running: RunningLab) -> int | None:
+        """Look before the step; None when the node cannot be asked."""
+        node = running.node(check.node) if check else None
+        if check is None or node is None:
+            return None
+        try:
+            return check.before(self._place(step, running, node, "check", _CHECK_TIMEOUT))
+        except (LabError, ValueError):
+            return None
+
+    def _look_after(
+        self, step: ScenarioStep, check: Check, running: RunningLab, before: int | None
+    ) -> Finding:
+        """Look after the step; a node that cannot be asked shows no effect, and the finding says so."""
+        node = running.node(check.node)
+        if node is None or before is None:
+            return Finding(occurred=False, said=f"{check.node} could not be asked before the step")
+        try:
+            return check.after(self._place(step, running, node, "check", _CHECK_TIMEOUT), before)
+        except (LabError, ValueError) as error:
+            return Finding(occurred=False, said=f"{check.node} could not be asked: {error}")
+
+    # -- truth -------------------------------------------------------------------------------------
 
     def _base(self, step: ScenarioStep, start: Moment, end: Moment) -> Truth:
         """Fill in what every record of a step has."""
+        label: Label = "attack" if step.technique else "setup"
         return Truth(
-            run=self.run.path.name,
+            run=self.run,
             step=step.id,
             name=step.name,
-            label="attack" if step.technique else "setup",
+            label=label,
             technique=step.technique,
             tactics=step.tactics,
             attack_version=attack.version(),
@@ -197,17 +207,17 @@ class Exercise:
 
     def _not_run(self, step: ScenarioStep, status: Literal["refused", "skipped"], why: str) -> Truth:
         now = Moment.now()
-        return _with(self._base(step, now, now), status=status, reason=why)
+        return replace(self._base(step, now, now), status=status, reason=why)
 
     def _failed(self, step: ScenarioStep, source: SeenNode, start: Moment, why: str) -> Truth:
         base = self._base(step, start, Moment.now())
-        return _with(base, occurred=False, reason=why, sources=(_party(source),))
+        return replace(base, occurred=False, reason=why, sources=(_party(source),))
 
-    def _happened(
+    def _took_place(
         self, step: ScenarioStep, source: SeenNode, outcome: Outcome, finding: Finding | None
     ) -> Truth:
-        completed: Completed = outcome.completed
-        return _with(
+        completed = outcome.completed
+        return replace(
             self._base(step, completed.start, completed.end),
             occurred=finding.occurred if finding else None,
             reason=finding.said if finding else "the step has no check",
@@ -219,28 +229,28 @@ class Exercise:
             evidence=outcome.evidence,
         )
 
+    # -- undoing -----------------------------------------------------------------------------------
+
     def _revert_all(self) -> None:
         """Undo in reverse order; what cannot be undone is said and the rest goes on."""
-        for step in reversed(self._undo):
-            for revert in step.reverts:
-                self._revert(step, revert)
+        for undo in reversed(self._undo):
+            for revert in undo.reverts:
+                self._revert(undo.step, revert)
         self._undo.clear()
 
     def _revert(self, step: ScenarioStep, revert: Revert) -> None:
         start = Moment.now()
-        self._journal(step.id, "revert", "begun")
         said = ""
         for _ in range(_REVERT_TRIES):
-            said = self._undo_once(revert)
+            said = self._undo_once(step, revert)
             if not said:
                 break
-        self._journal(step.id, "revert", "failed" if said else "done", said)
         if said:
             self.tell(f"could not undo {step.name}: {said}")
         evidence = Predicate(where={"host.name": (revert.node,), "process.parent.pid": (0,)})
         self._write(
             Truth(
-                run=self.run.path.name,
+                run=self.run,
                 step=f"{step.id}-revert",
                 name=f"Undo: {step.name}",
                 label="cleanup",
@@ -252,24 +262,19 @@ class Exercise:
             )
         )
 
-    def _undo_once(self, revert: Revert) -> str:
+    def _undo_once(self, step: ScenarioStep, revert: Revert) -> str:
         """Try to undo; return why it failed, or nothing."""
-        node = self.engine.observe(self.lab.name).node(revert.node)
+        running = self.engine.observe(self.lab.name)
+        node = running.node(revert.node)
         if node is None:
             return ""
         try:
-            ran = self.engine.execute(node, revert.argv, user=revert.user, timeout=30)
+            place = self._place(step, running, node, "revert", _REVERT_TIMEOUT)
+            ran = place.run(revert.argv, user=revert.user).completed
         except LabError as error:
             return str(error)
-        return (
-            ""
-            if ran.code == 0
-            else ran.stderr.decode("utf-8", "backslashreplace").strip() or f"exit {ran.code}"
-        )
-
-
-def _with(truth: Truth, **changes: object) -> Truth:
-    return replace(truth, **changes)  # type: ignore[arg-type]
+        words = ran.stderr.decode("utf-8", "backslashreplace").strip()
+        return "" if ran.code == 0 else words or f"exit {ran.code}"
 
 
 def _party(node: SeenNode) -> Party:

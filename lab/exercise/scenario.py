@@ -1,41 +1,62 @@
-"""Scenario YAML -> Scenario: a benign phase and steps, or every problem at once."""
+"""Scenario YAML -> Scenario: a benign phase and steps, or every problem at once.
+
+What a file may say is declared by `ScenarioFile` and `StepEntry`; here it is held against the lab, the
+ATT&CK table and what templates can know.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Annotated, ClassVar, Final
 
 from lab import attack
-from lab.exercise.checks import Check, read_check
+from lab.exercise.checks import CHECK_KINDS
+from lab.exercise.checks.base import Check
 from lab.exercise.steps import STEP_KINDS
 from lab.exercise.steps.base import Step
-from lab.exercise.template import BadTemplate, undeclared
+from lab.exercise.template import BadTemplate, texts_of, undeclared
 from lab.exercise.truth import DEFAULT_LIMIT
 from lab.files import loader
+from lab.files.declared import Fault, Key, read
 from lab.files.loader import Item, Plain, Reading, suggestion
 from lab.inventory.definition import Lab
 from lab.moment import SECOND
 
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h)?")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600}
 _LONGEST: Final = 3600
 """Seconds: no phase and no step is longer, whatever a file says."""
 
-_STEP_TIMEOUT: Final = 120.0
-"""Seconds a step may take when its author says nothing."""
+_STEP_TIMEOUT: Final = 120 * SECOND
+"""How long a step may take when its author says nothing, in nanoseconds."""
 
-_KEYS: Final = (
-    "name", "technique", "tactic", "from", "check", "revert", "register", "limit", "timeout", "expect",
-)  # fmt: skip
-_TOP: Final = ("name", "summary", "benign", "vars", "steps")
+_BENIGN: Final = 30 * SECOND
+"""How long people are at work before the attack when the author says nothing, in nanoseconds."""
+
+
+def duration(text: str) -> int:
+    """Read a length of time, `30s` or `2m`, in nanoseconds.
+
+    Raises:
+        ValueError: says what it must be.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)?", text.strip())
+    seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else -1
+    if not 0 <= seconds <= _LONGEST:
+        raise ValueError(f"a duration up to {_LONGEST} s")
+    return int(seconds * SECOND)
+
+
+_DURATION: Final = Key(convert=duration, remedy="write  30s  or  2m")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Revert:
     """How an effect is undone: a command on a node."""
+
+    remedy: ClassVar[str] = "write  {node: bastion, argv: [rm, -f, /tmp/x], user: maria}"
 
     node: str
     """Where."""
@@ -48,8 +69,87 @@ class Revert:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ScenarioStep:
+class StepEntry:
     """One step, as written."""
+
+    where: Annotated[Item, Key(here=True)]
+    """The entry itself."""
+
+    action: Annotated[Step | None, Key(kinds=STEP_KINDS, inline=True)]
+    """What it does: one of the kinds of step."""
+
+    source: Annotated[str, Key(name="from", remedy="name the node it runs on")]
+    """The node it runs on."""
+
+    name: str = ""
+    """For people."""
+
+    technique: str = ""
+    """ATT&CK technique id, `T1046`; only a pause has none."""
+
+    tactic: str = ""
+    """ATT&CK short name of the one tactic it serves here; else all those of its technique."""
+
+    check: Annotated[Check | None, Key(kinds=CHECK_KINDS)] = None
+    """How to see that it had an effect."""
+
+    reverts: Annotated[tuple[Revert, ...], Key(name="revert", single=True)] = ()
+    """How to undo it; `none` when there is nothing to undo."""
+
+    register: str = ""
+    """The name under which later steps read its results."""
+
+    limit: Annotated[int, _DURATION] = DEFAULT_LIMIT
+    """Time to detect above which detection is late."""
+
+    timeout: Annotated[int, _DURATION] = _STEP_TIMEOUT
+    """How long it may take."""
+
+    expected_rules: Annotated[tuple[str, ...], Key(name="expect")] = ()
+    """Rules its author expects to fire; shown, never scored."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Find a name for results that templates could not say."""
+        if self.register and not self.register.isidentifier():
+            said = f"{self.register!r} cannot be a name"
+            yield Fault(key="register", what=said, remedy="use letters, digits and _")
+
+    def at(self, key: str) -> Item:
+        """Return where a key was written; the step itself when it was not."""
+        entries = self.where.value
+        return entries.get(key, self.where) if isinstance(entries, dict) else self.where
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScenarioFile:
+    """A scenario, as written."""
+
+    remedy: ClassVar[str] = "see scenarios/ssh-brute-force.yml"
+
+    name: str
+    """Its name."""
+
+    steps: Annotated[tuple[StepEntry, ...], Key(entry="step")]
+    """In order."""
+
+    summary: str = ""
+    """One line for people."""
+
+    benign: Annotated[int, _DURATION] = _BENIGN
+    """Length of the phase before the first step, in which people are at work and nobody attacks."""
+
+    vars: Mapping[str, Plain] = field(default_factory=dict)
+    """Values for templates; a text may be a template itself."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Find that nothing is done."""
+        if not self.steps:
+            yield Fault(key="steps", what="a scenario needs at least one step")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScenarioStep:
+    """One step, held against the lab and the ATT&CK table."""
 
     id: str
     """Its place and name, `3-guess-the-password`."""
@@ -119,175 +219,101 @@ def read_scenario(path: Path, lab: Lab) -> Scenario:
         BadFile: it is not a scenario, or not one for this lab; every problem is named with its line.
     """
     root, reading = loader.load(path)
-    scenario = _Scenario(reading, lab).read(root, path)
+    written = read(reading, root, ScenarioFile, "a scenario")
+    steps = _Steps(reading, lab, written.vars).read(root, written.steps)
     reading.finish()
-    return scenario
+    return Scenario(
+        name=written.name,
+        summary=written.summary,
+        benign=written.benign,
+        variables=written.vars,
+        steps=steps,
+        text=path.read_text(encoding="utf-8", errors="replace"),
+    )
 
 
-class _Scenario:
-    """One scenario being read."""
+class _Steps:
+    """The steps of one scenario being held against what there is."""
 
-    def __init__(self, reading: Reading, lab: Lab) -> None:
+    def __init__(self, reading: Reading, lab: Lab, variables: Mapping[str, Plain]) -> None:
         self._reading = reading
         self._nodes = tuple(node.name for node in lab.nodes)
         self._known = {"nodes", "networks"}
-        self._variables: dict[str, Plain] = {}
+        self._variables = variables
 
-    def read(self, root: Item, path: Path) -> Scenario:
-        """Return the scenario; what is wrong with it is in the reading."""
-        reading = self._reading
-        top = reading.mapping(root, "a scenario", _TOP)
-        for key in ("name", "steps"):
-            if key not in top:
-                reading.problem(root, f"a scenario needs {key}", "see scenarios/ssh-brute-force.yml")
-        variables = reading.mapping(top.get("vars", Item(None, 1)), "vars")
-        self._variables = {name: item.plain() for name, item in variables.items()}
-        for item in variables.values():
-            self._syntax(item)
-        steps = reading.sequence(top.get("steps", Item(None, 1)), "steps")
-        if "steps" in top and not steps:
-            reading.problem(top["steps"], "a scenario needs at least one step")
-        return Scenario(
-            name=reading.text(top["name"], "name") if "name" in top else path.stem,
-            summary=reading.text(top["summary"], "summary") if "summary" in top else "",
-            benign=self._duration(top.get("benign", Item("30s", 1)), "benign"),
-            variables=self._variables,
-            steps=tuple(step for number, item in enumerate(steps, 1) if (step := self._step(number, item))),
-            text=path.read_text(encoding="utf-8", errors="replace"),
-        )
+    def read(self, root: Item, entries: tuple[StepEntry, ...]) -> tuple[ScenarioStep, ...]:
+        """Return the steps; what is wrong with them is in the reading."""
+        given = self._reading.mapping(root, "a scenario").get("vars", root).value
+        for name, value in self._variables.items():
+            self._syntax(value, given[name] if isinstance(given, dict) and name in given else root)
+        steps = [self._step(number, entry) for number, entry in enumerate(entries, 1)]
+        return tuple(step for step in steps if step)
 
-    def _duration(self, item: Item, what: str) -> int:
-        match = _DURATION.fullmatch(self._reading.text(item, what).strip())
-        seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else -1
-        if not 0 <= seconds <= _LONGEST:
-            self._reading.problem(item, f"{what} must be a duration up to {_LONGEST} s", "write  30s  or  2m")
-        return int(seconds * SECOND)
-
-    def _step(self, number: int, item: Item) -> ScenarioStep | None:
-        entries = self._reading.mapping(item, f"step {number}", (*_KEYS, *STEP_KINDS))
-        action = self._action(number, item, entries)
-        name = self._text(entries, "name") or f"step {number}"
-        technique, tactics = self._technique(entries, item)
-        if action:
-            self._templates(action, item)
-        source = self._source(entries, item, number)
-        step = action and ScenarioStep(
+    def _step(self, number: int, entry: StepEntry) -> ScenarioStep | None:
+        name = entry.name or f"step {number}"
+        tactics = self._tactics(entry)
+        self._node(entry.source, entry.at("from"))
+        for revert in entry.reverts:
+            self._node(revert.node, entry.at("revert"))
+        if entry.check:
+            self._node(entry.check.node, entry.at("check"))
+        self._templates(entry)
+        if entry.register:
+            self._known.add(entry.register)
+        if entry.action is None:
+            return None
+        return ScenarioStep(
             id=f"{number}-{_slug(name)}",
             name=name,
-            technique=technique,
+            technique=entry.technique,
             tactics=tactics,
-            source=source,
-            action=action,
-            check=self._check(entries),
-            reverts=self._reverts(entries),
-            register=self._register(entries),
-            limit=self._duration(entries["limit"], "limit") if "limit" in entries else DEFAULT_LIMIT,
-            timeout=self._timeout(entries),
-            expected_rules=self._reading.texts(entries["expect"], "expect") if "expect" in entries else (),
-        )
-        return step or None
-
-    def _text(self, entries: Mapping[str, Item], key: str) -> str:
-        return self._reading.text(entries[key], key) if key in entries else ""
-
-    def _timeout(self, entries: Mapping[str, Item]) -> float:
-        return (
-            self._duration(entries["timeout"], "timeout") / SECOND if "timeout" in entries else _STEP_TIMEOUT
+            source=entry.source,
+            action=entry.action,
+            check=entry.check,
+            reverts=entry.reverts,
+            register=entry.register,
+            limit=entry.limit,
+            timeout=entry.timeout / SECOND,
+            expected_rules=entry.expected_rules,
         )
 
-    def _action(self, number: int, item: Item, entries: Mapping[str, Item]) -> Step | None:
-        kinds = [key for key in entries if key in STEP_KINDS]
-        if len(kinds) == 1:
-            return STEP_KINDS[kinds[0]].from_item(self._reading, entries[kinds[0]])
-        names = ", ".join(sorted(STEP_KINDS))
-        what = f"is of two kinds: {' and '.join(kinds)}" if kinds else "has no kind"
-        self._reading.problem(item, f"step {number} {what}", f"give it one of: {names}")
-        return None
+    def _node(self, name: str, where: Item) -> None:
+        if name and name not in self._nodes:
+            self._reading.problem(where, f"unknown node {name!r}", suggestion(name, self._nodes, "nodes"))
 
-    def _source(self, entries: Mapping[str, Item], item: Item, number: int) -> str:
-        if "from" not in entries:
-            self._reading.problem(
-                item, f"step {number} needs from", f"name the node it runs on: {', '.join(self._nodes)}"
-            )
-            return ""
-        return self._node(entries["from"])
-
-    def _node(self, item: Item) -> str:
-        return self._reading.choice(item, "node", self._nodes)
-
-    def _technique(self, entries: Mapping[str, Item], item: Item) -> tuple[str, tuple[str, ...]]:
-        if "technique" not in entries:
-            if "wait" not in entries:
-                self._reading.problem(item, "a step needs a technique", "write  technique: T1046")
-            return "", ()
-        technique = self._text(entries, "technique")
-        known = attack.techniques().get(technique)
-        if known is None:
-            remedy = suggestion(technique, attack.techniques(), "").partition("  ")[0] if technique else ""
-            self._reading.problem(
-                entries["technique"], f"unknown technique {technique!r} in ATT&CK {attack.version()}", remedy
-            )
-            return technique, ()
-        if "tactic" in entries:
-            return technique, (self._reading.choice(entries["tactic"], "tactic", known.tactics),)
-        return technique, known.tactics
-
-    def _check(self, entries: Mapping[str, Item]) -> Check | None:
-        if "check" not in entries:
-            return None
-        check = read_check(self._reading, entries["check"])
-        if check and check.node not in self._nodes:
-            self._reading.problem(
-                entries["check"], f"unknown node {check.node!r}", suggestion(check.node, self._nodes, "nodes")
-            )
-        return check
-
-    def _reverts(self, entries: Mapping[str, Item]) -> tuple[Revert, ...]:
-        if "revert" not in entries or entries["revert"].value == "none":
+    def _tactics(self, entry: StepEntry) -> tuple[str, ...]:
+        """Return the tactics that a step serves."""
+        if not entry.technique:
+            if entry.action is not None and entry.action.kind != "wait":
+                self._reading.problem(entry.where, "a step needs a technique", "write  technique: T1046")
             return ()
-        listed = entries["revert"].value
-        items = listed if isinstance(listed, list) else [entries["revert"]]
-        return tuple(self._revert(item) for item in items)
+        known = attack.techniques().get(entry.technique)
+        if known is None:
+            remedy = suggestion(entry.technique, attack.techniques(), "").partition("  ")[0]
+            said = f"unknown technique {entry.technique!r} in ATT&CK {attack.version()}"
+            self._reading.problem(entry.at("technique"), said, remedy)
+            return ()
+        if entry.tactic:
+            return (self._reading.choice(entry.at("tactic"), "tactic", known.tactics),)
+        return known.tactics
 
-    def _revert(self, item: Item) -> Revert:
-        entries = self._reading.mapping(item, "revert", ("node", "argv", "user"))
-        if "node" not in entries or "argv" not in entries:
-            remedy = "write  {node: bastion, argv: [rm, -f, /tmp/x], user: maria}"
-            self._reading.problem(item, "a revert needs node and argv", remedy)
-            return Revert(node="", argv=())
-        return Revert(
-            node=self._node(entries["node"]),
-            argv=self._reading.texts(entries["argv"], "argv"),
-            user=self._text(entries, "user") or "root",
-        )
-
-    def _register(self, entries: Mapping[str, Item]) -> str:
-        name = self._text(entries, "register")
-        if name and not name.isidentifier():
-            self._reading.problem(
-                entries["register"], f"{name!r} cannot be a name", "use letters, digits and _"
-            )
-        if name:
-            self._known.add(name)
-        return name
-
-    def _syntax(self, item: Item) -> None:
+    def _syntax(self, value: Plain, where: Item) -> None:
         try:
-            undeclared(str(item.value))
+            undeclared(str(value))
         except BadTemplate as error:
-            self._reading.problem(item, error.message(), "see Jinja2's template syntax")
+            self._reading.problem(where, error.message(), "see Jinja2's template syntax")
 
-    def _templates(self, action: Step, item: Item) -> None:
+    def _templates(self, entry: StepEntry) -> None:
         """Find templates that ask for what nothing before this step provides."""
-        for text in action.texts():
+        for text in dict.fromkeys(texts_of((entry.action, entry.check, entry.reverts))):
             try:
                 missing = self._missing(text, frozenset())
             except BadTemplate as error:
-                self._reading.problem(item, error.message(), "see Jinja2's template syntax")
+                self._reading.problem(entry.where, error.message(), "see Jinja2's template syntax")
                 continue
             for name in sorted(missing):
                 remedy = suggestion(name, self._known | self._variables.keys(), "names")
-                self._reading.problem(item, f"undefined name {name!r} in {text!r}", remedy)
+                self._reading.problem(entry.where, f"undefined name {name!r} in {text!r}", remedy)
 
     def _missing(self, text: str, inside: frozenset[str]) -> set[str]:
         """Name what a template needs that is not there, also through variables that are templates."""

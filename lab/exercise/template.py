@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Final, TypeVar, cast
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from lab.errors import WrongInput
+
+Filled = TypeVar("Filled")
 
 
 class BadTemplate(WrongInput):
@@ -95,3 +98,34 @@ def render_lazily(variables: Mapping[str, object], values: Mapping[str, object])
 
 def _needs(value: object) -> frozenset[str]:
     return undeclared(value) if isinstance(value, str) else frozenset()
+
+
+def fill_in(value: Filled, values: Mapping[str, object]) -> Filled:
+    """Fill in every text of a value: of a tuple, and of a dataclass, however deep. Each is filled in once.
+
+    Raises:
+        BadTemplate: one cannot be filled in.
+    """
+    return cast("Filled", _filled(value, values))
+
+
+def _filled(value: object, values: Mapping[str, object]) -> object:
+    if isinstance(value, str):
+        return render(value, values)
+    if isinstance(value, tuple):
+        return tuple(_filled(it, values) for it in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{it.name: _filled(getattr(value, it.name), values) for it in fields(value)})
+    return value
+
+
+def texts_of(value: object) -> Iterator[str]:
+    """Yield every text that `fill_in` would fill in."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple):
+        for it in value:
+            yield from texts_of(it)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from texts_of(getattr(value, field.name))

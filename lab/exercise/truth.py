@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from lab.files import records
 from lab.moment import SECOND, Moment
+from lab.runs.happened import Happened
 
 Label = Literal["attack", "benign", "setup", "cleanup"]
 """What kind of activity a record describes; only `attack` is scored as a step."""
@@ -126,3 +128,13 @@ class Clock:
 
     bound: int
     """The most the true offset may differ from `offset`, in nanoseconds: half the round trip."""
+
+
+def read_truth(happened: Happened) -> tuple[Truth, ...]:
+    """Read what happened in a run."""
+    return records.read_lines(happened.truth, Truth)
+
+
+def read_clocks(happened: Happened) -> tuple[Clock, ...]:
+    """Read how far the nodes' clocks were off."""
+    return records.read_lines(happened.clock, Clock)

@@ -120,16 +120,28 @@ class Reading:
         self.problem(item, f"{what} must be true or false, not {kind_of(item)}")
         return False
 
-    def number(self, item: Item, what: str, *, least: float = 0) -> float:
-        """Return a number that is not below `least`."""
+    def number(
+        self,
+        item: Item,
+        what: str,
+        *,
+        least: float | None = None,
+        most: float | None = None,
+        whole: bool = False,
+    ) -> float:
+        """Return a number within limits, a whole one where that is asked."""
         value = item.value
         if isinstance(value, bool) or not isinstance(value, int | float):
             self.problem(item, f"{what} must be a number, not {kind_of(item)}")
-            return least
-        if not value >= least:
+        elif whole and value != value // 1:
+            self.problem(item, f"{what} must be a whole number, not {value}")
+        elif least is not None and not value >= least:
             self.problem(item, f"{what} must be {least:g} or more, not {value}")
-            return least
-        return value
+        elif most is not None and not value <= most:
+            self.problem(item, f"{what} must be {most:g} or less, not {value}")
+        else:
+            return int(value) if whole else value
+        return least or 0
 
     def choice(self, item: Item, what: str, known: Iterable[str]) -> str:
         """Return a text that is one of the known ones; anything else is a problem and gives ''."""

@@ -1,7 +1,7 @@
 """An inventory is the lab: a plain Ansible inventory in YAML -> Lab, or every problem at once.
 
-`lab.inventory.groups` reads it as Ansible does; here it gets its meaning: variables that start with `lab_` are
-ours, all others are the role's.
+`lab.inventory.groups` reads it as Ansible does; here it gets its meaning: variables that start with
+`lab_` are ours, all others are the role's.
 """
 
 from __future__ import annotations
@@ -13,12 +13,21 @@ from pathlib import Path
 from typing import Final
 
 from lab.files import loader
+from lab.files.declared import read
 from lab.files.loader import Item, Plain, Reading, suggestion
 from lab.inventory.groups import Groups, Host
-from lab.inventory.kind import Argument, Kind, find_kind, kind_names
+from lab.inventory.kind import Argument, Kind, Kinds
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 _NAME_RULE: Final = "use small letters, digits and dashes, at most 32"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkOptions:
+    """What may stand below a network of `lab_networks`."""
+
+    internet: bool = False
+    """Whether its nodes get a way out. Without it they have none, to this machine neither."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,15 +82,19 @@ class Lab:
         return next((node for node in self.nodes if node.name == name), None)
 
 
-def read_inventory(path: Path) -> Lab:
+def read_inventory(path: Path, kinds: Kinds) -> Lab:
     """Read the inventory that defines a lab.
+
+    Args:
+        path: The file.
+        kinds: What its nodes can be.
 
     Raises:
         NotFound: the file does not exist.
         BadFile: it is not a lab; every problem is named, each with its line.
     """
     root, reading = loader.load(path)
-    lab = _Inventory(reading, root, path).lab()
+    lab = _Inventory(reading, root, path, kinds).lab()
     reading.finish()
     return lab
 
@@ -89,10 +102,10 @@ def read_inventory(path: Path) -> Lab:
 class _Inventory:
     """One inventory being read."""
 
-    def __init__(self, reading: Reading, root: Item, path: Path) -> None:
+    def __init__(self, reading: Reading, root: Item, path: Path, kinds: Kinds) -> None:
         self._reading = reading
         self._path = path
-        self._kinds = kind_names()
+        self._kinds = kinds
         self._groups = Groups(reading, root, path.parent)
         self._shared = self._groups.shared()
         self._networks = self._read_networks(self._shared.get("lab_networks", Item(None, 1)))
@@ -113,9 +126,8 @@ class _Inventory:
         for name, entry in self._reading.mapping(item, "lab_networks").items():
             if not _NAME.fullmatch(name):
                 self._reading.problem(entry, f"{name!r} cannot name a network", _NAME_RULE)
-            options = self._reading.mapping(entry, f"network {name}", ("internet",))
-            internet = "internet" in options and self._reading.flag(options["internet"], "internet")
-            found.append(Network(name=name, internet=internet))
+            options = read(self._reading, entry, NetworkOptions, f"network {name}")
+            found.append(Network(name=name, internet=options.internet))
         return tuple(found)
 
     def _node(self, host: Host) -> Node | None:
@@ -132,7 +144,7 @@ class _Inventory:
         return Node(name=host.name, kind=kind, attach=attach, watch=watch, variables=checked)
 
     def _kind(self, host: Host, variables: Mapping[str, Item]) -> Kind | None:
-        kinds = [group.name for group in self._groups.of(host) if group.name in self._kinds]
+        kinds = [group.name for group in self._groups.of(host) if group.name in self._kinds.names]
         if "ansible_host" in variables:
             self._reading.problem(
                 variables["ansible_host"],
@@ -140,17 +152,19 @@ class _Inventory:
                 "take ansible_host away",
             )
         if len(kinds) == 1:
-            return find_kind(kinds[0])
+            return self._kinds.find(kinds[0])
         if kinds:
             both = " and ".join(kinds)
             self._reading.problem(
                 host.where, f"host {host.name} is of two kinds: {both}", "keep it in one group"
             )
         elif group := next((name for name in host.groups if name not in {"all", "ungrouped"}), ""):
-            remedy = suggestion(group, self._kinds, "kinds")
+            remedy = suggestion(group, self._kinds.names, "kinds")
             self._reading.problem(host.where, f"unknown kind {group!r} for host {host.name}", remedy)
         else:
-            remedy = f"put it into a group named like one of the kinds: {', '.join(sorted(self._kinds))}"
+            remedy = (
+                f"put it into a group named like one of the kinds: {', '.join(sorted(self._kinds.names))}"
+            )
             self._reading.problem(host.where, f"host {host.name} has no kind", remedy)
         return None
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Final
+from typing import Annotated, ClassVar, Final
 
-from lab.files import content, loader
+from lab.files import loader
+from lab.files.declared import Fault, Key, read
 from lab.files.loader import Item, Plain, Reading
 
 BASES: Final = {"debian": "debian:trixie-slim", "kali": "kalilinux/kali-rolling"}
@@ -21,19 +21,46 @@ SUITE: Final = "trixie"
 BUILT_BASE: Final = f"homerange/base-debian:{SUITE}"
 """The image of that."""
 
-_SIZE: Final = re.compile(r"(\d+)([kmg])", re.IGNORECASE)
-_UNITS: Final = {"k": 2**10, "m": 2**20, "g": 2**30}
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Log:
     """A log a node writes."""
+
+    remedy: ClassVar[str] = "write  {source: sshd, path: /var/log/auth.log}"
 
     source: str
     """Which parser reads it: a module of `lab.telemetry.sources`."""
 
     path: str
     """Where it is on the node."""
+
+
+def size(text: str) -> int:
+    """Read a number of bytes, `128m` or `1g`.
+
+    Raises:
+        ValueError: says what it must be.
+    """
+    match = re.fullmatch(r"(\d+)([kmg])", text, re.IGNORECASE)
+    if not match:
+        raise ValueError("a size")
+    return int(match[1]) * {"k": 2**10, "m": 2**20, "g": 2**30}[match[2].lower()]
+
+
+_SIZE: Final = Key(convert=size, remedy="write  128m  or  1g")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tmpfs:
+    """A folder in memory."""
+
+    remedy: ClassVar[str] = "write  {path: /run, size: 4m}"
+
+    path: str
+    """Where it is."""
+
+    size: Annotated[int, _SIZE]
+    """How large it may become."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,25 +142,83 @@ class Kind:
     """The variables a host may set."""
 
 
-@cache
-def _folders() -> dict[str, Path]:
-    return content.roles()
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeFile:
+    """A role's `node.yml`: how nodes of its kind run."""
+
+    summary: str = ""
+    """One line for people."""
+
+    base: Annotated[str, Key(known=tuple(BASES))] = "debian"
+    """Which base its image is built on."""
+
+    command: tuple[str, ...] = ()
+    """Arguments of the node's first process."""
+
+    user: str = "root"
+    """Who the first process runs as."""
+
+    capabilities: tuple[str, ...] = ()
+    """The Linux capabilities it keeps; all others are dropped."""
+
+    memory: Annotated[int, _SIZE] = 128 * 2**20
+    """Hard limit."""
+
+    cpus: Annotated[float, Key(least=0.01)] = 1.0
+    """Limit in processors."""
+
+    processes: Annotated[int, Key(least=1)] = 128
+    """Limit of processes and threads."""
+
+    ports: Mapping[str, str] = field(default_factory=dict)
+    """Port to the service that listens there."""
+
+    health: tuple[str, ...] = ()
+    """A command that ends with 0 when the node is ready; empty when running is enough."""
+
+    logs: Annotated[tuple[Log, ...], Key(entry="log")] = ()
+    """The logs to collect."""
+
+    read_only: bool = False
+    """Whether its root file system is read-only."""
+
+    tmpfs: tuple[Tmpfs, ...] = ()
+    """Folders in memory, writable."""
+
+    host_network: bool = False
+    """Whether it shares the host's network; sensors only."""
+
+    capture: tuple[str, ...] = ()
+    """A command that, given an interface, writes packets as pcap to standard output."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Find ports that are none."""
+        for port in self.ports:
+            if not port.isdecimal() or not 0 < int(port) < 65536:  # noqa: PLR2004  # the range of ports
+                yield Fault(key="ports", what=f"port {port!r} must be a number from 1 to 65535")
 
 
-def kind_names() -> frozenset[str]:
-    """Name every kind there is."""
-    return frozenset(_folders())
+class Kinds:
+    """The kinds of node that roles give, each read when it is first asked for."""
 
+    def __init__(self, roles: Mapping[str, Path]) -> None:
+        self._roles = roles
+        self._known: dict[str, Kind] = {}
 
-@cache
-def find_kind(name: str) -> Kind | None:
-    """Read a kind, once; None when there is none of that name.
+    @property
+    def names(self) -> frozenset[str]:
+        """Name every kind there is."""
+        return frozenset(self._roles)
 
-    Raises:
-        BadFile: the role's own files are wrong.
-    """
-    folder = _folders().get(name)
-    return read_kind(folder) if folder else None
+    def find(self, name: str) -> Kind | None:
+        """Return a kind; None when there is none of that name.
+
+        Raises:
+            BadFile: the role's own files are wrong.
+        """
+        if name not in self._known and name in self._roles:
+            self._known[name] = read_kind(self._roles[name])
+        return self._known.get(name)
 
 
 def read_kind(folder: Path) -> Kind:
@@ -149,67 +234,13 @@ def read_kind(folder: Path) -> Kind:
 
 
 def _from_item(folder: Path, root: Item, reading: Reading) -> Kind:
-    entries = reading.mapping(root, "node.yml", _READERS)
-    values = {key: _READERS[key](reading, item) for key, item in entries.items() if key in _READERS}
+    written = read(reading, root, NodeFile, "node.yml")
     specs = folder / "meta" / "argument_specs.yml"
+    found = {it.name: getattr(written, it.name) for it in fields(NodeFile)}
+    found["tmpfs"] = tuple(f"{it.path}:rw,nosuid,nodev,size={it.size}" for it in written.tmpfs)
+    found["ports"] = {int(port): service for port, service in written.ports.items() if port.isdecimal()}
     arguments = _arguments(specs) if specs.exists() else {}
-    return Kind(name=folder.name, folder=folder, arguments=arguments, **values)  # type: ignore[arg-type]
-
-
-def _ports(reading: Reading, item: Item) -> dict[int, str]:
-    named = reading.mapping(item, "ports")
-    for port, service in named.items():
-        if not port.isdecimal() or not 0 < int(port) < 65536:  # noqa: PLR2004  # the range of ports
-            reading.problem(service, f"port {port!r} must be a number from 1 to 65535")
-    return {int(port): reading.text(it, f"port {port}") for port, it in named.items() if port.isdecimal()}
-
-
-def _logs(reading: Reading, item: Item) -> tuple[Log, ...]:
-    return tuple(_log(reading, entry) for entry in reading.sequence(item, "logs"))
-
-
-def _log(reading: Reading, item: Item) -> Log:
-    keys = ("source", "path")
-    entries = reading.mapping(item, "a log", keys)
-    for missing in (key for key in keys if key not in entries):
-        reading.problem(item, f"a log needs {missing!r}", "write  {source: sshd, path: /var/log/auth.log}")
-    return Log(**{key: reading.text(entries[key], key) if key in entries else "" for key in keys})
-
-
-def _memory(reading: Reading, item: Item) -> int:
-    match = _SIZE.fullmatch(reading.text(item, "a size"))
-    if not match:
-        reading.problem(item, "this must be a size", "write  128m  or  1g")
-        return 0
-    return int(match[1]) * _UNITS[match[2].lower()]
-
-
-def _tmpfs(reading: Reading, item: Item) -> str:
-    entries = reading.mapping(item, "a tmpfs", ("path", "size"))
-    if entries.keys() != {"path", "size"}:
-        reading.problem(item, "a tmpfs needs path and size", "write  {path: /run, size: 4m}")
-        return ""
-    size = _memory(reading, entries["size"])
-    return f"{reading.text(entries['path'], 'path')}:rw,nosuid,nodev,size={size}"
-
-
-_READERS: Final[dict[str, Callable[[Reading, Item], object]]] = {
-    "summary": lambda reading, item: reading.text(item, "summary"),
-    "base": lambda reading, item: reading.choice(item, "base", BASES),
-    "command": lambda reading, item: reading.texts(item, "command"),
-    "user": lambda reading, item: reading.text(item, "user"),
-    "capabilities": lambda reading, item: reading.texts(item, "capabilities"),
-    "memory": _memory,
-    "cpus": lambda reading, item: float(reading.number(item, "cpus", least=0.01)),
-    "processes": lambda reading, item: int(reading.number(item, "processes", least=1)),
-    "ports": _ports,
-    "health": lambda reading, item: reading.texts(item, "health"),
-    "logs": _logs,
-    "read_only": lambda reading, item: reading.flag(item, "read_only"),
-    "tmpfs": lambda reading, item: tuple(_tmpfs(reading, it) for it in reading.sequence(item, "tmpfs")),
-    "host_network": lambda reading, item: reading.flag(item, "host_network"),
-    "capture": lambda reading, item: reading.texts(item, "capture"),
-}
+    return Kind(name=folder.name, folder=folder, arguments=arguments, **found)
 
 
 def _arguments(path: Path) -> dict[str, Argument]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -27,29 +27,6 @@ _CHECK_EVERY: Final = 0.1
 _CLEARING_LOOKS: Final = 100
 """How often the host is looked at until it is empty: an engine clears interfaces, mounts and helpers in its
 own time, on a busy machine some seconds."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Receipt:
-    """What `down` removed, with the host's state before and after."""
-
-    lab: str
-    """The lab's name."""
-
-    nodes: tuple[str, ...]
-    """Nodes that were removed."""
-
-    networks: tuple[str, ...]
-    """Networks that were removed."""
-
-    left: tuple[str, ...]
-    """Traces of the lab that are still there, and why where it is known."""
-
-    others: tuple[str, ...]
-    """What somebody else made meanwhile; left alone."""
-
-    unchecked: tuple[str, ...]
-    """What could not be compared, and why."""
 
 
 def apply_plan(blueprint: Blueprint, plan: Plan, engine: Engine) -> RunningLab:
@@ -127,7 +104,7 @@ def healthy(node: SeenNode, argv: tuple[str, ...], engine: Engine) -> str:
     return "" if ran.code == 0 else words or f"its check ended with {ran.code}"
 
 
-def remove(name: str, engine: Engine) -> Receipt:
+def remove(name: str, engine: Engine) -> receipt.Receipt:
     """Take a lab away by its labels alone, and prove that nothing is left.
 
     What cannot be removed does not stop the rest; the receipt names it.
@@ -139,7 +116,7 @@ def remove(name: str, engine: Engine) -> Receipt:
     left = engine.observe(name)
     after = _settled(before, running, engine)
     there = {node.id for node in left.nodes} | {network.id for network in left.networks}
-    return Receipt(
+    return receipt.Receipt(
         lab=name,
         nodes=tuple(node.name for node in running.nodes if node.id not in there),
         networks=tuple(network.name for network in running.networks if network.id not in there),

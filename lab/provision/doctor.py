@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from lab.engine.addresses import POOLS, SMALLEST, free_subnets, routed
 from lab.engine.engine import Engine
 from lab.engine.facts import About
 from lab.errors import EngineFault, NotReady
-from lab.files import content
+from lab.files.workplace import Workplace, logs
 from lab.inventory.definition import Lab
 from lab.inventory.kind import BASES, BUILT_BASE
 from lab.moment import SECOND, Moment
@@ -44,7 +45,7 @@ _PACKETS: Final = Path("/proc/net/packet")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Check:
+class Requirement:
     """One precondition."""
 
     name: str
@@ -61,12 +62,13 @@ class Check:
 
 
 def examine(
-    connect: Callable[[], Engine], lab: Lab | None = None, *, unbaked: int | None = None
-) -> tuple[Check, ...]:
+    connect: Callable[[], Engine], folder: Path, lab: Lab | None = None, *, unbaked: int | None = None
+) -> tuple[Requirement, ...]:
     """Look at every precondition.
 
     Args:
         connect: Gives the engine, or raises what is wrong with it.
+        folder: Where runs will be written.
         lab: What is to run, for its needs; None for what every lab needs.
         unbaked: How many images have to be baked; None when that is not known.
     """
@@ -74,14 +76,15 @@ def examine(
         engine = connect()
         told = engine.about()
     except NotReady as error:
-        return (Check(name="engine", ready=False, found=error.what, remedy=error.remedy), *_tools())
+        return (Requirement(name="engine", ready=False, found=error.what, remedy=error.remedy), *_tools())
     except EngineFault as error:
         remedy = "restart it:  systemctl restart docker  or what started it"
-        return (Check(name="engine", ready=False, found=error.message(), remedy=remedy), *_tools())
+        return (Requirement(name="engine", ready=False, found=error.message(), remedy=remedy), *_tools())
     return (
         *_engine(told),
         *_kernel(lab),
         *_resources(told, lab, unbaked),
+        _folder(folder),
         *_addresses(engine, lab),
         *(_bases(engine) if unbaked != 0 else ()),
         *_tools(),
@@ -89,9 +92,9 @@ def examine(
     )
 
 
-def _engine(told: About) -> Iterator[Check]:
+def _engine(told: About) -> Iterator[Requirement]:
     api = tuple(int(part) for part in told.api.split("."))
-    yield Check(
+    yield Requirement(
         name="engine",
         ready=told.name != "Podman" and api >= _OLDEST,
         found=f"{told.name} {told.version}, API {told.api}{', rootless' if told.rootless else ''}",
@@ -101,13 +104,13 @@ def _engine(told: About) -> Iterator[Check]:
         else "Docker 20.10 or later is needed",
     )
     if told.rootless:
-        yield Check(
+        yield Requirement(
             name="rootless engine",
             ready=True,
             found="bridges are in a name space of its own: they cannot be sealed against raw frames, "
             "and the receipt cannot see them; the engine's own view of what is left counts",
         )
-    yield Check(
+    yield Requirement(
         name="limits",
         ready=not told.cannot,
         found=f"control groups {told.cgroups}"
@@ -116,7 +119,7 @@ def _engine(told: About) -> Iterator[Check]:
     )
     if told.clock is not None:
         apart = abs(Moment.now() - told.clock) / SECOND
-        yield Check(
+        yield Requirement(
             name="clock",
             ready=apart <= _CLOCK,
             found=f"{Moment.now().iso()[:19]} UTC, the engine's differs by {apart:.1f} s",
@@ -124,11 +127,11 @@ def _engine(told: About) -> Iterator[Check]:
         )
 
 
-def _kernel(lab: Lab | None) -> Iterator[Check]:
+def _kernel(lab: Lab | None) -> Iterator[Requirement]:
     """Look for what kinds need of the kernel: a sensor captures packets on this machine's bridges."""
     sensors = [node.name for node in lab.nodes if node.kind.host_network] if lab else []
     if platform.system() == "Linux" and (sensors or lab is None):
-        yield Check(
+        yield Requirement(
             name="packet capture",
             ready=_PACKETS.exists(),
             found="the kernel has packet sockets"
@@ -138,10 +141,10 @@ def _kernel(lab: Lab | None) -> Iterator[Check]:
         )
 
 
-def _resources(told: About, lab: Lab | None, unbaked: int | None) -> Iterator[Check]:
+def _resources(told: About, lab: Lab | None, unbaked: int | None) -> Iterator[Requirement]:
     wanted = sum(node.kind.memory for node in lab.nodes) if lab else 2**30
     free = min(psutil.virtual_memory().available, told.memory)
-    yield Check(
+    yield Requirement(
         name="memory",
         ready=free >= wanted,
         found=f"{free // 2**20} MB free, the nodes may use {wanted // 2**20} MB",
@@ -151,29 +154,32 @@ def _resources(told: About, lab: Lab | None, unbaked: int | None) -> Iterator[Ch
     if storage.exists():  # it does not when the engine runs in a virtual machine, as on macOS
         disk = shutil.disk_usage(storage).free
         needed = _DISK + _IMAGE * (unbaked or 0)
-        yield Check(
+        yield Requirement(
             name="disk",
             ready=disk >= needed,
             found=f"{disk / 2**30:.1f} GB free in {storage}, {needed / 2**30:.1f} GB are wanted",
             remedy="lab prune  removes images that are not used",
         )
-    here = os.access(Path.cwd(), os.W_OK)
-    yield Check(
+
+
+def _folder(folder: Path) -> Requirement:
+    here = os.access(folder, os.W_OK)
+    return Requirement(
         name="this folder",
         ready=here,
-        found=f"{Path.cwd()} is {'writable' if here else 'not writable'}",
+        found=f"{folder} is {'writable' if here else 'not writable'}",
         remedy="runs are written below the current folder; go to one of your own",
     )
 
 
-def _addresses(engine: Engine, lab: Lab | None) -> Iterator[Check]:
+def _addresses(engine: Engine, lab: Lab | None) -> Iterator[Requirement]:
     """Look for room for the lab's networks among the blocks that this machine and the engine use."""
     if lab and engine.observe(lab.name).networks:
         return
     wanted = len(lab.networks) if lab else 1
     used = [*routed(), *engine.subnets()]
     free = free_subnets(SMALLEST, used)
-    yield Check(
+    yield Requirement(
         name="addresses",
         ready=free >= wanted,
         found=f"{free} free subnets, {wanted} wanted; {len(used)} blocks are in use",
@@ -181,7 +187,7 @@ def _addresses(engine: Engine, lab: Lab | None) -> Iterator[Check]:
     )
 
 
-def _bases(engine: Engine) -> Iterator[Check]:
+def _bases(engine: Engine) -> Iterator[Requirement]:
     image = BASES["debian"]
     if any(engine.image_labels(tag) is not None for tag in (image, BUILT_BASE)):
         found, ready = "a base image is here", True
@@ -191,12 +197,12 @@ def _bases(engine: Engine) -> Iterator[Check]:
         ready = shutil.which("mmdebstrap") is not None
         found = f"no registry answers; mmdebstrap is {'here and builds a base' if ready else 'not here'}"
     remedy = "let the engine reach a registry, or  apt-get install mmdebstrap"
-    yield Check(name="base images", ready=ready, found=found, remedy=remedy)
+    yield Requirement(name="base images", ready=ready, found=found, remedy=remedy)
 
 
-def _tools() -> Iterator[Check]:
+def _tools() -> Iterator[Requirement]:
     found = shutil.which("ansible-playbook", path=_programs())
-    yield Check(
+    yield Requirement(
         name="ansible",
         ready=found is not None,
         found=found or "ansible-playbook is not beside this Python",
@@ -208,21 +214,21 @@ def _programs() -> str:
     return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 
 
-def _leftovers(engine: Engine) -> Iterator[Check]:
+def _leftovers(engine: Engine) -> Iterator[Requirement]:
     known = set()
     for name in engine.labs():
         running = engine.observe(name)
         known |= {network.bridge for network in running.networks}
         broken = [node.name for node in running.nodes if node.state != "running" or node.baking]
         if broken or not running.nodes:
-            yield Check(
+            yield Requirement(
                 name=f"lab {name}",
                 ready=False,
                 found=f"is there in part: {', '.join(broken) or 'networks without nodes'}",
                 remedy=f"lab up {name}  repairs it, lab down {name}  removes it",
             )
     for bridge in sorted(name for name in psutil.net_if_addrs() if is_bridge(name) and name not in known):
-        yield Check(
+        yield Requirement(
             name=f"lab interface {bridge}",
             ready=False,
             found="is left of a lab; the engine does not know it any more",
@@ -230,7 +236,7 @@ def _leftovers(engine: Engine) -> Iterator[Check]:
         )
 
 
-def require(checks: tuple[Check, ...]) -> None:
+def require(checks: tuple[Requirement, ...]) -> None:
     """Go on only when all is ready.
 
     Raises:
@@ -242,14 +248,14 @@ def require(checks: tuple[Check, ...]) -> None:
         raise NotReady("\n".join(lines), remedy="\n    ".join(check.remedy for check in missing))
 
 
-def changes() -> tuple[str, ...]:
+def changes(workplace: Workplace) -> tuple[str, ...]:
     """List what preparing this machine will change, for a person to agree to."""
-    text = (content.playbook("host.yml").parent / "host-changes.txt").read_text(encoding="utf-8")
+    text = (workplace.playbook("host.yml").parent / "host-changes.txt").read_text(encoding="utf-8")
     return tuple(line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#"))
 
 
-def prepare(connect: Callable[[], Engine], tell: Callable[[str], None]) -> Engine:
-    """Install and start an engine where none answers, then connect to it.
+def prepare(workplace: Workplace, tell: Callable[[str], None], stop: threading.Event) -> None:
+    """Install and start an engine where none answers.
 
     Raises:
         NotReady: this user or this system cannot; says what to do instead.
@@ -257,8 +263,7 @@ def prepare(connect: Callable[[], Engine], tell: Callable[[str], None]) -> Engin
     from lab.provision.playbook import prepare_machine
 
     refuse_unless_root()
-    prepare_machine(content.playbook("host.yml"), content.logs() / "host.log", tell)
-    return connect()
+    prepare_machine(workplace.playbook("host.yml"), logs() / "host.log", tell, stop)
 
 
 def refuse_unless_root() -> None:

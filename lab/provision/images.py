@@ -11,6 +11,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -19,10 +20,12 @@ from typing import Final
 
 from lab.engine import labels
 from lab.engine.engine import Engine
+from lab.engine.images import Images
 from lab.engine.nodes import SeenNode
 from lab.errors import NoBase
-from lab.files import content, records
+from lab.files import records
 from lab.files.loader import Plain
+from lab.files.workplace import Workplace, logs
 from lab.inventory.definition import Node
 from lab.inventory.kind import BASES, BUILT_BASE, SUITE, Kind
 from lab.workers import together
@@ -48,45 +51,33 @@ class Recipe:
     """`homerange/sshd:0123456789ab`."""
 
 
-def recipes(nodes: Iterable[Node]) -> dict[str, Recipe]:
+def recipes(nodes: Iterable[Node], workplace: Workplace) -> dict[str, Recipe]:
     """Work out which image each node needs; a role that several nodes share is read once.
+
+    Args:
+        nodes: What is to run.
+        workplace: Where playbooks and roles are.
 
     Returns:
         Node name to its recipe.
     """
-    ground = _ground_hash()
+    common = _common_hash(workplace)
     trees: dict[Path, object] = {}
     found = {}
     for node in nodes:
         folder = node.kind.folder
         if folder not in trees:
             trees[folder] = _tree(folder)
-        hashed = _hash(trees[folder], ground, node.kind.base, dict(node.variables))
+        hashed = _hash(trees[folder], common, node.kind.base, dict(node.variables))
         tag = f"homerange/{node.kind.name}:{hashed}"
         found[node.name] = Recipe(kind=node.kind, variables=node.variables, tag=tag)
     return found
 
 
-def missing(wanted: Iterable[Recipe], engine: Engine) -> tuple[Recipe, ...]:
+def missing(wanted: Iterable[Recipe], engine: Images) -> tuple[Recipe, ...]:
     """Return the recipes that no image exists of, each tag once."""
     distinct = {recipe.tag: recipe for recipe in wanted}
     return tuple(recipe for tag, recipe in distinct.items() if engine.image_labels(tag) is None)
-
-
-def bake(lab: str, unbaked: tuple[Recipe, ...], engine: Engine, tell: Tell) -> None:
-    """Make images, several at a time.
-
-    Args:
-        lab: The lab that owns the throw-away containers, so that `lab down` finds them.
-        unbaked: What to make.
-        engine: Where.
-        tell: Hears of each task as it starts.
-
-    Raises:
-        NoBase: no registry answers and no base can be built on this machine.
-        BakeFailed: a role did not apply.
-    """
-    _Oven(lab=lab, engine=engine, tell=tell).fill(unbaked)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,41 +91,61 @@ class OldImage:
     """Bytes it takes, layers that it shares with other images included."""
 
 
-def unused(needed: Iterable[Recipe], used: Collection[str], engine: Engine) -> tuple[OldImage, ...]:
+def unused(
+    needed: Iterable[Recipe], used: Collection[str], engine: Images, workplace: Workplace
+) -> tuple[OldImage, ...]:
     """List the images of ours that can go.
 
     Args:
-        needed: Their images stay, and the ground these are baked on.
+        needed: Their images stay, and those these are baked on.
         used: Tags that containers use; these stay too.
         engine: Where.
+        workplace: Where playbooks and roles are.
     """
     kept = {*used, *(recipe.tag for recipe in needed)}
     if kept:
-        kept |= {_ground_tag(base_name) for base_name in BASES}
+        kept |= {_common_tag(base_name, workplace) for base_name in BASES}
     found = sorted(engine.images().items())
     return tuple(OldImage(tag=tag, size=size) for tag, size in found if tag not in kept)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Oven:
+class Baker:
     """Makes images, for one lab, on one engine."""
 
     lab: str
+    """The lab that owns the throw-away containers, so that `lab down` finds them."""
+
     engine: Engine
+    """Where."""
+
+    workplace: Workplace
+    """Where playbooks and roles are."""
+
     tell: Tell
+    """Hears of each task as it starts."""
 
-    def fill(self, unbaked: tuple[Recipe, ...]) -> None:
-        """Bake all that is missing: first the ground of each base, then the kinds side by side."""
-        ground = {name: self._ground(name) for name in sorted({it.kind.base for it in unbaked})}
-        together([partial(self._bake, it, ground[it.kind.base]) for it in unbaked], workers=_BAKERS)
+    stop: threading.Event
+    """Ends what is being baked, once it is set."""
 
-    def _ground(self, base_name: str) -> str:
+    def bake(self, unbaked: tuple[Recipe, ...]) -> None:
+        """Bake all that is missing: first what is common to a base, then the kinds side by side.
+
+        Raises:
+            NoBase: no registry answers and no base can be built on this machine.
+            BakeFailed: a role did not apply.
+        """
+        common = {name: self._common(name) for name in sorted({it.kind.base for it in unbaked})}
+        tasks = [partial(self._bake, it, common[it.kind.base]) for it in unbaked]
+        together(tasks, workers=_BAKERS, stop=self.stop)
+
+    def _common(self, base_name: str) -> str:
         """Return the image that kinds of a base are baked on: the base with the role `common` applied."""
         distribution, image, described = self._base(base_name)
-        tag = _ground_tag(distribution)
+        tag = _common_tag(distribution, self.workplace)
         if self.engine.image_labels(tag) is None:
             with self.engine.open_baking(image, lab=self.lab, role="common") as node:
-                self._apply(_common(), {}, node)
+                self._apply(_common_role(self.workplace), {}, node)
                 self.engine.commit(node, tag, _labels(tag, described))
         return tag
 
@@ -151,9 +162,9 @@ class _Oven:
             _build_base(self.engine, BUILT_BASE)
         return "debian", BUILT_BASE, f"Debian {SUITE}, built on this machine"
 
-    def _bake(self, wanted: Recipe, ground: str) -> None:
-        described = (self.engine.image_labels(ground) or {}).get(labels.BASE, ground)
-        with self.engine.open_baking(ground, lab=self.lab, role=wanted.kind.name) as node:
+    def _bake(self, wanted: Recipe, common: str) -> None:
+        described = (self.engine.image_labels(common) or {}).get(labels.BASE, common)
+        with self.engine.open_baking(common, lab=self.lab, role=wanted.kind.name) as node:
             self._apply(wanted.kind.folder, wanted.variables, node)
             self.engine.commit(node, wanted.tag, _labels(wanted.tag, described))
 
@@ -164,29 +175,30 @@ class _Oven:
 
         with serving(self.engine, node) as way:
             run_playbook(
-                content.playbook("bake.yml"),
+                self.workplace.playbook("bake.yml"),
                 role=folder.name,
                 inventory={"all": {"hosts": {node.name: way}}},
                 variables={**variables, "bake_role": folder.name},
-                log=content.logs() / f"bake-{folder.name}.log",
+                log=logs() / f"bake-{folder.name}.log",
                 tell=lambda task: self.tell(f"{folder.name}: {task}"),
                 roles=folder.parent,
+                stop=self.stop,
             )
 
 
-def _ground_tag(distribution: str) -> str:
-    return f"homerange/common-{distribution}:{_ground_hash()}"
+def _common_tag(distribution: str, workplace: Workplace) -> str:
+    return f"homerange/common-{distribution}:{_common_hash(workplace)}"
 
 
-def _ground_hash() -> str:
-    return _hash(_tree(_common()), _text(content.playbook("bake.yml")))
+def _common_hash(workplace: Workplace) -> str:
+    return _hash(_tree(_common_role(workplace)), _text(workplace.playbook("bake.yml")))
 
 
 def _labels(tag: str, described: str) -> dict[str, str]:
     return {labels.BAKED: tag.rpartition(":")[2], labels.BASE: described}
 
 
-def _build_base(engine: Engine, tag: str) -> None:
+def _build_base(engine: Images, tag: str) -> None:
     """Make a minimal Debian with mmdebstrap, from the mirror that this machine uses.
 
     Raises:
@@ -207,8 +219,8 @@ def _build_base(engine: Engine, tag: str) -> None:
         engine.load_root(archive, tag)
 
 
-def _common() -> Path:
-    return content.playbook("bake.yml").parent / "roles" / "common"
+def _common_role(workplace: Workplace) -> Path:
+    return workplace.playbook("bake.yml").parent / "roles" / "common"
 
 
 def _tree(folder: Path) -> list[tuple[str, str]]:

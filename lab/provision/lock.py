@@ -1,6 +1,6 @@
 """One command at a time changes a lab; `down` ends an `up` that is still at work.
 
-Whose turn it is is held by a socket in Linux's abstract name space: the kernel frees it when its
+The lock is a socket in Linux's abstract name space: the kernel frees it when its
 process ends, however it ends, and tells who holds it. There is no lock file that could be stale.
 """
 
@@ -27,8 +27,8 @@ _CREDENTIALS: Final = struct.Struct("3i")
 
 
 @contextmanager
-def turn(lab: str, *, ending: bool = False) -> Iterator[None]:
-    """Hold the turn on a lab while it is being changed. Outside Linux nothing is held.
+def locked(lab: str, *, ending: bool = False) -> Iterator[None]:
+    """Hold the lock of a lab while it is being changed. Outside Linux nothing is held.
 
     Args:
         lab: The lab's name.
@@ -63,7 +63,7 @@ def _take(held: socket.socket, lab: str) -> bool:
 
 
 def _holder(lab: str) -> int:
-    """Return the process that holds the turn; 0 when it was given back meanwhile."""
+    """Return the process that holds the lock; 0 when it was given back meanwhile."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
         try:
             line.connect(_address(lab))

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,8 @@ from typing import Any, Final
 import ansible_runner
 
 from lab.errors import BakeFailed, DiskFull, NotReady
-from lab.files import content
 from lab.files.loader import Plain
-from lab.workers import STOPPING
+from lab.files.workplace import PLUGINS
 
 Tell = Callable[[str], None]
 """Takes one line about what is going on."""
@@ -75,6 +75,7 @@ def run_playbook(  # noqa: PLR0913  # one place for all that a playbook run need
     variables: Mapping[str, Plain],
     log: Path,
     tell: Tell,
+    stop: threading.Event,
     roles: Path | None = None,
 ) -> None:
     """Run a playbook to its end.
@@ -86,6 +87,7 @@ def run_playbook(  # noqa: PLR0913  # one place for all that a playbook run need
         variables: Extra variables.
         log: Where Ansible's whole output goes.
         tell: Hears the name of each task as it starts.
+        stop: Ends it, once it is set.
         roles: A further folder of roles, looked in first: a user's own.
 
     Raises:
@@ -102,7 +104,7 @@ def run_playbook(  # noqa: PLR0913  # one place for all that a playbook run need
             extravars=dict(variables),
             envvars=_environment(playbook, folder, roles),
             event_handler=watch,
-            cancel_callback=STOPPING.is_set,
+            cancel_callback=stop.is_set,
             quiet=True,
             settings={"suppress_ansible_output": True},
         )
@@ -127,7 +129,7 @@ def _environment(playbook: Path, folder: str, roles: Path | None) -> dict[str, s
     return {
         **_QUIET,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        "ANSIBLE_CONNECTION_PLUGINS": str(content.CARRIED / "playbooks" / "plugins" / "connection"),
+        "ANSIBLE_CONNECTION_PLUGINS": str(PLUGINS / "connection"),
         "ANSIBLE_ROLES_PATH": os.pathsep.join(dict.fromkeys(str(it.resolve()) for it in found)),
         "ANSIBLE_CONFIG": f"{folder}/ansible.cfg",
         "ANSIBLE_LOCAL_TEMP": folder,
@@ -135,7 +137,7 @@ def _environment(playbook: Path, folder: str, roles: Path | None) -> dict[str, s
     }
 
 
-def prepare_machine(playbook: Path, log: Path, tell: Tell) -> None:
+def prepare_machine(playbook: Path, log: Path, tell: Tell, stop: threading.Event) -> None:
     """Install and start an engine on this machine, as root.
 
     Raises:
@@ -150,6 +152,7 @@ def prepare_machine(playbook: Path, log: Path, tell: Tell) -> None:
             variables={},
             log=log,
             tell=tell,
+            stop=stop,
         )
     except BakeFailed as error:
         raise NotReady(

@@ -1,4 +1,4 @@
-"""What `lab.provision.walls` runs inside a node: tries every way out it is told of, and prints what got through.
+"""Runs inside a node for `lab.provision.walls`: tries every way out it is told of, prints what got through.
 
 It runs on the node's own Python, so it uses nothing but the standard library. All tries are sent
 first and then waited for together: a wall that holds costs the patience once.

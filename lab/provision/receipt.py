@@ -67,6 +67,29 @@ class Comparison:
     """What could not be compared, and why."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """What `down` removed, with the host's state before and after."""
+
+    lab: str
+    """The lab's name."""
+
+    nodes: tuple[str, ...]
+    """Nodes that were removed."""
+
+    networks: tuple[str, ...]
+    """Networks that were removed."""
+
+    left: tuple[str, ...]
+    """Traces of the lab that are still there, and why where it is known."""
+
+    others: tuple[str, ...]
+    """What somebody else made meanwhile; left alone."""
+
+    unchecked: tuple[str, ...]
+    """What could not be compared, and why."""
+
+
 def snapshot(engine: Engine) -> Snapshot:
     """Look at the engine and the machine."""
     has = engine.belongings()

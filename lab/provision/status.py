@@ -11,8 +11,9 @@ from lab.engine.engine import Engine
 from lab.engine.facts import Vitals
 from lab.engine.labels import BASE
 from lab.engine.nodes import RunningLab, SeenNode
+from lab.engine.shell import Shell
 from lab.errors import NotFound
-from lab.inventory.kind import Log, find_kind
+from lab.inventory.kind import Kind, Kinds, Log
 from lab.moment import Moment
 from lab.provision import apply
 from lab.workers import together
@@ -57,11 +58,12 @@ _MOMENT: Final = 0.3
 """Seconds over which the use of processors is measured."""
 
 
-def nodes(engine: Engine, name: str, pause: Callable[[float], None]) -> tuple[NodeStatus, ...]:
+def nodes(engine: Engine, kinds: Kinds, name: str, pause: Callable[[float], None]) -> tuple[NodeStatus, ...]:
     """Look at the nodes of a lab; of every lab when none is named.
 
     Args:
         engine: Where.
+        kinds: What nodes can be.
         name: The lab.
         pause: Waits, while the use of processors is measured.
 
@@ -73,12 +75,16 @@ def nodes(engine: Engine, name: str, pause: Callable[[float], None]) -> tuple[No
         raise NotFound("lab", name=name, known=known, remedy="lab up  makes one")
     found = [node for it in ((name,) if name else known) for node in engine.observe(it).nodes]
     labels = {image: engine.image_labels(image) or {} for image in {node.image for node in found}}
-    tasks = [partial(_status, node, engine, pause, labels[node.image].get(BASE, "")) for node in found]
+    tasks = [
+        partial(_status, node, engine, kinds.find(node.kind), pause, labels[node.image].get(BASE, ""))
+        for node in found
+    ]
     return tuple(together(tasks))
 
 
-def _status(node: SeenNode, engine: Engine, pause: Callable[[float], None], base: str) -> NodeStatus:
-    kind = find_kind(node.kind)
+def _status(
+    node: SeenNode, engine: Engine, kind: Kind | None, pause: Callable[[float], None], base: str
+) -> NodeStatus:
     before = engine.vitals(node) if node.state == "running" else None
     said = apply.healthy(node, kind.health if kind else (), engine)
     if before:
@@ -159,13 +165,15 @@ class LogTail:
 CONSOLE: Final = "console"
 
 
-def read_logs(node: SeenNode, engine: Engine, *, source: str, lines: int) -> tuple[LogTail, ...]:
+def read_logs(
+    node: SeenNode, engine: Engine, kinds: Kinds, *, source: str, lines: int
+) -> tuple[LogTail, ...]:
     """Read the ends of a node's logs; of one of them when its source is named.
 
     Raises:
         NotFound: the node has no such log.
     """
-    known = (Log(source=CONSOLE, path=""), *_logs(node))
+    known = (Log(source=CONSOLE, path=""), *_logs(node, kinds))
     wanted = [log for log in known if source in {"", log.source}]
     if not wanted:
         raise NotFound(f"log of {node.name}", name=source, known=tuple(log.source for log in known))
@@ -181,19 +189,19 @@ def _tail(node: SeenNode, engine: Engine, log: Log, lines: int) -> tuple[str, ..
     return tuple(ran.stdout.decode("utf-8", "backslashreplace").splitlines())
 
 
-def follow_logs(node: SeenNode, engine: Engine, *, source: str, lines: int) -> Iterator[str]:
+def follow_logs(node: SeenNode, shell: Shell, kinds: Kinds, *, source: str, lines: int) -> Iterator[str]:
     """Read the ends of a node's log files, and each new line as it is written, until it is stopped."""
-    known = _logs(node)
+    known = _logs(node, kinds)
     paths = [log.path for log in known if source in {"", log.source}]
     if not paths:
         raise NotFound(f"log file of {node.name}", name=source, known=tuple(it.source for it in known))
-    stream = engine.stream(node, ("tail", "-q", "-n", str(lines), "-F", *paths))
+    stream = shell.stream(node, ("tail", "-q", "-n", str(lines), "-F", *paths))
     rest = b""
     for chunk in stream:
         *whole, rest = (rest + chunk).split(b"\n")
         yield from (line.decode("utf-8", "backslashreplace") for line in whole)
 
 
-def _logs(node: SeenNode) -> tuple[Log, ...]:
-    kind = find_kind(node.kind)
+def _logs(node: SeenNode, kinds: Kinds) -> tuple[Log, ...]:
+    kind = kinds.find(node.kind)
     return kind.logs if kind else ()

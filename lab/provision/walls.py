@@ -24,7 +24,7 @@ from lab.engine.facts import Wall
 from lab.engine.nodes import RunningLab, SeenNode
 from lab.errors import Leak
 from lab.files import records
-from lab.inventory.kind import Kind, find_kind
+from lab.inventory.kind import Kind, Kinds
 from lab.workers import together
 
 _SCRIPT: Final = Path(__file__).with_name("probe.py")
@@ -134,30 +134,31 @@ class _Try:
         return (self.protocol, self.address, self.port)
 
 
-def prove(running: RunningLab, engine: Engine) -> Proof:
+def prove(running: RunningLab, engine: Engine, kinds: Kinds) -> Proof:
     """Attack the walls of a lab from one node of each sort: nodes of one kind on the same networks are alike.
 
     Raises:
         Leak: something got through; names every way.
     """
     alike = {(node.kind, *sorted(node.addresses)): node for node in running.nodes}
-    proof = _Siege(running, engine, thorough=False).lay(tuple(alike.values()))
+    proof = _WallTest(running, engine, kinds, thorough=False).run(tuple(alike.values()))
     if proof.holes:
         raise Leak(*(f"{it.node} -> {it.target}: {it.said}" for it in proof.holes))
     return proof
 
 
-def attack(running: RunningLab, engine: Engine) -> Proof:
+def attack(running: RunningLab, engine: Engine, kinds: Kinds) -> Proof:
     """Attack every wall from inside every node, and say what happened."""
-    return _Siege(running, engine, thorough=True).lay(running.nodes)
+    return _WallTest(running, engine, kinds, thorough=True).run(running.nodes)
 
 
-class _Siege:
+class _WallTest:
     """The walls of one lab, and what is tried on them."""
 
-    def __init__(self, running: RunningLab, engine: Engine, *, thorough: bool) -> None:
+    def __init__(self, running: RunningLab, engine: Engine, kinds: Kinds, *, thorough: bool) -> None:
         self._running = running
         self._engine = engine
+        self._kinds = kinds
         self._thorough = thorough
         self._script = _SCRIPT.read_text(encoding="utf-8")
         self._host = host_addresses()
@@ -171,9 +172,9 @@ class _Siege:
         self._opened = {network.name for network in running.networks if network.internet}
         self._confinements = {wall.node: wall for wall in engine.walls(running.name)}
 
-    def lay(self, nodes: tuple[SeenNode, ...]) -> Proof:
+    def run(self, nodes: tuple[SeenNode, ...]) -> Proof:
         """Try every wall from the nodes."""
-        with _bait() as (port, heard):
+        with _listening() as (port, heard):
             tasks = [partial(self._probe, node, port, heard) for node in nodes if node.state == "running"]
             found = [probe for probes in together(tasks) for probe in probes]
         confined = [self._confinement(wall) for wall in self._confinements.values()]
@@ -288,7 +289,7 @@ class _Siege:
 
     def _confinement(self, wall: Wall) -> Probe:
         node = self._running.node(wall.node)
-        kind = find_kind(node.kind) if node else None
+        kind = self._kinds.find(node.kind) if node else None
         said = "; ".join(_faults(wall, kind))
         fine = (
             "as its kind says"
@@ -301,7 +302,7 @@ class _Siege:
 
 
 @contextmanager
-def _bait() -> Iterator[tuple[int, Callable[[str], set[str]]]]:
+def _listening() -> Iterator[tuple[int, Callable[[str], set[str]]]]:
     """Listen on every address of this machine, so that there is something for a probe to reach.
 
     Yields:
@@ -318,13 +319,13 @@ def _bait() -> Iterator[tuple[int, Callable[[str], set[str]]]]:
         if over_ipv6:
             datagrams.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         datagrams.bind((anywhere, port))
-        ear = threading.Thread(target=_listen, args=(datagrams, heard), daemon=True)
-        ear.start()
+        listener = threading.Thread(target=_listen, args=(datagrams, heard), daemon=True)
+        listener.start()
         try:
             yield port, lambda token: {line.partition(" ")[2] for line in heard if line.startswith(token)}
         finally:
             datagrams.sendto(_ENOUGH, ("::1" if over_ipv6 else "127.0.0.1", port))
-            ear.join()
+            listener.join()
 
 
 def _listen(datagrams: socket.socket, heard: list[str]) -> None:

@@ -23,6 +23,7 @@ from lab import attack
 from lab.detect.alert import Level
 from lab.report import timeline
 from lab.report.story import DETECTED, MISSED, Story, duration
+from lab.runs.folder import RunFolder
 from lab.score.intervals import Rate, Share
 from lab.score.values import Floor, Modifier, Verdict
 from lab.text import visible
@@ -88,7 +89,7 @@ class _Measure:
     """The same for each policy without skill; empty where that says nothing."""
 
 
-def write_report(folder: Path, story: Story) -> Path:
+def write_report(run: RunFolder, story: Story) -> Path:
     """Write report.html and report.md into a run's folder; readers see the old or the new, never half.
 
     Returns:
@@ -97,8 +98,8 @@ def write_report(folder: Path, story: Story) -> Path:
     Raises:
         OSError: the folder cannot be written to.
     """
-    _replace(folder / "report.md", _markdown(story))
-    return _replace(folder / "report.html", _html(story))
+    _replace(run.report_text, _markdown(story))
+    return _replace(run.report, _html(story))
 
 
 def _replace(path: Path, text: str) -> Path:
@@ -205,7 +206,8 @@ def _as_code(value: object) -> _Safe:
     if not shown:
         return _Safe()
     fence = "`" * (_longest_run(shown) + 1)
-    edge = " " if shown[0] in "` " or shown[-1] in "` " else ""
+    # A span of spaces alone is shown as it is; any other loses one space at both its ends.
+    edge = " " if shown.strip(" ") and (shown[0] in "` " or shown[-1] in "` ") else ""
     return _Safe(f"{fence}{edge}{shown}{edge}{fence}")
 
 

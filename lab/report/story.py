@@ -10,12 +10,13 @@ from typing import Final, Literal
 from lab.detect.alert import Alert
 from lab.exercise.truth import Truth
 from lab.moment import SECOND, Moment
-from lab.runs.folder import Collection, Header, Sight
+from lab.runs.header import Header, State
 from lab.score.values import Score, StepScore
 from lab.telemetry.event import Event
+from lab.watch.collection import Collection, LogCount
 
 SHOWN_EVIDENCE: Final = 20
-"""Evidence events shown per alert; the alert says how many there were."""
+"""EvidenceEvent events shown per alert; the alert says how many there were."""
 
 SHOWN_SOURCES: Final = 10
 """Addresses in the table of top sources."""
@@ -62,7 +63,7 @@ class Talker:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
+class EvidenceEvent:
     """One event that an alert names, as the log had it."""
 
     id: str
@@ -82,7 +83,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Collected:
+class SourceTotals:
     """What collection saw of one log source."""
 
     source: str
@@ -101,7 +102,7 @@ class Collected:
     """Lines kept as events that say why they could not be read."""
 
     lost: int
-    """Lines that were read as events and are not among the run's events."""
+    """Lines that were dropped in a flood, or read as events and are not among the run's events."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,7 +141,7 @@ class Story:
     ended: Moment
     """When it ended; for a run that was killed, the last thing known of it."""
 
-    state: Literal["running", "done", "stopped"]
+    state: State
     """Whether all of it took place."""
 
     version: str
@@ -167,10 +168,10 @@ class Story:
     talkers: tuple[Talker, ...]
     """The busiest source addresses, those named by most alerts first."""
 
-    evidence: Mapping[str, tuple[Evidence, ...]]
+    evidence: Mapping[str, tuple[EvidenceEvent, ...]]
     """Alert id to the first `SHOWN_EVIDENCE` of its events that are still to be had."""
 
-    collected: tuple[Collected, ...]
+    collected: tuple[SourceTotals, ...]
     """What was collected, by source."""
 
     notes: tuple[str, ...]
@@ -292,7 +293,7 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
     alerts: Iterable[Alert],
     score: Score,
     events: Iterable[Event],
-    sight: Sight,
+    collection: Collection,
 ) -> Story:
     """Gather what a report shows from what a run left.
 
@@ -302,12 +303,12 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         alerts: What was raised.
         score: The score of this run.
         events: The run's events in any order; read once, so a stream will do.
-        sight: What was watched and how well.
+        collection: What was watched and how well.
     """
     raised = tuple(sorted(alerts, key=lambda it: (it.raised, it.id)))
     happened = tuple(sorted(truth, key=lambda it: (it.start, it.end, it.step, it.attempt)))
     wanted = {it for alert in raised for it in alert.event_ids[:SHOWN_EVIDENCE]}
-    seen = _Seen(header.started)
+    seen = _Counts(header.started)
     for event in events:
         seen.take(event, wanted)
     return Story(
@@ -330,12 +331,12 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         totals=dict(sorted(seen.totals.items())),
         talkers=_talkers(seen, raised),
         evidence={it.id: _shown(it, seen.evidence) for it in raised},
-        collected=_collected(sight.collected, seen.totals),
-        notes=sight.notes,
+        collected=_source_totals(collection.logs, seen.totals),
+        notes=collection.notes,
     )
 
 
-class _Seen:
+class _Counts:
     """What one pass over the events counts."""
 
     def __init__(self, started: Moment) -> None:
@@ -345,7 +346,7 @@ class _Seen:
         self.totals: Counter[str] = Counter()
         self.events: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
-        self.evidence: dict[str, Evidence] = {}
+        self.evidence: dict[str, EvidenceEvent] = {}
 
     def take(self, event: Event, wanted: set[str]) -> None:
         """Count one event, and keep it when an alert names it."""
@@ -359,7 +360,7 @@ class _Seen:
             self.events[address] += 1
             self.failures[address] += event.get("event.outcome") == "failure"
         if (name := _text(event, "event.id")) in wanted:
-            self.evidence[name] = Evidence(
+            self.evidence[name] = EvidenceEvent(
                 id=name,
                 time=time,
                 source=source,
@@ -378,11 +379,11 @@ def _whole(event: Event, field: str) -> int:
     return int(value) if isinstance(value, int | float) else 0
 
 
-def _shown(alert: Alert, known: Mapping[str, Evidence]) -> tuple[Evidence, ...]:
+def _shown(alert: Alert, known: Mapping[str, EvidenceEvent]) -> tuple[EvidenceEvent, ...]:
     return tuple(known[it] for it in alert.event_ids[:SHOWN_EVIDENCE] if it in known)
 
 
-def _talkers(seen: _Seen, alerts: tuple[Alert, ...]) -> tuple[Talker, ...]:
+def _talkers(seen: _Counts, alerts: tuple[Alert, ...]) -> tuple[Talker, ...]:
     named = Counter(it for alert in alerts for it in set(alert.entities.get("source.ip", ())))
     found = [
         Talker(
@@ -397,23 +398,24 @@ def _talkers(seen: _Seen, alerts: tuple[Alert, ...]) -> tuple[Talker, ...]:
     return tuple(found[:SHOWN_SOURCES])
 
 
-def _collected(logs: tuple[Collection, ...], stored: Mapping[str, int]) -> tuple[Collected, ...]:
+def _source_totals(logs: tuple[LogCount, ...], stored: Mapping[str, int]) -> tuple[SourceTotals, ...]:
     """Add up the logs of each source, and compare with what is stored.
 
     A source may give some line no event (a blank one, a comment), so `read` can exceed the sum of
     `parsed` and `unparsed`; what those two promise and the store lacks was lost.
     """
-    of: defaultdict[str, list[Collection]] = defaultdict(list)
+    of: defaultdict[str, list[LogCount]] = defaultdict(list)
     for log in logs:
         of[log.source].append(log)
     return tuple(
-        Collected(
+        SourceTotals(
             source=source,
             hosts=tuple(sorted({it.host for it in several})),
             read=sum(it.read for it in several),
             parsed=sum(it.parsed for it in several),
             unparsed=sum(it.unparsed for it in several),
-            lost=max(0, sum(it.parsed + it.unparsed for it in several) - stored.get(source, 0)),
+            lost=sum(it.dropped for it in several)
+            + max(0, sum(it.parsed + it.unparsed for it in several) - stored.get(source, 0)),
         )
         for source, several in sorted(of.items())
     )

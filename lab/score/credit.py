@@ -56,6 +56,7 @@ class Judged:
 
 
 def judge(steps: Sequence[AttackStep], alerts: Sequence[Alert], found: EventTally) -> Judged:
+    """Say which steps each alert credits, and what each alert is about."""
     judged = Judged(steps=steps, alerts=alerts, found=found)
     owner = _assign(_options(steps, alerts, found))
     for alert in alerts:

@@ -21,6 +21,7 @@ _GRADED: Final[tuple[Verdict, ...]] = ("general", "tactic", "technique")
 
 
 def step_score(place: int, judged: Judged) -> StepScore:
+    """Judge the step at a place."""
     step, seen = judged.steps[place], judged.found.seen[place]
     alerts = judged.crediting(place)
     if alerts:

@@ -6,21 +6,20 @@ long the file is and then gives all that comes after, so nothing between the two
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from lab.engine.engine import Engine
 from lab.engine.nodes import RunningLab, SeenNode
-from lab.engine.shell import Stream
-from lab.inventory.kind import Kind
+from lab.engine.shell import Shell, Stream
+from lab.inventory.definition import Lab
 from lab.moment import Moment
+from lab.runs.noticed import Noticed
 from lab.telemetry.event import Line
+from lab.watch.desk import CollectedLine, FollowedLog, LineQueue
 from lab.workers import together
 
 _FOLLOW: Final = """
@@ -39,20 +38,6 @@ _PATIENCE: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Feed:
-    """One log of one node."""
-
-    node: SeenNode
-    """Where it is."""
-
-    source: str
-    """Which parser reads it."""
-
-    path: str
-    """The file on the node."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Capture:
     """The packets of one network."""
 
@@ -66,76 +51,59 @@ class Capture:
     """What writes pcap to standard output."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Collected:
-    """A line, and the feed it came from."""
-
-    feed: Feed
-    """Where from."""
-
-    line: Line
-    """What."""
-
-
-def feeds_of(running: RunningLab, kinds: dict[str, Kind]) -> tuple[Feed, ...]:
+def logs_of(running: RunningLab, lab: Lab) -> tuple[FollowedLog, ...]:
     """List every log of every node that runs."""
+    kinds = {node.kind.name: node.kind for node in lab.nodes}
     return tuple(
-        Feed(node=node, source=log.source, path=log.path)
+        FollowedLog(node=node, source=log.source, path=log.path)
         for node in running.nodes
         if node.state == "running" and node.kind in kinds
         for log in kinds[node.kind].logs
     )
 
 
-def captures_of(
-    running: RunningLab, kinds: dict[str, Kind], watched: dict[str, tuple[str, ...]]
-) -> tuple[Capture, ...]:
-    """List what each sensor is to capture.
-
-    Args:
-        running: The lab.
-        kinds: Kinds by name.
-        watched: Sensor's name to the networks it watches.
-    """
+def captures_of(running: RunningLab, lab: Lab) -> tuple[Capture, ...]:
+    """List what each sensor is to capture: the networks it watches."""
+    sensors = {node.name: node for node in lab.nodes if node.watch and node.kind.capture}
     return tuple(
-        Capture(node=node, network=network.name, argv=(*kinds[node.kind].capture, network.bridge))
+        Capture(node=node, network=network.name, argv=(*sensor.kind.capture, network.bridge))
         for node in running.nodes
-        if node.name in watched and node.kind in kinds and kinds[node.kind].capture
+        if (sensor := sensors.get(node.name)) and node.kind == sensor.kind.name
         for network in running.networks
-        if network.name in watched[node.name]
+        if network.name in sensor.watch
     )
 
 
 class Collector:
     """Follows logs and packets from `start` to `stop`."""
 
-    def __init__(self, engine: Engine, folder: Path) -> None:
-        self._engine = engine
-        self._folder = folder
-        self._lines: queue.SimpleQueue[Collected] = queue.SimpleQueue()
+    def __init__(self, shell: Shell, noticed: Noticed, lines: LineQueue) -> None:
+        self._shell = shell
+        self._noticed = noticed
+        self._queue = lines
         self._streams: list[Stream] = []
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
         self.notes: list[str] = []
         """Blind windows: what could not be followed, from when on."""
 
-    def start(self, feeds: tuple[Feed, ...], captures: tuple[Capture, ...]) -> None:
+    def start(self, logs: tuple[FollowedLog, ...], captures: tuple[Capture, ...]) -> None:
         """Follow everything; returns when all of it is being followed.
 
         Raises:
             LabError: something could not be followed from the start.
         """
-        together([partial(self._start_feed, feed) for feed in feeds])
+        together([partial(self._start_log, log) for log in logs])
         together([partial(self._start_capture, capture) for capture in captures])
 
-    def _start_feed(self, feed: Feed) -> None:
-        stream = self._engine.stream(feed.node, ("sh", "-c", _FOLLOW, feed.path))
-        path = self._folder / "raw" / feed.node.name / Path(feed.path).name
-        self._begin(stream, partial(self._follow, stream, feed, path), f"{feed.node.name}:{feed.path}")
+    def _start_log(self, log: FollowedLog) -> None:
+        stream = self._shell.stream(log.node, ("sh", "-c", _FOLLOW, log.path))
+        path = self._noticed.raw / log.node.name / Path(log.path).name
+        self._begin(stream, partial(self._follow, stream, log, path), f"{log.node.name}:{log.path}")
 
     def _start_capture(self, capture: Capture) -> None:
-        stream = self._engine.stream(capture.node, capture.argv)
-        path = self._folder / "packets" / f"{capture.network}.pcap"
+        stream = self._shell.stream(capture.node, capture.argv)
+        path = self._noticed.packets / f"{capture.network}.pcap"
         self._begin(stream, partial(self._record, stream, path), f"packets of {capture.network}")
 
     def _begin(self, stream: Stream, follow: Callable[[threading.Event], None], what: str) -> None:
@@ -159,7 +127,7 @@ class Collector:
             self.notes.append(f"{Moment.now().iso()} {what}: {why}; nothing of it is seen from here on")
         attached.set()
 
-    def _follow(self, stream: Stream, feed: Feed, path: Path, attached: threading.Event) -> None:
+    def _follow(self, stream: Stream, log: FollowedLog, path: Path, attached: threading.Event) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = _lines(stream)
         next(lines, None)  # how long the file was
@@ -169,10 +137,8 @@ class Collector:
                 raw.write(whole)
                 raw.flush()
                 text = whole.rstrip(b"\r\n").decode("utf-8", "backslashreplace")
-                line = Line(
-                    text=text, host=feed.node.name, path=feed.path, number=number, created=Moment.now()
-                )
-                self._lines.put(Collected(feed=feed, line=line))
+                line = Line(text=text, host=log.node.name, path=log.path, number=number, created=Moment.now())
+                self._queue.put(CollectedLine(log=log, line=line))
 
     @staticmethod
     def _record(stream: Stream, path: Path, attached: threading.Event) -> None:
@@ -182,14 +148,6 @@ class Collector:
                 packets.write(chunk)
                 packets.flush()
                 attached.set()
-
-    def drain(self) -> list[Collected]:
-        """Take the lines that have come since the last call, in the order they came."""
-        found = []
-        with suppress(queue.Empty):
-            while True:
-                found.append(self._lines.get_nowait())
-        return found
 
     def stop(self) -> None:
         """Hang up on everything, and wait for what was on the way."""

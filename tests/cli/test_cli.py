@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.detect.alert import read_alerts
 from lab.files import records
-from lab.files.content import CARRIED
+from lab.files.workplace import CARRIED
 from lab.runs.folder import RunFolder
 from lab.score.values import Score
 
@@ -115,7 +116,7 @@ def test_a_replay_gives_the_same_alerts_again(replayed: Path, tmp_path: Path) ->
     (first,) = (replayed / "runs").iterdir()
     assert lab("replay", str(first), cwd=tmp_path).returncode == 0
     (second,) = (tmp_path / "runs").iterdir()
-    assert RunFolder(second).alerts() == RunFolder(first).alerts()
+    assert read_alerts(RunFolder(second).noticed) == read_alerts(RunFolder(first).noticed)
 
 
 def test_data_goes_to_standard_output_alone(replayed: Path) -> None:

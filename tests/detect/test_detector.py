@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lab.detect.alert import Alert
-from lab.detect.detector import OWN_RULES, Detector
+from lab.detect.detector import OWN_RULES
+from lab.detect.sigma.detector import SigmaDetector
 from lab.detect.sigma.read import read_rules
 from lab.detect.sigma.rule import RuleSet
 from lab.moment import Moment
@@ -28,7 +29,7 @@ def rules() -> RuleSet:
 
 
 def alerts(batches: Sequence[Sequence[Event]]) -> list[Alert]:
-    detector = Detector(rules(), {})
+    detector = SigmaDetector(rules())
     return [alert for batch in batches for alert in detector.feed(batch, NOW)]
 
 
@@ -120,8 +121,8 @@ def test_a_person_at_work_raises_nothing() -> None:
 
 
 def test_the_hashes_of_all_rules_are_told() -> None:
-    known = Detector(rules(), {"1:1": "digest"}).hashes
-    assert set(known) == {"1:1", *(it.id for it in rules().rules), *(it.id for it in rules().correlations)}
+    known = SigmaDetector(rules()).rules
+    assert set(known) == {*(it.id for it in rules().rules), *(it.id for it in rules().correlations)}
     assert all(known.values())
 
 

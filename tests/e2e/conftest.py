@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ import pytest
 
 from lab.engine.docker import DockerEngine
 from lab.engine.nodes import RunningLab, SeenNode
+from lab.files.workplace import SHIPPED
 from lab.inventory.definition import read_inventory
 from lab.provision import apply, images
+from tests.support import KINDS
 
 INVENTORY = """\
 all:
@@ -94,8 +97,15 @@ def plain_image(docker_engine: DockerEngine, tmp_path_factory: pytest.TempPathFa
     """The image of plain nodes, baked when it is missing, as `lab up` would."""
     path = tmp_path_factory.mktemp("bake") / f"bake-{os.getpid()}.yml"
     path.write_text(INVENTORY, encoding="utf-8")
-    recipes = images.recipes(read_inventory(path).nodes)
-    images.bake(path.stem, images.missing(recipes.values(), docker_engine), docker_engine, lambda _line: None)
+    recipes = images.recipes(read_inventory(path, KINDS).nodes, SHIPPED)
+    baker = images.Baker(
+        lab=path.stem,
+        engine=docker_engine,
+        workplace=SHIPPED,
+        tell=lambda _line: None,
+        stop=threading.Event(),
+    )
+    baker.bake(images.missing(recipes.values(), docker_engine))
     return recipes["one"].tag
 
 

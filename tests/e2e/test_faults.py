@@ -28,14 +28,20 @@ only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may start a 
 KILLED: Final = """\
 import os, signal, sys
 from lab.engine.docker import DockerEngine
-from lab.pipeline import DOWN, UP, Means, execute
-stages, name, left = {"up": UP, "down": DOWN}[sys.argv[1]], sys.argv[2], int(sys.argv[3])
+from pathlib import Path
+from lab.files.workplace import Workplace
+from lab.flow.context import Context, run_stages
+from lab.flow.labs import Removal
+from lab.pipeline import DOWN, UP
+name, left = sys.argv[2], int(sys.argv[3])
+stages, value = {"up": (UP, name), "down": (DOWN, Removal(name=name))}[sys.argv[1]]
 def changed(what):
     global left
     left -= 1
     if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
-execute(stages, name, Means(connect=lambda: DockerEngine(changed=changed)))
+context = Context(workplace=Workplace(Path.cwd()), connect=lambda: DockerEngine(changed=changed))
+run_stages(stages, value, context)
 print("changes left:", left)
 """
 """Kills itself after so many changes of the engine."""
@@ -43,7 +49,8 @@ print("changes left:", left)
 HALTED: Final = """\
 import signal, sys, time
 from pathlib import Path
-import lab.pipeline as p
+from lab.cli.main import main
+from lab.cli.session import Outside
 from lab.engine.docker import DockerEngine
 left = int(sys.argv.pop())
 def changed(what):
@@ -53,9 +60,7 @@ def changed(what):
         Path("halted").touch()
         while Path("halted").exists():
             time.sleep(0.02)
-p.Means.__init__.__kwdefaults__["connect"] = lambda: DockerEngine(changed=changed)
-from lab.cli.main import main
-main()
+main(Outside(connect=lambda: DockerEngine(changed=changed)))
 """
 """Halts after so many changes of the engine until it may go on."""
 
@@ -319,7 +324,8 @@ class TestSecondEngine:
                 monkeypatch.setenv("DOCKER_HOST", engine.environment["DOCKER_HOST"])
                 with forgetful_client(), closing(DockerEngine()) as full:
                     there = replace(place, engine=full, environment=engine.environment)
-                    program = "import lab.provision.doctor as m; m._DISK = m._IMAGE = 0; from lab.cli.main import main; main()"
+                    roomy = "import lab.provision.doctor as m; m._DISK = m._IMAGE = 0"
+                    program = f"{roomy}; from lab.cli.main import main; main()"
                     ran = there.lab("up", there.name, program=program, code=3)
                     assert "'Write more than there is room for'" in ran.stderr
                     assert "No space left on device" in ran.stderr

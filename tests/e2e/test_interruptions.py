@@ -12,8 +12,10 @@ from typing import Final
 import pytest
 
 from lab.engine.docker import DockerEngine
-from lab.exercise.play import Intent
-from lab.files import content, records
+from lab.exercise.journal import Entry
+from lab.exercise.truth import read_truth
+from lab.files import records
+from lab.files.workplace import SHIPPED
 from lab.provision import apply
 from lab.runs.folder import RunFolder
 from tests.e2e.conftest import Place
@@ -28,7 +30,7 @@ BAKING: Final = 600
 def place(tmp_path: Path, docker_engine: DockerEngine) -> Iterator[Place]:
     """The starter lab in a folder of its own, under a name of its own."""
     found = Place(folder=tmp_path, name=f"kill-{os.getpid()}", engine=docker_engine, environment={})
-    found.write(content.find("inventories", "starter").read_text(encoding="utf-8"))
+    found.write(SHIPPED.find("inventories", "starter").read_text(encoding="utf-8"))
     yield found
     apply.remove(found.name, docker_engine)
 
@@ -58,7 +60,7 @@ def test_up_after_a_kill_carries_on(place: Place) -> None:
 def test_a_run_that_is_stopped_keeps_what_was_written(place: Place, how: signal.Signals) -> None:
     place.lab("up", place.name, timeout=BAKING)
     quick = (
-        content.find("scenarios", "ssh-brute-force")
+        SHIPPED.find("scenarios", "ssh-brute-force")
         .read_text(encoding="utf-8")
         .replace("benign: 30s", "benign: 2s")
     )
@@ -70,7 +72,7 @@ def test_a_run_that_is_stopped_keeps_what_was_written(place: Place, how: signal.
     assert "Traceback" not in said
     folder = RunFolder(next((place.folder / "runs").iterdir()))
     assert folder.header().state == ("stopped" if how == signal.SIGINT else "running")
-    assert [it for it in folder.truth() if it.label == "attack"]
-    assert records.read_lines(folder.path / "journal.jsonl", Intent)
+    assert [it for it in read_truth(folder.happened) if it.label == "attack"]
+    assert records.read_lines(folder.happened.journal, Entry)
     place.lab("down", place.name)
     assert place.observe().empty

@@ -14,7 +14,7 @@ import pytest
 
 from lab.engine.docker import DockerEngine
 from lab.engine.nodes import RunningLab, SeenNode
-from lab.files import content
+from lab.files.workplace import SHIPPED
 from lab.provision import apply
 
 pytestmark = pytest.mark.docker
@@ -70,7 +70,7 @@ RULES: Final = {
 def running(tmp_path_factory: pytest.TempPathFactory, docker_engine: DockerEngine) -> Iterator[RunningLab]:
     place = tmp_path_factory.mktemp("sensor")
     (place / "inventories").mkdir()
-    starter = content.find("inventories", "starter").read_text(encoding="utf-8")
+    starter = SHIPPED.find("inventories", "starter").read_text(encoding="utf-8")
     (place / "inventories" / f"{LAB}.yml").write_text(starter, encoding="utf-8")
     try:
         command = [sys.executable, "-c", "from lab.cli.main import main; main()", "up", LAB]
@@ -113,6 +113,6 @@ def test_a_rule_fires_on_what_it_is_for_and_not_on_its_like(
 
 
 def test_every_rule_of_the_sensor_is_tried() -> None:
-    text = (content.roles()["suricata"] / "files" / "homerange.rules").read_text(encoding="utf-8")
+    text = (SHIPPED.roles()["suricata"] / "files" / "homerange.rules").read_text(encoding="utf-8")
     rules = [line for line in text.splitlines() if line.startswith("alert ")]
     assert {rule.partition('msg:"')[2].partition('"')[0] for rule in rules} == RULES.keys()

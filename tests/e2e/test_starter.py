@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from lab.detect.alert import read_alerts
 from lab.engine.docker import DockerEngine
-from lab.files import content, records
+from lab.exercise.truth import read_truth
+from lab.files import records
+from lab.files.workplace import SHIPPED
 from lab.provision import apply
 from lab.runs.folder import RunFolder
 from lab.score.values import Score
+from lab.watch.collection import read_collection
 
 pytestmark = pytest.mark.docker
 
@@ -46,14 +50,14 @@ def lab(*arguments: str, cwd: Path, check: bool = True) -> subprocess.CompletedP
 def finished(tmp_path_factory: pytest.TempPathFactory, docker_engine: DockerEngine) -> Iterator[Finished]:
     folder = tmp_path_factory.mktemp("e2e")
     (folder / "inventories").mkdir()
-    starter = content.find("inventories", "starter").read_text(encoding="utf-8")
+    starter = SHIPPED.find("inventories", "starter").read_text(encoding="utf-8")
     (folder / "inventories" / f"{LAB}.yml").write_text(starter, encoding="utf-8")
     try:
         up = lab("up", LAB, cwd=folder)
         ran = lab("run", "ssh-brute-force", "--lab", LAB, cwd=folder)
         memory = sum(docker_engine.vitals(node).memory for node in docker_engine.observe(LAB).nodes)
         run = RunFolder(next((folder / "runs").iterdir()))
-        score = records.read(run.score_file, Score)
+        score = records.read(run.score, Score)
         yield Finished(folder=folder, run=run, score=score, up=up.stdout, ran=ran, memory=memory)
     finally:
         apply.remove(LAB, docker_engine)
@@ -70,7 +74,7 @@ def test_up_shows_every_node_with_its_address(finished: Finished) -> None:
 
 
 def test_every_step_of_the_attack_had_its_effect(finished: Finished) -> None:
-    attacks = [it for it in finished.run.truth() if it.label == "attack"]
+    attacks = [it for it in read_truth(finished.run.happened) if it.label == "attack"]
     assert {it.step: (it.status, it.occurred, it.reason) for it in attacks if not it.occurred} == {}
     assert len(attacks) == 8
 
@@ -82,7 +86,7 @@ def test_every_step_was_detected_with_the_right_technique(finished: Finished) ->
 
 
 def test_nobody_at_work_raised_an_alert(finished: Finished) -> None:
-    alerts = {alert.id: alert for alert in finished.run.alerts()}
+    alerts = {alert.id: alert for alert in read_alerts(finished.run.noticed)}
     false = [(alerts[it].title, dict(alerts[it].entities)) for it in finished.score.false_alerts]
     assert false == []
     assert finished.score.precision.value == 1
@@ -107,10 +111,10 @@ def test_detection_is_quick(finished: Finished) -> None:
 
 
 def test_everything_read_was_understood(finished: Finished) -> None:
-    sight = finished.run.sight()
-    assert {(it.host, it.path): it.unparsed for it in sight.collected if it.unparsed} == {}
-    assert sight.notes == ()
-    assert {it.source for it in sight.collected if it.read} >= {"sshd", "apache", "snoopy", "suricata"}
+    collection = read_collection(finished.run.noticed)
+    assert {(it.host, it.path): it.unparsed for it in collection.logs if it.unparsed} == {}
+    assert collection.notes == ()
+    assert {it.source for it in collection.logs if it.read} >= {"sshd", "apache", "snoopy", "suricata"}
 
 
 def test_the_packets_were_kept(finished: Finished) -> None:
@@ -124,20 +128,20 @@ def test_the_lab_is_small(finished: Finished) -> None:
 
 
 def test_scoring_again_gives_the_same_bytes(finished: Finished) -> None:
-    before = finished.run.score_file.read_bytes()
+    before = finished.run.score.read_bytes()
     lab("score", finished.run.path.name, cwd=finished.folder)
-    assert finished.run.score_file.read_bytes() == before
+    assert finished.run.score.read_bytes() == before
 
 
 def test_the_report_needs_no_network_and_is_there(finished: Finished) -> None:
-    page = finished.run.report_file.read_text(encoding="utf-8")
+    page = finished.run.report.read_text(encoding="utf-8")
     assert finished.run.path.name in page
     assert 'src="http' not in page
     assert (finished.run.path / "report.md").stat().st_size > 1000
 
 
 def test_no_id_of_the_run_is_in_what_the_nodes_saw(finished: Finished) -> None:
-    marks = [finished.run.path.name, *(it.step for it in finished.run.truth())]
+    marks = [finished.run.path.name, *(it.step for it in read_truth(finished.run.happened))]
     seen = b"".join(path.read_bytes() for path in finished.run.path.glob("raw/*/*"))
     seen += b"".join(path.read_bytes() for path in finished.run.path.glob("packets/*"))
     assert [mark for mark in marks if mark.encode() in seen] == []
@@ -181,11 +185,11 @@ def test_hostile_text_is_shown_harmless(finished: Finished) -> None:
     ran = lab("run", "hostile.yml", "--lab", LAB, cwd=finished.folder)
     (folder,) = (finished.folder / "runs").glob("*hostile*")
     run = RunFolder(folder)
-    assert {alert.title for alert in run.alerts()} >= {
+    assert {alert.title for alert in read_alerts(run.noticed)} >= {
         "SSH password guessing from one address",
         "SQL injection in a request",
     }
-    page = run.report_file.read_text(encoding="utf-8")
+    page = run.report.read_text(encoding="utf-8")
     assert "<script>alert(1)" not in page
     assert "<img src=x" not in page
     assert "&lt;script&gt;alert(1)" in page

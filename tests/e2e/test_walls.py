@@ -17,7 +17,7 @@ import docker.types
 import pytest
 
 from lab.engine import labels
-from lab.files import content
+from lab.files.workplace import SHIPPED
 from tests.e2e.conftest import Place
 
 pytestmark = pytest.mark.docker
@@ -39,8 +39,8 @@ def holes(place: Place, *, code: int = 1) -> set[tuple[str, str]]:
 @contextmanager
 def network(client: docker.APIClient, place: Place, **options: Any) -> Iterator[str]:  # noqa: ANN401  # Docker's
     """Make a network of the lab as somebody careless would."""
-    labels = {labels.LAB: place.name, labels.NETWORK: "open"}
-    made = client.create_network(f"lab-{place.name}-open", labels=labels, **options)
+    marks = {labels.LAB: place.name, labels.NETWORK: "open"}
+    made = client.create_network(f"lab-{place.name}-open", labels=marks, **options)
     try:
         yield made["Id"]
     finally:
@@ -52,7 +52,7 @@ def network(client: docker.APIClient, place: Place, **options: Any) -> Iterator[
 
 def container(client: docker.APIClient, place: Place, image: str, **host: Any) -> str:  # noqa: ANN401  # Docker's
     """Make a node of the lab as somebody careless would; all that is not named is as it should be."""
-    labels = {labels.LAB: place.name, labels.NODE: "open", labels.KIND: "plain"}
+    marks = {labels.LAB: place.name, labels.NODE: "open", labels.KIND: "plain"}
     confinement = {
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
@@ -65,7 +65,7 @@ def container(client: docker.APIClient, place: Place, image: str, **host: Any) -
     }
     config = client.create_host_config(**{key: it for key, it in confinement.items() if it is not None})
     made = client.create_container(
-        image, ["sleep", "infinity"], name=f"lab-{place.name}-open", labels=labels, host_config=config
+        image, ["sleep", "infinity"], name=f"lab-{place.name}-open", labels=marks, host_config=config
     )
     client.start(made["Id"])
     return str(made["Id"])
@@ -199,8 +199,8 @@ def test_raw_frames_are_heard_on_a_bridge_that_is_not_sealed_and_up_seals_it(
     place.lab("verify", place.name)
 
 
-@pytest.mark.parametrize("name", sorted({path.stem for path in content.inventories()}))
+@pytest.mark.parametrize("name", sorted({path.stem for path in SHIPPED.inventories()}))
 def test_no_probe_gets_through_in_any_lab_that_ships(place: Place, name: str) -> None:
-    place.write(content.find("inventories", name).read_text(encoding="utf-8"))
+    place.write(SHIPPED.find("inventories", name).read_text(encoding="utf-8"))
     place.lab("up", place.name)
     assert holes(place, code=0) == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,6 +22,7 @@ from lab.engine.labels import BAKED, BASE
 from lab.engine.memory import MemoryEngine
 from lab.engine.nodes import SeenNode
 from lab.errors import EngineFault, EngineSlow, EngineUnreachable, LabError, NameTaken
+from lab.files.workplace import SHIPPED
 from lab.inventory.definition import Lab, Network, Node
 from lab.inventory.kind import read_kind
 from lab.provision import apply, images
@@ -47,12 +49,15 @@ def tiny_lab(mark: str = "first") -> Lab:
 def tiny_image(docker_engine: DockerEngine) -> Iterator[str]:
     """Bake the smallest role from nothing, so that no cached image hides a broken bake."""
     engine, lab = docker_engine, tiny_lab()
-    tag = images.recipes(lab.nodes)["one"].tag
+    tag = images.recipes(lab.nodes, SHIPPED)["one"].tag
     engine.remove_image(tag)
     try:
-        unbaked = images.missing(images.recipes(lab.nodes).values(), engine)
+        unbaked = images.missing(images.recipes(lab.nodes, SHIPPED).values(), engine)
         assert [it.tag for it in unbaked] == [tag]
-        images.bake(lab.name, unbaked, engine, lambda _line: None)
+        baker = images.Baker(
+            lab=lab.name, engine=engine, workplace=SHIPPED, tell=lambda _line: None, stop=threading.Event()
+        )
+        baker.bake(unbaked)
         yield tag
     finally:
         apply.remove(NAME, engine)
@@ -64,7 +69,9 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     if request.param == "memory":
         made: Engine = MemoryEngine()
         with made.open_baking("scratch:latest", lab=NAME, role="tiny") as container:
-            made.commit(container, images.recipes(tiny_lab().nodes)["one"].tag, {BAKED: "0", BASE: "memory"})
+            made.commit(
+                container, images.recipes(tiny_lab().nodes, SHIPPED)["one"].tag, {BAKED: "0", BASE: "memory"}
+            )
         yield made
         return
     request.getfixturevalue("tiny_image")
@@ -76,7 +83,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 def blueprint() -> Blueprint:
     lab = tiny_lab()
-    return draw(lab, {name: it.tag for name, it in images.recipes(lab.nodes).items()})
+    return draw(lab, {name: it.tag for name, it in images.recipes(lab.nodes, SHIPPED).items()})
 
 
 @pytest.fixture
@@ -148,14 +155,14 @@ def test_a_node_is_confined(running: Engine) -> None:
 
 
 def test_an_image_says_what_it_is(engine: Engine) -> None:
-    tag = images.recipes(tiny_lab().nodes)["one"].tag
+    tag = images.recipes(tiny_lab().nodes, SHIPPED)["one"].tag
     assert (engine.image_labels(tag) or {}).keys() >= {BAKED, BASE}
     assert engine.image_labels("homerange/none:0") is None
     assert tag in engine.images()
 
 
-def test_a_bench_is_removed_also_when_the_bake_fails(engine: Engine) -> None:
-    tag = images.recipes(tiny_lab().nodes)["one"].tag
+def test_a_baking_container_is_removed_also_when_the_bake_fails(engine: Engine) -> None:
+    tag = images.recipes(tiny_lab().nodes, SHIPPED)["one"].tag
     seen: list[bool] = []
 
     def bake() -> None:
@@ -172,7 +179,7 @@ def test_a_bench_is_removed_also_when_the_bake_fails(engine: Engine) -> None:
 @pytest.mark.docker
 @pytest.mark.parametrize("engine", ["docker"], indirect=True)
 def test_somebody_elses_container_of_an_image_of_ours_is_not_ours(running: Engine) -> None:
-    image = images.recipes(tiny_lab().nodes)["one"].tag
+    image = images.recipes(tiny_lab().nodes, SHIPPED)["one"].tag
     with closing(docker.APIClient()) as client:
         theirs = client.create_container(image, ["sleep", "infinity"], name=f"theirs-{NAME}")["Id"]
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,17 @@ from lab.engine.labels import BAKED
 from lab.engine.memory import MemoryEngine
 from lab.engine.nodes import SeenNode
 from lab.engine.shell import Completed
-from lab.exercise.play import Exercise, Intent
+from lab.exercise.journal import Entry
+from lab.exercise.play import Play
 from lab.exercise.scenario import read_scenario
-from lab.exercise.truth import Truth
-from lab.files import content, records
+from lab.exercise.truth import Truth, read_truth
+from lab.files import records
+from lab.files.workplace import SHIPPED, Workplace
 from lab.inventory.definition import Lab, read_inventory
 from lab.moment import Moment
 from lab.provision.blueprint import draw
 from lab.runs import folder
+from tests.support import KINDS
 
 SCENARIO = """
 name: small
@@ -68,17 +72,23 @@ def played(text: str, node: Node) -> tuple[Truth, ...]:
     path = Path("small.yml")
     path.write_text(text, encoding="utf-8")
     scenario = read_scenario(path, lab)
-    run = folder.create(scenario.name, Moment.now())
-    exercise = Exercise(lab=lab, scenario=scenario, engine=engine, run=run, tell=lambda _line: None)
-    try:
-        exercise.play(lambda _seconds: None)
-    except KeyboardInterrupt:
-        return run.truth()
-    return run.truth()
+    run = folder.create(Workplace(Path.cwd()), scenario.name, Moment.now())
+    play = Play(
+        lab=lab,
+        scenario=scenario,
+        engine=engine,
+        run=run.path.name,
+        happened=run.happened,
+        tell=lambda _line: None,
+        pause=lambda _seconds: None,
+    )
+    with suppress(KeyboardInterrupt):
+        play.play()
+    return read_truth(run.happened)
 
 
 def _lab() -> Lab:
-    return read_inventory(content.find("inventories", "starter"))
+    return read_inventory(SHIPPED.find("inventories", "starter"), KINDS)
 
 
 def _steps(truth: tuple[Truth, ...], label: str) -> dict[str, Truth]:
@@ -134,8 +144,13 @@ def test_ctrl_c_in_a_step_undoes_and_records_what_there_was() -> None:
 def test_intent_is_journalled_before_each_act() -> None:
     played(SCENARIO.replace("TARGET", "bastion"), Node())
     (run,) = Path("runs").iterdir()
-    journal = records.read_lines(run / "journal.jsonl", Intent)
-    assert [(it.act, it.state) for it in journal] == [("run", "begun"), ("run", "done")] * 2 + [
-        ("revert", "begun"),
-        ("revert", "done"),
-    ] * 2
+    journal = records.read_lines(run / "journal.jsonl", Entry)
+    acts = [(it.act, it.state, it.node, it.argv[0]) for it in journal if it.state == "begun"]
+    assert acts == [
+        ("run", "begun", "attacker", "uname"),
+        ("check", "begun", "bastion", "stat"),
+        ("run", "begun", "attacker", "nmap"),
+        ("revert", "begun", "bastion", "rm"),
+        ("revert", "begun", "bastion", "rm"),
+    ]
+    assert [it.state for it in journal] == ["begun", "done"] * 5

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from lab.errors import BadFile, WrongInput
 from lab.exercise.scenario import read_scenario
-from lab.files import content
+from lab.files.workplace import SHIPPED
 from lab.inventory.definition import Lab, read_inventory
 from lab.moment import SECOND
-from tests.support import Case, by_name, cases
+from tests.support import KINDS, Case, by_name, cases
 
-SHIPPED = content.find("scenarios", "ssh-brute-force")
+BRUTE_FORCE = SHIPPED.find("scenarios", "ssh-brute-force")
 
 
 @cache
 def starter() -> Lab:
-    return read_inventory(content.find("inventories", "starter"))
+    return read_inventory(SHIPPED.find("inventories", "starter"), KINDS)
 
 
 @pytest.mark.parametrize("case", cases("scenario"), ids=by_name)
@@ -34,7 +34,7 @@ def test_every_problem_is_named_with_its_line(case: Case, tmp_path: Path) -> Non
 
 
 def test_the_shipped_scenario_is_complete() -> None:
-    scenario = read_scenario(SHIPPED, starter())
+    scenario = read_scenario(BRUTE_FORCE, starter())
     assert scenario.benign == 30 * SECOND
     assert [step.technique for step in scenario.steps] == [
         "T1018",
@@ -61,14 +61,14 @@ def test_no_bytes_bring_it_down(raw: bytes, tmp_path: Path) -> None:
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    where=st.integers(0, SHIPPED.stat().st_size),
+    where=st.integers(0, BRUTE_FORCE.stat().st_size),
     cut=st.integers(0, 40),
     put=st.sampled_from(
         ["", "{", "}", "[", ":", "\n", "  ", "&a ", "*a", "- ", "null", "1e999", "'", "{{", "{% if", "\x00"]
     ),
 )
 def test_no_mutation_of_a_real_one_brings_it_down(where: int, cut: int, put: str, tmp_path: Path) -> None:
-    text = SHIPPED.read_text(encoding="utf-8")
+    text = BRUTE_FORCE.read_text(encoding="utf-8")
     path = tmp_path / "mutated.yml"
     path.write_text(text[:where] + put + text[where + cut :], encoding="utf-8")
     assert _complained_of(path) <= {str(path)}

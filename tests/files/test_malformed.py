@@ -15,13 +15,14 @@ import pytest
 
 from lab.errors import BadFile, Problem
 from lab.exercise.scenario import read_scenario
-from lab.files import content
+from lab.files.workplace import SHIPPED
 from lab.inventory.definition import Lab, read_inventory
+from tests.support import KINDS
 
 COUNT: Final = int(os.environ.get("HOMERANGE_MALFORMED", "400"))
 
-INVENTORY: Final = content.find("inventories", "starter").read_text(encoding="utf-8")
-SCENARIO: Final = content.find("scenarios", "ssh-brute-force").read_text(encoding="utf-8")
+INVENTORY: Final = SHIPPED.find("inventories", "starter").read_text(encoding="utf-8")
+SCENARIO: Final = SHIPPED.find("scenarios", "ssh-brute-force").read_text(encoding="utf-8")
 
 STRANGE: Final = [
     *(
@@ -138,7 +139,7 @@ def mutated(text: str, seed: int) -> str:
 
 @pytest.mark.parametrize("what", ["inventory", "scenario"])
 def test_whatever_is_wrong_has_a_message_with_file_and_line(what: str, tmp_path: Path) -> None:
-    lab = read_inventory(content.find("inventories", "starter"))
+    lab = read_inventory(SHIPPED.find("inventories", "starter"), KINDS)
     refused = 0
     for seed in range(COUNT // 2):
         path = tmp_path / f"{what}.yml"
@@ -155,7 +156,7 @@ def test_whatever_is_wrong_has_a_message_with_file_and_line(what: str, tmp_path:
 def problems(path: Path, lab: Lab | None) -> tuple[Problem, ...]:
     try:
         if lab is None:
-            read_inventory(path)
+            read_inventory(path, KINDS)
         else:
             read_scenario(path, lab)
     except BadFile as error:

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lab.errors import BadFile, WrongInput
-from lab.files import content
+from lab.files.workplace import SHIPPED
 from lab.inventory.definition import read_inventory
-from tests.support import Case, by_name, cases
+from tests.support import KINDS, Case, by_name, cases
 
-STARTER = content.find("inventories", "starter").read_text(encoding="utf-8")
+STARTER = SHIPPED.find("inventories", "starter").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("case", cases("definition"), ids=by_name)
@@ -25,12 +25,12 @@ def test_every_problem_is_named_with_its_line(case: Case, tmp_path: Path) -> Non
     path = tmp_path / "bad.yml"
     path.write_text(case.raw["inventory"], encoding="utf-8")
     with pytest.raises(BadFile) as caught:
-        read_inventory(path)
+        read_inventory(path, KINDS)
     assert [f"{it.line}: {it.what}" for it in caught.value.problems] == case.raw["problems"]
 
 
 def test_the_starter_lab_is_as_printed() -> None:
-    lab = read_inventory(content.find("inventories", "starter"))
+    lab = read_inventory(SHIPPED.find("inventories", "starter"), KINDS)
     assert {node.name: (node.kind.name, node.attach or node.watch) for node in lab.nodes} == {
         "attacker": ("kali", ("outside",)),
         "bastion": ("sshd", ("outside", "inside")),
@@ -41,12 +41,12 @@ def test_the_starter_lab_is_as_printed() -> None:
 
 
 ODD: Final = {case.name: case.raw["files"] for case in cases("inventory")}
-SHIPPED: Final = {path.stem: {"lab.yml": path.read_text(encoding="utf-8")} for path in content.inventories()}
+LABS: Final = {path.stem: {"lab.yml": path.read_text(encoding="utf-8")} for path in SHIPPED.inventories()}
 
 
-@pytest.mark.parametrize("name", [*ODD, *SHIPPED])
+@pytest.mark.parametrize("name", [*ODD, *LABS])
 def test_hosts_and_variables_agree_with_ansible(name: str, tmp_path: Path) -> None:
-    for file, text in {**ODD, **SHIPPED}[name].items():
+    for file, text in {**ODD, **LABS}[name].items():
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text(text, encoding="utf-8")
     path = tmp_path / "lab.yml"
@@ -54,7 +54,7 @@ def test_hosts_and_variables_agree_with_ansible(name: str, tmp_path: Path) -> No
     argv = [str(program), "--list", "-i", str(path)]
     told: dict[str, Any] = json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)
     hostvars = told["_meta"]["hostvars"]
-    lab = read_inventory(path)
+    lab = read_inventory(path, KINDS)
     assert {node.name for node in lab.nodes} == hostvars.keys()
     for node in lab.nodes:
         assert node.name in members(told, node.kind.name)
@@ -83,7 +83,7 @@ def test_problems_of_the_files_beside_it_are_named_with_file_and_line(tmp_path: 
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_text(text, encoding="utf-8")
     with pytest.raises(BadFile) as caught:
-        read_inventory(path)
+        read_inventory(path, KINDS)
     found = {f"{Path(it.path).relative_to(tmp_path)}:{it.line}: {it.what}" for it in caught.value.problems}
     assert found == {
         "group_vars/sshd.yml:2: unknown variable 'nonsense' for sshd bastion",
@@ -99,7 +99,7 @@ def test_no_bytes_bring_it_down(raw: bytes, tmp_path: Path) -> None:
     path = tmp_path / "fuzz.yml"
     path.write_bytes(raw)
     with pytest.raises(WrongInput):
-        read_inventory(path)
+        read_inventory(path, KINDS)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -119,7 +119,7 @@ def test_no_mutation_of_a_real_one_brings_it_down(where: int, cut: int, put: str
 def _complained_of(path: Path) -> set[str]:
     """Return the files that problems were found in."""
     try:
-        read_inventory(path)
+        read_inventory(path, KINDS)
     except BadFile as error:
         return {problem.path for problem in error.problems}
     return set()

@@ -12,21 +12,21 @@ import pytest
 
 from lab.engine.labels import BAKED
 from lab.engine.memory import MemoryEngine
-from lab.files import content
+from lab.files.workplace import SHIPPED
 from lab.inventory.definition import Node, read_inventory
-from lab.inventory.kind import find_kind
 from lab.provision import images
+from tests.support import KINDS
 
 
 @pytest.fixture
 def bastion() -> Node:
-    node = read_inventory(content.find("inventories", "starter")).node("bastion")
+    node = read_inventory(SHIPPED.find("inventories", "starter"), KINDS).node("bastion")
     assert node is not None
     return node
 
 
 def tag(node: Node) -> str:
-    return images.recipes([node])[node.name].tag
+    return images.recipes([node], SHIPPED)[node.name].tag
 
 
 def moved(node: Node, folder: Path, change: Callable[[Path], object] = lambda _folder: None) -> Node:
@@ -70,7 +70,7 @@ def test_other_variables_and_another_base_give_another_tag(bastion: Node) -> Non
 
 
 def test_nodes_that_are_alike_share_an_image_and_it_is_missing_once(bastion: Node) -> None:
-    recipes = images.recipes([bastion, replace(bastion, name="twin")])
+    recipes = images.recipes([bastion, replace(bastion, name="twin")], SHIPPED)
     engine = MemoryEngine()
     assert recipes["bastion"].tag == recipes["twin"].tag
     assert [it.tag for it in images.missing(recipes.values(), engine)] == [tag(bastion)]
@@ -80,13 +80,13 @@ def test_nodes_that_are_alike_share_an_image_and_it_is_missing_once(bastion: Nod
 
 def test_images_that_nothing_needs_are_old(bastion: Node) -> None:
     engine = MemoryEngine()
-    ground = "homerange/common-debian:000000000000"
-    for made in (tag(bastion), "homerange/sshd:000000000000", "homerange/used:000000000000", ground):
+    common = "homerange/common-debian:000000000000"
+    for made in (tag(bastion), "homerange/sshd:000000000000", "homerange/used:000000000000", common):
         _bake(engine, made)
-    needed = images.recipes([bastion]).values()
-    old = [it.tag for it in images.unused(needed, {"homerange/used:000000000000"}, engine)]
-    assert old == [ground, "homerange/sshd:000000000000"]
-    assert len(images.unused((), (), engine)) == 4
+    needed = images.recipes([bastion], SHIPPED).values()
+    old = [it.tag for it in images.unused(needed, {"homerange/used:000000000000"}, engine, SHIPPED)]
+    assert old == [common, "homerange/sshd:000000000000"]
+    assert len(images.unused((), (), engine, SHIPPED)) == 4
 
 
 def _bake(engine: MemoryEngine, made: str) -> None:
@@ -95,4 +95,4 @@ def _bake(engine: MemoryEngine, made: str) -> None:
 
 
 def test_an_unknown_kind_is_none() -> None:
-    assert find_kind("nothing-of-the-sort") is None
+    assert KINDS.find("nothing-of-the-sort") is None

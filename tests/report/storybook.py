@@ -17,10 +17,11 @@ from lab.detect.alert import Alert, Level
 from lab.exercise.truth import Label, Party, Predicate, Truth
 from lab.moment import SECOND, Moment
 from lab.report import Story, make_story
-from lab.runs.folder import Collection, Header, Sight
+from lab.runs.header import Header
 from lab.score.measures import score_run
 from lab.score.values import Score
 from lab.telemetry.event import Event
+from lab.watch.collection import Collection, LogCount
 
 STARTED: Final = Moment.parse("2026-11-23T21:53:58.120Z")
 ATTACKER: Final = "10.77.1.2"
@@ -252,7 +253,7 @@ def score() -> Score:
     )
 
 
-def sight() -> Sight:
+def collection() -> Collection:
     """What was watched."""
     logs = (
         ("apache", "shop", "/var/log/apache2/access.log", 423, 421, 0),
@@ -261,9 +262,9 @@ def sight() -> Sight:
         ("sshd", "bastion", "/var/log/auth.log", 80, 79, 1),
         ("suricata", "sensor", "/var/log/suricata/eve.json", 1200, 1200, 0),
     )
-    return Sight(
-        collected=tuple(
-            Collection(source=source, host=host, path=path, read=read, parsed=parsed, unparsed=unparsed)
+    return Collection(
+        logs=tuple(
+            LogCount(source=source, host=host, path=path, read=read, parsed=parsed, unparsed=unparsed)
             for source, host, path, read, parsed, unparsed in logs
         ),
         notes=(
@@ -275,5 +276,10 @@ def sight() -> Sight:
 def story() -> Story:
     """All of it."""
     return make_story(
-        header=header(), truth=truth(), alerts=alerts(), score=score(), events=events(), sight=sight()
+        header=header(),
+        truth=truth(),
+        alerts=alerts(),
+        score=score(),
+        events=events(),
+        collection=collection(),
     )

@@ -23,6 +23,7 @@ from markdown_it import MarkdownIt
 
 from lab.detect.alert import LEVELS, Alert
 from lab.report import Story, make_story, page, timeline, write_report
+from lab.runs.folder import RunFolder
 from lab.score.intervals import Rate, Share
 from lab.text import visible
 from tests.report import storybook
@@ -226,7 +227,7 @@ def test_the_policy_allows_the_two_scripts_of_the_page_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    written = write_report(tmp_path, storybook.story()).read_text(encoding="utf-8")
+    written = write_report(RunFolder(tmp_path), storybook.story()).read_text(encoding="utf-8")
     found = Outline()
     found.feed(written)
     scripts = re.findall(r"<script>(.*?)</script>", written, re.DOTALL)
@@ -242,7 +243,7 @@ def test_the_page_loads_nothing_and_is_not_much_larger_than_plotly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    path = write_report(tmp_path, storybook.story())
+    path = write_report(RunFolder(tmp_path), storybook.story())
     written = path.read_text(encoding="utf-8").replace(timeline.plotly_script(), "")
     found = Outline()
     found.feed(written)
@@ -255,7 +256,7 @@ def test_the_page_loads_nothing_and_is_not_much_larger_than_plotly(
 
 
 def test_a_failed_write_leaves_the_old_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_report(tmp_path, small())
+    write_report(RunFolder(tmp_path), small())
     before = (tmp_path / "report.html").read_bytes()
 
     def broken(_file: int) -> None:
@@ -263,7 +264,7 @@ def test_a_failed_write_leaves_the_old_report(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr("os.fsync", broken)
     with pytest.raises(OSError, match=r"^$"):
-        write_report(tmp_path, replace(small(), lab="other"))
+        write_report(RunFolder(tmp_path), replace(small(), lab="other"))
     assert (tmp_path / "report.html").read_bytes() == before
 
 
@@ -299,9 +300,9 @@ def test_a_run_without_anything_has_a_report(tmp_path: Path) -> None:
             storybook.score(), steps=(), summary=None, recall=NOTHING, visibility=NOTHING, precision=NOTHING,
             false_positives=Rate(count=0, hours=0, value=None, low=None, high=None), false_alerts=(),
         ),
-        events=(), sight=replace(storybook.sight(), collected=(), notes=()),
+        events=(), collection=replace(storybook.collection(), logs=(), notes=()),
     )  # fmt: skip
-    write_report(tmp_path, bare)
+    write_report(RunFolder(tmp_path), bare)
     assert "nothing could be detected; no benign traffic was watched" in bare.headline()
     assert "No alert was raised." in (tmp_path / "report.html").read_text(encoding="utf-8")
 
@@ -457,7 +458,7 @@ def test_what_was_parsed_and_is_not_stored_was_lost() -> None:
 def test_the_order_of_records_does_not_matter() -> None:
     again = make_story(
         header=storybook.header(), truth=storybook.truth()[::-1], alerts=storybook.alerts()[::-1],
-        score=storybook.score(), events=storybook.events()[::-1], sight=storybook.sight(),
+        score=storybook.score(), events=storybook.events()[::-1], collection=storybook.collection(),
     )  # fmt: skip
     assert again == storybook.story()
 

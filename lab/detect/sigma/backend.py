@@ -249,4 +249,5 @@ def _asked(rule: SigmaRule) -> dict[str, str | None]:
 
 
 def in_words(rule: SigmaRule) -> str:
+    """Write what a rule says of its log source."""
     return ", ".join(f"{key} {value}" for key, value in _asked(rule).items() if value)

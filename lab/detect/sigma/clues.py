@@ -55,5 +55,6 @@ def _clues_of(value: object) -> frozenset[str]:
 
 
 def either(alternatives: Iterable[frozenset[str]]) -> frozenset[str]:
+    """Join the texts of alternatives; none when one of these says nothing."""
     found = list(alternatives)
     return frozenset[str]().union(*found) if all(found) else frozenset()

@@ -1,50 +1,21 @@
-"""What every kind of step is, and what it is given and gives back."""
+"""What every kind of step is, and what it gives back."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import ClassVar, Final, Protocol, Self
+from typing import ClassVar, Final, Protocol
 
-from lab.engine.engine import Engine
-from lab.engine.nodes import RunningLab, SeenNode
+from lab.engine.nodes import SeenNode
 from lab.engine.shell import Completed
-from lab.exercise.scope import Scope, Target
-from lab.exercise.template import render
+from lab.exercise.place import Place
+from lab.exercise.scope import Target
 from lab.exercise.truth import Predicate
-from lab.files.loader import Item, Reading
 
 _LARGEST_SWEEP: Final = 4096
 """Addresses of a block that evidence names one by one; the largest network of a lab has as many."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """Where and with what a step runs."""
-
-    engine: Engine
-    """Runs commands."""
-
-    running: RunningLab
-    """The lab as it is now."""
-
-    source: SeenNode
-    """The node the step runs on."""
-
-    scope: Scope
-    """What the source may aim at."""
-
-    values: Mapping[str, object]
-    """What templates may use."""
-
-    timeout: float
-    """Seconds the step may take."""
-
-    def fill(self, text: str) -> str:
-        """Fill in a template of the step."""
-        return render(text, self.values)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,40 +28,33 @@ class Outcome:
     command_line: str
     """What ran, for people."""
 
-    targets: tuple[Target, ...]
+    targets: tuple[Target, ...] = ()
     """What it was aimed at."""
 
     users: tuple[str, ...] = ()
     """Accounts it used on the targets."""
 
-    evidence: tuple[Predicate, ...]
+    evidence: tuple[Predicate, ...] = ()
     """Which events belong to it."""
 
-    registered: Mapping[str, object]
+    registered: Mapping[str, object] = field(default_factory=dict)
     """What later steps may read of it."""
 
 
 class Step(Protocol):
-    """One kind of step. Its fields are its arguments, which may hold templates."""
+    """One kind of step. Its fields are its arguments; texts may be templates, filled in before it acts.
+
+    A kind is a dataclass that `lab.files.declared` can read.
+    """
 
     kind: ClassVar[str]
     """The key that names it in a scenario."""
 
-    @classmethod
-    def from_item(cls, reading: Reading, item: Item) -> Self:
-        """Read its arguments, noting every problem."""
-        ...
-
-    def texts(self) -> tuple[str, ...]:
-        """Return every argument that may hold a template."""
-        ...
-
     def act(self, place: Place) -> Outcome:
-        """Prove the targets, then do it.
+        """Do it, through the door.
 
         Raises:
             OutOfScope: a target is not of this lab; nothing was sent.
-            BadTemplate: an argument cannot be filled in.
             EngineSlow: it took too long and was stopped.
         """
         ...

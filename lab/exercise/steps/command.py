@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from lab.engine.nodes import SeenNode
-from lab.exercise.steps.base import Outcome, Place, outputs, traffic
+from lab.exercise.place import Place
+from lab.exercise.steps.base import Outcome, outputs, traffic
 from lab.exercise.truth import Predicate
-from lab.files.loader import Item, Reading
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,6 +17,7 @@ class Command:
     """A command line; no shell is added."""
 
     kind: ClassVar[str] = "command"
+    remedy: ClassVar[str] = "write  command: {argv: [id, -u]}"
 
     argv: tuple[str, ...]
     """The program and its arguments."""
@@ -27,36 +28,16 @@ class Command:
     user: str = "root"
     """Who runs it."""
 
-    @classmethod
-    def from_item(cls, reading: Reading, item: Item) -> Self:
-        """Read its arguments, noting every problem."""
-        entries = reading.mapping(item, "command", ("argv", "targets", "user"))
-        if "argv" not in entries:
-            reading.problem(item, "command needs argv", "write  command: {argv: [id, -u]}")
-        return cls(
-            argv=reading.texts(entries["argv"], "argv") if "argv" in entries else (),
-            targets=reading.texts(entries["targets"], "targets") if "targets" in entries else (),
-            user=reading.text(entries["user"], "user") if "user" in entries else "root",
-        )
-
-    def texts(self) -> tuple[str, ...]:
-        """Return every argument that may hold a template."""
-        return (*self.argv, *self.targets, self.user)
-
     def act(self, place: Place) -> Outcome:
         """Run it."""
-        targets = tuple(place.scope.resolve(place.fill(target)) for target in self.targets)
-        argv = tuple(place.fill(word) for word in self.argv)
-        user = place.fill(self.user)
-        place.scope.check_words(argv)
-        completed = place.engine.execute(place.source, argv, user=user, timeout=place.timeout)
+        ran = place.run(self.argv, targets=self.targets, user=self.user)
         return Outcome(
-            completed=completed,
-            command_line=shlex.join(argv),
-            targets=targets,
-            users=(user,) if not targets else (),
-            evidence=(*traffic(place.source, targets), _execution(place.source, argv)),
-            registered=outputs(completed),
+            completed=ran.completed,
+            command_line=shlex.join(self.argv),
+            targets=ran.targets,
+            users=() if ran.targets else (self.user,),
+            evidence=(*traffic(place.node, ran.targets), _execution(place.node, self.argv)),
+            registered=outputs(ran.completed),
         )
 
 

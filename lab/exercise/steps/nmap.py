@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final
 
 import nmap
 
 from lab.engine.shell import Completed
-from lab.exercise.steps.base import Outcome, Place, outputs, traffic
-from lab.files.loader import Item, Reading
+from lab.errors import OutOfScope
+from lab.exercise.place import Place
+from lab.exercise.steps.base import Outcome, outputs, traffic
+from lab.files.declared import Fault
 
 _FORBIDDEN: Final = (
     "-iL",
@@ -45,6 +48,7 @@ class Nmap:
     """A scan of one target."""
 
     kind: ClassVar[str] = "nmap"
+    remedy: ClassVar[str] = "write  nmap: {target: bastion}"
 
     target: str
     """Node, network, address or block."""
@@ -55,52 +59,54 @@ class Nmap:
     arguments: str = ""
     """Further options, as on a command line; hosts among them are refused."""
 
-    @classmethod
-    def from_item(cls, reading: Reading, item: Item) -> Self:
-        """Read its arguments, noting every problem."""
-        keys = ("target", "ports", "arguments")
-        entries = reading.mapping(item, "nmap", keys)
-        if "target" not in entries:
-            reading.problem(item, "nmap needs a target", "write  nmap: {target: bastion}")
-        step = cls(**{key: reading.text(entries[key], key) if key in entries else "" for key in keys})
-        for word in _words(reading, item, step.arguments):
-            if word.startswith(_FORBIDDEN):
-                reading.problem(
-                    item, f"nmap's option {word} is not allowed in arguments", "use target and ports"
-                )
-            elif not word.startswith("-") and not word.replace(",", "").isdecimal() and "{{" not in word:
-                reading.problem(
-                    item, f"{word!r} in nmap's arguments could name a host", "use target and ports"
-                )
-        return step
-
-    def texts(self) -> tuple[str, ...]:
-        """Return every argument that may hold a template."""
-        return (self.target, self.ports, self.arguments)
+    def faults(self) -> Iterator[Fault]:
+        """Find options that would aim elsewhere than at the target."""
+        try:
+            words = shlex.split(self.arguments)
+        except ValueError as error:
+            said = f"nmap's arguments cannot be read: {error}"
+            yield Fault(key="arguments", what=said, remedy="close the quotes")
+            return
+        for said in _aimed_elsewhere(words):
+            yield Fault(key="arguments", what=said, remedy="use target and ports")
 
     def act(self, place: Place) -> Outcome:
         """Scan."""
-        target = place.scope.resolve(place.fill(self.target))
-        options = shlex.split(place.fill(self.arguments))
-        ports = place.fill(self.ports)
-        place.scope.check_words(options)
-        argv = ("nmap", "-oX", "-", *(("-p", ports) if ports else ()), *options, target.address)
-        completed = place.engine.execute(place.source, argv, user="root", timeout=place.timeout)
+        address = place.resolve(self.target).address
+        options = self._options(place)
+        argv = ("nmap", "-oX", "-", *(("-p", self.ports) if self.ports else ()), *options, address)
+        ran = place.run(argv, targets=(self.target,))
         return Outcome(
-            completed=completed,
+            completed=ran.completed,
             command_line=shlex.join(argv),
-            targets=(target,),
-            evidence=traffic(place.source, (target,)),
-            registered={**outputs(completed), "hosts": read_results(completed)},
+            targets=ran.targets,
+            evidence=traffic(place.node, ran.targets),
+            registered={**outputs(ran.completed), "hosts": read_results(ran.completed)},
         )
 
+    def _options(self, place: Place) -> tuple[str, ...]:
+        """Return the further options; a template may have brought some that the file did not show.
 
-def _words(reading: Reading, item: Item, text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        reading.problem(item, f"nmap's arguments cannot be read: {error}", "close the quotes")
-        return []
+        Raises:
+            OutOfScope: they would aim elsewhere.
+        """
+        try:
+            words = tuple(shlex.split(self.arguments))
+            said = next(_aimed_elsewhere(words), "")
+        except ValueError as error:
+            said = f"nmap's arguments cannot be read: {error}"
+        if said:
+            raise OutOfScope(self.arguments, lab=place.node.lab, why=said)
+        return words
+
+
+def _aimed_elsewhere(words: Iterable[str]) -> Iterator[str]:
+    """Say which options name hosts, or could."""
+    for word in words:
+        if word.startswith(_FORBIDDEN):
+            yield f"nmap's option {word} is not allowed in arguments"
+        elif not word.startswith("-") and not word.replace(",", "").isdecimal() and "{{" not in word:
+            yield f"{word!r} in nmap's arguments could name a host"
 
 
 def read_results(completed: Completed) -> list[dict[str, object]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final
 
-from lab.exercise.steps.base import Outcome, Place, outputs, traffic
+from lab.exercise.place import Place
+from lab.exercise.steps.base import Outcome, outputs, traffic
 from lab.exercise.truth import Predicate
-from lab.files.loader import Item, Reading
 
 _OPTIONS: Final = (
     "StrictHostKeyChecking=no",
@@ -24,6 +24,7 @@ class Ssh:
     """One session."""
 
     kind: ClassVar[str] = "ssh"
+    remedy: ClassVar[str] = "write  ssh: {target: bastion, user: maria, password: .., command: id}"
 
     target: str
     """The node to log in to."""
@@ -37,44 +38,20 @@ class Ssh:
     command: str
     """What the account's shell is to run there."""
 
-    @classmethod
-    def from_item(cls, reading: Reading, item: Item) -> Self:
-        """Read its arguments, noting every problem."""
-        keys = ("target", "user", "password", "command")
-        entries = reading.mapping(item, "ssh", keys)
-        for key in keys:
-            if key not in entries:
-                reading.problem(
-                    item, f"ssh needs {key}", "write  ssh: {target: .., user: .., password: .., command: ..}"
-                )
-        return cls(**{key: reading.text(entries[key], key) if key in entries else "" for key in keys})
-
-    def texts(self) -> tuple[str, ...]:
-        """Return every argument that may hold a template."""
-        return (self.target, self.user, self.password, self.command)
-
     def act(self, place: Place) -> Outcome:
         """Log in and run the command."""
-        target = place.scope.resolve(place.fill(self.target))
-        user, command = place.fill(self.user), place.fill(self.command)
         options = tuple(word for option in _OPTIONS for word in ("-o", option))
-        argv = ("sshpass", "-e", "ssh", *options, "-l", user, "--", target.address, command)
-        completed = place.engine.execute(
-            place.source,
-            argv,
-            user="root",
-            timeout=place.timeout,
-            environment={"SSHPASS": place.fill(self.password)},
-        )
+        address = place.resolve(self.target).address
+        argv = ("sshpass", "-e", "ssh", *options, "-l", self.user, "--", address, self.command)
+        ran = place.run(argv, targets=(self.target,), environment={"SSHPASS": self.password})
+        (target,) = ran.targets
         hosts = tuple(sorted(node.name for node in target.nodes))
+        session = {"host.name": hosts, "user.name": (self.user,), "event.module": ("snoopy",)}
         return Outcome(
-            completed=completed,
-            command_line=f"ssh {user}@{target.name}: {command}",
-            targets=(target,),
-            users=(user,),
-            evidence=(
-                *traffic(place.source, (target,)),
-                Predicate(where={"host.name": hosts, "user.name": (user,), "event.module": ("snoopy",)}),
-            ),
-            registered=outputs(completed),
+            completed=ran.completed,
+            command_line=f"ssh {self.user}@{target.name}: {self.command}",
+            targets=ran.targets,
+            users=(self.user,),
+            evidence=(*traffic(place.node, ran.targets), Predicate(where=session)),
+            registered=outputs(ran.completed),
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from typing import ClassVar, Final, Self
+from typing import Annotated, ClassVar, Final
 
 from lab.engine.shell import Completed
-from lab.exercise.steps.base import Outcome, Place
-from lab.files.loader import Item, Reading
+from lab.exercise.place import Place
+from lab.exercise.steps.base import Outcome
+from lab.files.declared import Key
 from lab.moment import Moment
 
 _LONGEST: Final = 3600
@@ -20,28 +20,14 @@ class Wait:
     """A pause."""
 
     kind: ClassVar[str] = "wait"
+    remedy: ClassVar[str] = "write  wait: {seconds: 5}"
 
-    seconds: float
+    seconds: Annotated[float, Key(least=0.001, most=_LONGEST, remedy="write  wait: {seconds: 5}")]
     """How long."""
-
-    @classmethod
-    def from_item(cls, reading: Reading, item: Item) -> Self:
-        """Read its argument, noting every problem."""
-        entries = reading.mapping(item, "wait", ("seconds",))
-        seconds = reading.number(entries["seconds"], "seconds") if "seconds" in entries else 0
-        if not 0 < seconds <= _LONGEST:
-            reading.problem(
-                item, f"wait needs seconds from above 0 to {_LONGEST}", "write  wait: {seconds: 5}"
-            )
-        return cls(seconds=seconds)
-
-    def texts(self) -> tuple[str, ...]:
-        """Return nothing: no argument may hold a template."""
-        return ()
 
     def act(self, place: Place) -> Outcome:
         """Wait."""
         start = Moment.now()
-        time.sleep(min(self.seconds, place.timeout))
+        place.pause(min(self.seconds, place.timeout))
         done = Completed(argv=("wait",), code=0, stdout=b"", stderr=b"", start=start, end=Moment.now())
-        return Outcome(completed=done, command_line="wait", targets=(), evidence=(), registered={})
+        return Outcome(completed=done, command_line="wait")

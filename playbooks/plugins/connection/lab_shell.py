@@ -42,8 +42,11 @@ class Connection(ConnectionBase):
         return self
 
     def exec_command(
-        self, cmd: str, in_data: bytes | None = None, sudoable: bool = True
-    ) -> tuple[int, bytes, bytes]:  # noqa: E501, FBT001, FBT002  # Ansible's
+        self,
+        cmd: str,
+        in_data: bytes | None = None,
+        sudoable: bool = True,  # noqa: FBT001, FBT002  # Ansible's
+    ) -> tuple[int, bytes, bytes]:
         """Run a command line in the node's shell."""
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
         return self._run(["/bin/sh", "-c", cmd], in_data or b"")

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from lab.detect.detector import could_match, texts_of
+from lab.detect.sigma.detector import could_match, texts_of
 from lab.detect.sigma.read import read_rules
 from lab.detect.sigma.rule import Rule, RuleSet
 from lab.errors import BadFile

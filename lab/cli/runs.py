@@ -1,0 +1,103 @@
+"""Commands that play, replay, judge and question runs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lab.cli.options import AsFormat, Format, LabName, RunName
+from lab.cli.session import open_session
+
+app = typer.Typer()
+
+
+class Output(StrEnum):
+    """How the answer to a question is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+@app.command(epilog="Example:  lab run ssh-brute-force")
+def run(
+    scenario: Annotated[str, typer.Argument(help="Name or path of a scenario.")],
+    lab: LabName = "",
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Run an exercise: benign traffic, then the attack; alerts appear while it runs; then the score."""
+    from lab.cli import tables
+    from lab.pipeline import RUN
+
+    session = open_session(lab)
+    tables.score(session.screen, session.run(RUN, scenario), as_json=output == Format.JSON)
+
+
+@app.command(epilog="Example:  lab score 20261123")
+def score(name: RunName = "", output: AsFormat = Format.TABLE) -> None:
+    """Score a run again from its files: the same files give the same bytes."""
+    from lab.cli import tables
+    from lab.pipeline import SCORE
+
+    session = open_session()
+    tables.score(session.screen, session.run(SCORE, name), as_json=output == Format.JSON)
+
+
+@app.command(epilog="Example:  lab report")
+def report(
+    name: RunName = "",
+    *,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Write the report itself, as Markdown.")
+    ] = False,
+) -> None:
+    """Write the report of a run and say where it is."""
+    from lab.cli import tables
+    from lab.pipeline import SCORE
+
+    session = open_session()
+    tables.report(session.screen, session.run(SCORE, name).run, markdown=markdown)
+
+
+@app.command(epilog='Example:  lab query "SELECT \\"host.name\\", count(*) FROM events GROUP BY 1"')
+def query(
+    sql: Annotated[str, typer.Argument(help="One SELECT over the tables events, alerts and truth.")],
+    name: Annotated[str, typer.Option("--run", help="A run's id, or how it begins; else the last run.")] = "",
+    output: Annotated[Output, typer.Option("--format", help="How to write the answer.")] = Output.TABLE,
+) -> None:
+    """Ask a run a question in SQL. Nothing can be changed, and no other file can be read."""
+    from lab.cli import tables
+    from lab.flow.runs import Question
+    from lab.pipeline import ASK
+
+    session = open_session()
+    tables.answer(session.screen, session.run(ASK, Question(sql=sql, run=name)), output.value)
+
+
+@app.command(epilog="Example:  lab replay ssh-brute-force")
+def replay(
+    recording: Annotated[str, typer.Argument(help="One that ships with lab, or a run.")] = "ssh-brute-force",
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Play a recorded run again: its events, today's rules, a new score and report. Needs no engine."""
+    from lab.cli import tables
+    from lab.pipeline import REPLAY
+
+    session = open_session()
+    tables.score(session.screen, session.run(REPLAY, recording), as_json=output == Format.JSON)
+
+
+@app.command(epilog="Example:  lab record 20261123 --to recordings/mine")
+def record(
+    name: RunName = "",
+    to: Annotated[Path, typer.Option("--to", help="The folder to make.")] = Path("recording"),
+) -> None:
+    """Keep what a replay of a run needs: definition, truth and events, without packets."""
+    from lab.flow.runs import Recording
+    from lab.pipeline import RECORD
+
+    session = open_session()
+    session.screen.line(str(session.run(RECORD, Recording(run=name, to=to)).path))

@@ -1,0 +1,115 @@
+"""Sigma rules over a stream of events. Rules see each event once; only correlations remember.
+
+Matches of one rule in one batch that name the same entities are one alert with all their evidence.
+Nothing is suppressed between batches: two steps of an attack that trigger the same rule twenty
+seconds apart are each found by it, and the score counts noise after deduplication anyway.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from lab.detect.alert import Alert, entities_of, facts, identity, in_order, time_of
+from lab.detect.sigma.correlation import Correlator, Match
+from lab.detect.sigma.predicate import lower
+from lab.detect.sigma.rule import Correlation, Rule, RuleSet
+from lab.moment import Moment
+from lab.telemetry.event import Event
+from lab.telemetry.sql import Matcher
+
+Entities = tuple[tuple[str, tuple[str, ...]], ...]
+"""Each entity field with the values it has in the evidence."""
+
+
+class SigmaDetector:
+    """All rules of a set, over a stream of events."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules = rules.rules
+        self._correlators = [Correlator(rule) for rule in rules.correlations]
+        self._matcher = Matcher()
+        self._arrived = 0
+
+    @property
+    def rules(self) -> Mapping[str, str]:
+        """Rule id to content hash, of every rule that is loaded."""
+        correlations = {it.rule.id: it.rule.hash for it in self._correlators}
+        return {rule.id: rule.hash for rule in self._rules} | correlations
+
+    def feed(self, events: Sequence[Event], now: Moment) -> tuple[Alert, ...]:
+        """Evaluate all rules on new events."""
+        matches = self._matches(events)
+        alerts = [
+            alert for rule in self._rules if rule.alerts for alert in _alerts(rule, matches[rule.id], now)
+        ]
+        known = [match for rule in self._rules for match in matches[rule.id]]
+        for correlator in self._correlators:
+            found = correlator.feed(known)
+            known += found
+            if correlator.rule.alerts:
+                alerts += [_alert(correlator.rule, match.events, now) for match in found]
+        return in_order(alerts)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._matcher.close()
+
+    def _matches(self, events: Sequence[Event]) -> dict[str, list[Match]]:
+        """Ask the database those rules that could match at all, about those events they could match."""
+        known = texts_of(events)
+        asked = {rule.id for rule in self._rules if could_match(rule, known)}
+        modules = {module for rule in self._rules if rule.id in asked for module in rule.modules}
+        rows = [place for place, event in enumerate(events) if event.get("event.module") in modules]
+        if rows:
+            self._matcher.load([events[row] for row in rows])
+        found = {it.id: self._matcher.matches(it.where) if it.id in asked else [] for it in self._rules}
+        arrived = self._arrived
+        self._arrived += len(events)
+        return {
+            rule: [_match(rule, events[rows[place]], arrived + rows[place]) for place in places]
+            for rule, places in found.items()
+        }
+
+
+def texts_of(events: Iterable[Event]) -> dict[str, str]:
+    """Return all that the events of each module say, in lower case as the database writes it."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for event in events:
+        said = found[str(event.get("event.module"))]
+        for value in event.values():
+            said += value if isinstance(value, tuple) else (str(value),)
+    return {module: lower("\n".join(said)) for module, said in found.items()}
+
+
+def could_match(rule: Rule, texts: Mapping[str, str]) -> bool:
+    """Tell whether a rule needs asking: are there events of its modules, with one of its clues?"""
+    said = [texts[module] for module in rule.modules if module in texts]
+    return any(not rule.clues or any(clue in text for clue in rule.clues) for text in said)
+
+
+def _match(rule: str, event: Event, order: int) -> Match:
+    return Match(time=time_of(event), order=order, rule=rule, events=(event,))
+
+
+def _alerts(rule: Rule, matches: Iterable[Match], now: Moment) -> list[Alert]:
+    """Make one alert for all matches that name the same entities."""
+    cases: dict[Entities, list[Event]] = defaultdict(list)
+    for match in matches:
+        cases[tuple(entities_of(match.events).items())] += match.events
+    return [_alert(rule, tuple(events), now) for events in cases.values()]
+
+
+def _alert(rule: Rule | Correlation, events: tuple[Event, ...], now: Moment) -> Alert:
+    ordered = tuple(sorted(events, key=time_of))
+    return Alert(
+        id=identity(rule.id, rule.hash, ordered),
+        engine="sigma",
+        rule_id=rule.id,
+        rule_hash=rule.hash,
+        title=rule.title,
+        level=rule.level,
+        techniques=rule.techniques,
+        tactics=rule.tactics,
+        **facts(ordered, now),
+    )

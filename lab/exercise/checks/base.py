@@ -1,0 +1,39 @@
+"""What every kind of check is: it looks for an effect on the node itself, without the tool that made it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from lab.exercise.place import Place
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What a check found."""
+
+    occurred: bool
+    """Whether the effect is there."""
+
+    said: str
+    """What was seen, for a person."""
+
+
+class Check(Protocol):
+    """One way to look for an effect. Its fields are its arguments; texts may be templates."""
+
+    kind: ClassVar[str]
+    """The key that names it in a scenario."""
+
+    @property
+    def node(self) -> str:
+        """Where to look."""
+        ...
+
+    def before(self, place: Place) -> int:
+        """Look before the step; what is returned is given to `after`."""
+        ...
+
+    def after(self, place: Place, before: int) -> Finding:
+        """Look after the step."""
+        ...

@@ -1,0 +1,109 @@
+"""The one door through which a step, a check or a revert acts on a node.
+
+`Place.run` resolves the targets, checks the scope, journals the intent, and only then executes. Nothing
+else that these are given can reach a node, so nobody can forget a guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from lab.engine.nodes import RunningLab, SeenNode
+from lab.engine.shell import Completed, Shell
+from lab.exercise.journal import Act, Journal
+from lab.exercise.scope import Scope, Target
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ran:
+    """A command that went through the door."""
+
+    completed: Completed
+    """How it ended."""
+
+    targets: tuple[Target, ...]
+    """What it was aimed at, as proved just before."""
+
+
+class Place:
+    """One node of the running lab, for one act of one step."""
+
+    def __init__(  # noqa: PLR0913  # what a door needs to know, each by its name
+        self,
+        *,
+        shell: Shell,
+        running: RunningLab,
+        node: SeenNode,
+        journal: Journal,
+        step: str,
+        act: Act,
+        timeout: float,
+        pause: Callable[[float], None],
+    ) -> None:
+        """Open the door to a node.
+
+        Args:
+            shell: Runs commands.
+            running: The lab as it is now.
+            node: Where to act.
+            journal: Where intents are written.
+            step: Id of the step that acts.
+            act: Why it acts.
+            timeout: Seconds that a command may take.
+            pause: Waits for some seconds.
+        """
+        self.node = node
+        self.timeout = timeout
+        self.pause = pause
+        self.acted = False
+        """Whether anything was begun here."""
+        self._shell = shell
+        self._scope = Scope(running, node)
+        self._journal = journal
+        self._step = step
+        self._act = act
+
+    def resolve(self, target: str) -> Target:
+        """Turn a target's name into what may be touched, for a command line; nothing is sent.
+
+        Raises:
+            OutOfScope: it is not of this lab, or not on a network of the node.
+        """
+        return self._scope.resolve(target)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        targets: Sequence[str] = (),
+        user: str = "root",
+        stdin: bytes = b"",
+        environment: Mapping[str, str] | None = None,
+    ) -> Ran:
+        """Run a command on the node, once its targets and words are proved to be of the lab.
+
+        Args:
+            argv: The program and its arguments; no shell is added.
+            targets: What it is aimed at: nodes, networks, addresses or blocks.
+            user: Who runs it.
+            stdin: What it reads.
+            environment: Variables to set.
+
+        Raises:
+            OutOfScope: a target, or an address in the command line, is not of this lab; nothing was sent.
+            EngineSlow: it took too long and was stopped.
+        """
+        resolved = tuple(self._scope.resolve(target) for target in targets)
+        self._scope.check_words(argv)
+        with self._journal.entry(self._step, self._act, self.node.name, tuple(argv)):
+            self.acted = True
+            completed = self._shell.execute(
+                self.node,
+                tuple(argv),
+                user=user,
+                stdin=stdin,
+                timeout=self.timeout,
+                environment=environment,
+            )
+        return Ran(completed=completed, targets=resolved)

@@ -1,0 +1,334 @@
+"""Stages that build, check, change and remove labs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final
+
+from lab.engine.nodes import RunningLab, SeenNode
+from lab.engine.shell import Completed
+from lab.errors import BadFile, NotFound
+from lab.files.workplace import lab_name
+from lab.flow.context import Context
+from lab.inventory.definition import Lab, read_inventory
+from lab.provision import apply, blueprint, doctor, images, status, walls
+from lab.provision.blueprint import Blueprint
+from lab.provision.images import Baker, OldImage, Recipe
+from lab.provision.lock import locked
+from lab.provision.plan import Plan, plan_changes, reset_changes
+from lab.provision.receipt import Receipt
+from lab.provision.status import LabStatus, LogTail, NodeStatus
+from lab.provision.walls import Proof
+
+DEFAULT_LAB: Final = "starter"
+"""The lab that is meant when none is named, none runs, and the folder has no inventory of its own."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """A lab, what is to be made, and what has to change for it."""
+
+    lab: Lab
+    """The lab."""
+
+    recipes: tuple[Recipe, ...]
+    """The images that do not exist yet."""
+
+    blueprint: Blueprint
+    """What the engine is to have."""
+
+    plan: Plan
+    """What has to change."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """A lab and what runs of it."""
+
+    lab: Lab
+    """The lab."""
+
+    running: RunningLab
+    """What the engine has."""
+
+    changed: bool
+    """Whether anything had to be changed."""
+
+
+# -- up ------------------------------------------------------------------------------------------
+
+
+def read_lab(name: str, context: Context) -> Lab:
+    """Name or path -> Lab, or every problem of the inventory."""
+    path = context.workplace.find("inventories", name or default_inventory(context))
+    return read_inventory(path, context.kinds)
+
+
+def lock_lab(lab: Lab, context: Context) -> Lab:
+    """Lab -> the same, with no other command changing it until the last stage is done."""
+    context.held.enter_context(locked(lab.name))
+    return lab
+
+
+def plan_lab(lab: Lab, context: Context) -> Planned:
+    """Lab -> what has to change."""
+    recipes = images.recipes(lab.nodes, context.workplace)
+    unbaked = images.missing(recipes.values(), context.engine)
+    drawn = blueprint.draw(lab, {name: it.tag for name, it in recipes.items()})
+    running = context.engine.observe(lab.name)
+    plan = plan_changes(drawn, running, [it.tag for it in unbaked])
+    return Planned(lab=lab, recipes=unbaked, blueprint=drawn, plan=plan)
+
+
+def check_machine(planned: Planned, context: Context) -> Planned:
+    """What has to change -> the same, or every reason why this machine cannot run it."""
+    unbaked = len(planned.recipes)
+    folder = context.workplace.folder
+    doctor.require(doctor.examine(lambda: context.engine, folder, planned.lab, unbaked=unbaked))
+    return planned
+
+
+def bake_images(planned: Planned, context: Context) -> Planned:
+    """What has to change -> the same, with an image for each node."""
+    for change in planned.plan.changes:
+        context.tell(f"{change.action} {change.what} {change.subject}: {change.reason}")
+    baker = Baker(
+        lab=planned.lab.name,
+        engine=context.engine,
+        workplace=context.workplace,
+        tell=context.tell,
+        stop=context.stop,
+    )
+    baker.bake(planned.recipes)
+    return planned
+
+
+def apply_plan(planned: Planned, context: Context) -> Standing:
+    """What has to change -> the lab, changed."""
+    running = apply.apply_plan(planned.blueprint, planned.plan, context.engine)
+    return Standing(lab=planned.lab, running=running, changed=bool(planned.plan.changes))
+
+
+def await_ready(standing: Standing, context: Context) -> Standing:
+    """The lab -> the same, each node ready by its own check."""
+    running = apply.await_ready(standing.lab, standing.running, context.engine, context.tell)
+    return replace(standing, running=running)
+
+
+def prove_walls(standing: Standing, context: Context) -> Proof:
+    """The lab -> proof that it keeps in what is in it; when nothing changed, nothing is tried."""
+    if not standing.changed:
+        return Proof(running=standing.running, probes=())
+    return walls.prove(standing.running, context.engine, context.kinds)
+
+
+# -- verify, reset -------------------------------------------------------------------------------
+
+
+def named_lab(name: str, context: Context) -> str:
+    """Name, or nothing -> the lab that is meant."""
+    return name or find_lab(context)
+
+
+def attack_walls(name: str, context: Context) -> Proof:
+    """Name -> every probe of every wall, with what came of it."""
+    running = context.engine.observe(name)
+    if not any(node.state == "running" for node in running.nodes):
+        raise NotFound("running lab", name=name, known=context.engine.labs(), remedy="lab up  makes one")
+    return walls.attack(running, context.engine, context.kinds)
+
+
+def plan_reset(nodes: tuple[str, ...], context: Context) -> Planned:
+    """Names of nodes, none for all -> the plan that makes them anew and touches no other."""
+    lab = lock_lab(lab_at_hand(context), context)
+    names = tuple(node.name for node in lab.nodes)
+    for name in nodes:
+        if name not in names:
+            raise NotFound("node", name=name, known=names)
+    running = context.engine.observe(lab.name)
+    if running.empty:
+        raise NotFound("running lab", name=lab.name, remedy=f"lab up {lab.name}  makes it")
+    planned = plan_lab(lab, context)
+    return replace(planned, plan=reset_changes(planned.blueprint, running, frozenset(nodes or names)))
+
+
+# -- down ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Removal:
+    """Which labs are to go."""
+
+    name: str = ""
+    """One lab; when empty, the only one there is."""
+
+    everything: bool = False
+    """Whether all of them go."""
+
+
+def labs_to_remove(removal: Removal, context: Context) -> tuple[str, ...]:
+    """Which labs are to go -> their names; none is no error."""
+    if removal.everything:
+        return context.engine.labs()
+    if removal.name:
+        return (lab_name(removal.name),)
+    known = context.engine.labs()
+    return known if len(known) < 2 else (find_lab(context),)  # noqa: PLR2004  # two are not one
+
+
+def remove_labs(names: tuple[str, ...], context: Context) -> tuple[Receipt, ...]:
+    """Names -> what was removed, by labels alone; an `up` that is at work is stopped first."""
+    receipts = []
+    for name in names:
+        with locked(name, ending=True):
+            receipts.append(apply.remove(name, context.engine))
+    return tuple(receipts)
+
+
+# -- what there is -------------------------------------------------------------------------------
+
+
+def show_labs(_: None, context: Context) -> tuple[LabStatus, ...]:
+    """Nothing -> every lab on this machine."""
+    return status.labs(context.engine)
+
+
+def show_nodes(name: str, context: Context) -> tuple[NodeStatus, ...]:
+    """Name -> the nodes of the lab as they are now; of every lab when none is named."""
+    return status.nodes(context.engine, context.kinds, name, context.pause)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogChoice:
+    """Which logs to read, and how much of them."""
+
+    node: str
+    """The node's name."""
+
+    source: str = ""
+    """Only this log; all when empty."""
+
+    lines: int = 20
+    """How many lines of each."""
+
+
+def read_logs(choice: LogChoice, context: Context) -> tuple[LogTail, ...]:
+    """Which logs -> their last lines."""
+    node = find_node(choice.node, context)
+    return status.read_logs(node, context.engine, context.kinds, source=choice.source, lines=choice.lines)
+
+
+def follow_logs(choice: LogChoice, context: Context) -> Iterator[str]:
+    """Which logs -> their last lines, and each new one as it is written, until it is stopped."""
+    node = find_node(choice.node, context)
+    return status.follow_logs(node, context.engine, context.kinds, source=choice.source, lines=choice.lines)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeCommand:
+    """A command that a person wants run on a node."""
+
+    node: str
+    """The node's name."""
+
+    argv: tuple[str, ...]
+    """What to run; no shell is added."""
+
+    stdin: bytes = b""
+    """What it reads."""
+
+
+_LONGEST: Final = 3600.0
+"""Seconds that a person's command on a node may take."""
+
+
+def run_command(command: NodeCommand, context: Context) -> Completed:
+    """A command -> how it ended on its node."""
+    node = find_node(command.node, context)
+    return context.engine.execute(node, command.argv, user="root", stdin=command.stdin, timeout=_LONGEST)
+
+
+def open_shell(name: str, context: Context) -> int:
+    """A node's name -> the exit code of the shell that this terminal had there."""
+    return context.engine.open_shell(find_node(name, context))
+
+
+# -- prune ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pruning:
+    """Which images are to go."""
+
+    everything: bool
+    """Whether those go as well that inventories need."""
+
+    dry_run: bool
+    """Whether they are only listed."""
+
+
+def prune_images(pruning: Pruning, context: Context) -> tuple[OldImage, ...]:
+    """Which images -> those that no container uses and no inventory needs, removed."""
+    needed = () if pruning.everything else _recipes_of_inventories(context)
+    used = {node.image for name in context.engine.labs() for node in context.engine.observe(name).nodes}
+    old = images.unused(needed, used, context.engine, context.workplace)
+    for image in () if pruning.dry_run else old:
+        context.engine.remove_image(image.tag)
+    return old
+
+
+def _recipes_of_inventories(context: Context) -> list[Recipe]:
+    """Work out the images of every inventory that a name can mean; one that cannot be read needs none."""
+    found: list[Recipe] = []
+    for path in context.workplace.inventories():
+        with suppress(BadFile):
+            lab = read_inventory(path, context.kinds)
+            found += images.recipes(lab.nodes, context.workplace).values()
+    return found
+
+
+# -- what is meant when nothing is named -----------------------------------------------------------
+
+
+def default_inventory(context: Context) -> str:
+    """Return the folder's only inventory, else the starter lab."""
+    return context.workplace.only_inventory() or DEFAULT_LAB
+
+
+def lab_at_hand(context: Context) -> Lab:
+    """Read the inventory of the lab a command is about: the file it was made from, else one of its name."""
+    name = find_lab(context)
+    return read_lab(context.engine.observe(name).inventory or name, context)
+
+
+def find_node(name: str, context: Context) -> SeenNode:
+    """Return a running node of the lab a command is about.
+
+    Raises:
+        NotFound: the lab has no such node, or it does not run.
+    """
+    running = context.engine.observe(find_lab(context))
+    if running.empty:
+        raise NotFound("lab", name=running.name, known=context.engine.labs(), remedy="lab up  makes one")
+    node = running.node(name)
+    if node is None or node.state != "running":
+        raise NotFound("running node", name=name, known=tuple(it.name for it in running.nodes))
+    return node
+
+
+def find_lab(context: Context) -> str:
+    """Return the lab a command is about: the one that was named, else the only one that runs.
+
+    Raises:
+        NotFound: none runs, or several do.
+    """
+    if context.lab_name:
+        return context.lab_name
+    known = context.engine.labs()
+    if len(known) == 1:
+        return known[0]
+    if known:
+        raise NotFound("single lab", name="", known=known, remedy="name one of them with  --lab NAME")
+    raise NotFound("running lab", name="", remedy=f"lab up {default_inventory(context)}  makes one")

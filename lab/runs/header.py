@@ -1,0 +1,75 @@
+"""What a run is, and the lab it was run in: values, and what their files hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lab.moment import Moment
+
+State = Literal["running", "done", "stopped"]
+"""Whether all of a run took place."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Header:
+    """What a run is: `run.json`."""
+
+    id: str
+    """`20261123-215358-ssh-brute-force`."""
+
+    lab: str
+    """The lab's name."""
+
+    scenario: str
+    """The scenario's name."""
+
+    summary: str
+    """The scenario's summary."""
+
+    version: str
+    """Version of this program."""
+
+    started: Moment
+    """When it began."""
+
+    ended: Moment | None = None
+    """When the last event had been evaluated; None while it runs, or when it was killed."""
+
+    state: State = "running"
+    """Whether all of it took place."""
+
+    replay_of: str = ""
+    """The recorded run this is a replay of; empty for a real run."""
+
+    rules: Mapping[str, str] = field(default_factory=dict)
+    """Rule id to content hash of every rule that was loaded."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeRecord:
+    """A node in `lab.json`."""
+
+    name: str
+    """Its name."""
+
+    kind: str
+    """Its kind."""
+
+    image: str
+    """Its image."""
+
+    addresses: Mapping[str, str]
+    """Network to address."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabRecord:
+    """The lab as it was when the run began: `lab.json`."""
+
+    lab: str
+    """Its name."""
+
+    nodes: tuple[NodeRecord, ...]
+    """Its nodes."""

@@ -1,0 +1,58 @@
+"""What the files of a run are called, said once.
+
+runs/<run id>/   run.json lab.json scenario.yml journal.jsonl truth.jsonl clock.jsonl collection.json
+                 sensor.rules raw/ events/*.parquet packets/*.pcap alerts.jsonl score.json
+                 report.html report.md
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+RUNS: Final = "runs"
+"""The folder below the workplace that holds all runs."""
+
+HEADER: Final = "run.json"
+"""What the run is."""
+
+LAB: Final = "lab.json"
+"""The lab as it was when the run began."""
+
+SCENARIO: Final = "scenario.yml"
+"""The scenario as it was read."""
+
+JOURNAL: Final = "journal.jsonl"
+"""What was about to be done, written before it was done."""
+
+TRUTH: Final = "truth.jsonl"
+"""What really happened."""
+
+CLOCK: Final = "clock.jsonl"
+"""How far the nodes' clocks were off."""
+
+COLLECTION: Final = "collection.json"
+"""What was watched, and how well."""
+
+SENSOR_RULES: Final = "sensor.rules"
+"""The rules that the lab's sensors had."""
+
+RAW: Final = "raw"
+"""Log lines, byte for byte, a folder for each node."""
+
+PACKETS: Final = "packets"
+"""Packets, a file for each network."""
+
+EVENTS: Final = "events"
+"""Events, in Parquet."""
+
+ALERTS: Final = "alerts.jsonl"
+"""What was raised."""
+
+SCORE: Final = "score.json"
+"""Both sides compared."""
+
+REPORT: Final = "report.html"
+"""All of it for people."""
+
+REPORT_TEXT: Final = "report.md"
+"""The same in Markdown."""

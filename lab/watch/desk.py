@@ -1,0 +1,255 @@
+"""One place where lines become events, and events go to everybody who takes them.
+
+Live runs and replays use the same desk. Who takes a batch is a visible list, and its order counts: the
+store stamps events as they enter it, detectors raise alerts on what is stored, the rest takes alerts.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+from lab.detect.alert import Alert, in_order
+from lab.detect.detector import Detector
+from lab.engine.nodes import SeenNode
+from lab.files import records
+from lab.moment import Moment
+from lab.telemetry.event import Event, Line, read_line
+from lab.telemetry.sources import source_named
+from lab.telemetry.store import Store
+from lab.watch.collection import LogCount
+
+OnAlert = Callable[[Alert], None]
+"""Hears of each alert the moment it is raised."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FollowedLog:
+    """One log of one node."""
+
+    node: SeenNode
+    """Where it is."""
+
+    source: str
+    """Which parser reads it."""
+
+    path: str
+    """The file on the node."""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from any other log of the lab, in the order in which logs are listed."""
+        return (self.source, self.node.name, self.path)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CollectedLine:
+    """A line, and the log it came from."""
+
+    log: FollowedLog
+    """Where from."""
+
+    line: Line
+    """What."""
+
+
+class LineQueue:
+    """Lines between those who read them and the desk; a flood is dropped and counted, never kept."""
+
+    def __init__(self, *, lines: int = 200_000, characters: int = 128 * 2**20) -> None:
+        """Make an empty queue.
+
+        Args:
+            lines: How many it holds at most.
+            characters: How many characters these have at most.
+        """
+        self._lines: deque[CollectedLine] = deque()
+        self._room = lines
+        self._characters = characters
+        self._lock = threading.Lock()
+        self.dropped: Counter[tuple[str, str, str]] = Counter()
+        """Lines that found no room, by the key of their log."""
+
+    def put(self, line: CollectedLine) -> None:
+        """Add a line, or count it when there is no room."""
+        length = len(line.line.text)
+        with self._lock:
+            if self._room < 1 or self._characters < length:
+                self.dropped[line.log.key] += 1
+                return
+            self._room -= 1
+            self._characters -= length
+            self._lines.append(line)
+
+    def drain(self) -> list[CollectedLine]:
+        """Take all lines that wait, in the order they came."""
+        with self._lock:
+            found = list(self._lines)
+            self._lines.clear()
+            self._room += len(found)
+            self._characters += sum(len(it.line.text) for it in found)
+        return found
+
+
+@dataclass(kw_only=True, slots=True)
+class Batch:
+    """Events that came together, and what was raised on them so far."""
+
+    events: Sequence[Event]
+    """In the order they came."""
+
+    now: Moment
+    """The moment that counts as the one the alerts are raised at."""
+
+    alerts: tuple[Alert, ...] = ()
+    """In the order of their first events."""
+
+
+class Taker(Protocol):
+    """Somebody who takes each batch."""
+
+    def take(self, batch: Batch) -> None:
+        """Do what is to be done with it."""
+        ...
+
+    def close(self) -> None:
+        """Finish: no batch comes any more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTaker:
+    """Writes events to disk, and stamps them with the moment they were stored."""
+
+    store: Store
+
+    def take(self, batch: Batch) -> None:
+        """Store the events; alerts on them are raised from now on."""
+        self.store.append(batch.events)
+        batch.now = Moment.now()
+
+    def close(self) -> None:
+        """Join the segments."""
+        self.store.compact()
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorTaker:
+    """Asks every detector."""
+
+    detectors: Sequence[Detector]
+
+    def take(self, batch: Batch) -> None:
+        """Raise alerts."""
+        raised = (alert for it in self.detectors for alert in it.feed(batch.events, batch.now))
+        batch.alerts = in_order(raised)
+
+    def close(self) -> None:
+        """Give back what the detectors hold."""
+        for detector in self.detectors:
+            detector.close()
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFile:
+    """Writes alerts down."""
+
+    path: Path
+
+    def take(self, batch: Batch) -> None:
+        """Add the batch's alerts."""
+        records.append(self.path, batch.alerts)
+
+    def close(self) -> None:
+        """Nothing is held: each record was synced."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertListener:
+    """Tells somebody of each alert."""
+
+    on_alert: OnAlert
+
+    def take(self, batch: Batch) -> None:
+        """Tell of the batch's alerts."""
+        for alert in batch.alerts:
+            self.on_alert(alert)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    read: int = 0
+    parsed: int = 0
+    unparsed: int = 0
+
+
+@dataclass(slots=True)
+class Desk:
+    """Reads lines, and gives batches to all who take them."""
+
+    takers: Sequence[Taker]
+    """In the order in which they take."""
+
+    logs: Sequence[FollowedLog] = ()
+    """The logs that lines may come from."""
+
+    _tallies: dict[tuple[str, str, str], _Tally] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin to count at nothing."""
+        self._tallies = {log.key: _Tally() for log in self.logs}
+
+    def take_lines(self, lines: Iterable[CollectedLine]) -> None:
+        """Parse lines, and give the events to everybody."""
+        self.take_events([event for line in lines for event in self._read(line)], Moment.now())
+
+    def take_events(self, events: Sequence[Event], now: Moment) -> None:
+        """Give events to everybody; none are no batch."""
+        if events:
+            batch = Batch(events=events, now=now)
+            for taker in self.takers:
+                taker.take(batch)
+
+    def _read(self, collected: CollectedLine) -> Iterator[Event]:
+        tally = self._tallies[collected.log.key]
+        tally.read += 1
+        for event in read_line(source_named(collected.log.source), collected.line):
+            unparsed = event.get("event.kind") == _UNPARSED
+            tally.unparsed += unparsed
+            tally.parsed += not unparsed
+            yield event
+
+    def counts(self, dropped: Counter[tuple[str, str, str]]) -> tuple[LogCount, ...]:
+        """Say what came of each log.
+
+        Args:
+            dropped: Lines that never came here, by the key of their log.
+        """
+        return tuple(
+            LogCount(
+                source=source,
+                host=host,
+                path=path,
+                read=it.read + dropped[source, host, path],
+                parsed=it.parsed,
+                unparsed=it.unparsed,
+                dropped=dropped[source, host, path],
+            )
+            for (source, host, path), it in sorted(self._tallies.items())
+        )
+
+    def close(self) -> None:
+        """Let everybody finish."""
+        for taker in self.takers:
+            taker.close()
+
+
+_UNPARSED: Final = "pipeline_error"
+"""ECS's `event.kind` of a line that could not be read."""
