@@ -16,12 +16,14 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 import psutil
 
 from lab.engine.facts import About
+from lab.errors import NotReady
 from lab.provision.images import Tell
 
 _LAB: Final = "bench"
@@ -236,6 +238,18 @@ def describe(told: About) -> str:
         f"{told.cpus} processors, {memory:.0f} GB, {platform.system()} {platform.release()}, "
         f"{told.name} {told.version}, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
     )
+
+
+def require_plotly() -> None:
+    """Find out whether a picture can be drawn, before anything is measured.
+
+    Raises:
+        NotReady: plotly is not installed.
+    """
+    if find_spec("plotly") is None:
+        raise NotReady(
+            "plotly draws the picture, and is not installed", remedy="pip install 'homerange[bench]'"
+        )
 
 
 def picture(contest: Contest, path: Path) -> None:

@@ -30,17 +30,6 @@ _MB: Final = 2**20
 
 _NO_LAB: Final = "no lab on this machine;  lab up starter  makes one"
 
-_VERDICTS: Final = {
-    "technique": "detected",
-    "tactic": "detected, tactic only",
-    "general": "detected, no tactic",
-    "telemetry_only": "MISSED: no rule fired",
-    "no_telemetry": "MISSED: nothing was seen",
-    "no_effect": "no effect",
-    "not_run": "not run",
-}
-"""Verdicts of SCORING.md in words."""
-
 
 def nodes(screen: Screen, running: RunningLab, *, as_json: bool) -> None:
     """Show a lab's nodes with their addresses."""
@@ -216,7 +205,9 @@ def score(screen: Screen, scored: Scored, *, as_json: bool) -> None:
 
 
 def _step_row(step: StepScore) -> tuple[str, ...]:
-    words = ", ".join((_VERDICTS[step.verdict], *(it.replace("_", " ") for it in step.modifiers)))
+    from lab.score.vocabulary import MODIFIERS, VERDICTS
+
+    words = ", ".join((VERDICTS[step.verdict], *(MODIFIERS[it] for it in step.modifiers)))
     return (step.name, step.technique, words, _seconds(step.time_to_detect), step.reason)
 
 

@@ -39,6 +39,8 @@ def measure_up(measurement: Measurement, context: Context) -> Contest:
     """
     from lab.bench import up
 
+    if measurement.to is not None:
+        up.require_plotly()
     sizes = [int(it) if it.strip().isdecimal() else 0 for it in measurement.nodes.split(",")]
     if not all(0 < it <= up.MOST for it in sizes):
         raise WrongInput(f"--nodes {measurement.nodes}: write numbers from 1 to {up.MOST}, as  6,50,250")

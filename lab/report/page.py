@@ -22,30 +22,14 @@ from markupsafe import Markup
 from lab import attack
 from lab.detect.alert import Level
 from lab.report import timeline
-from lab.report.story import DETECTED, MISSED, Story, duration
+from lab.report.story import Story, duration
 from lab.runs.folder import RunFolder
 from lab.score.intervals import Rate, Share
-from lab.score.values import Floor, Modifier, Verdict
+from lab.score.values import Floor
+from lab.score.vocabulary import DETECTED, MISSED, MODIFIERS, VERDICTS, Verdict
 from lab.text import visible
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
-
-_VERDICTS: Final[Mapping[Verdict, str]] = {
-    "technique": "detected",
-    "tactic": "detected, tactic only",
-    "general": "detected, no tactic",
-    "telemetry_only": "missed: no rule fired",
-    "no_telemetry": "missed: nothing was seen",
-    "no_effect": "no effect",
-    "not_run": "not run",
-}
-"""Verdicts of SCORING.md in words."""
-
-_MODIFIERS: Final[Mapping[Modifier, str]] = {
-    "late": "late",
-    "partial_entity": "names only some involved",
-}
-"""Modifiers of SCORING.md in words."""
 
 _SIGNS: Final = {"detected": "✓", "missed": "✕", "void": "\N{EN DASH}"}
 
@@ -58,7 +42,7 @@ _LEVEL_SIGNS: Final[Mapping[Level, str]] = {
     "high": "◆",
     "critical": "★",
 }
-"""The shapes of `timeline.SYMBOLS`, as characters."""
+"""The shapes of `timeline.MARKS`, as characters."""
 
 _LONGEST_LINE: Final = 1000
 """Characters of a log line that are shown: a flood of long ones must not make a page too large to open."""
@@ -124,23 +108,21 @@ def _html(story: Story) -> str:
         lstrip_blocks=True,
     )
     _equip(made)
-    drawn = timeline.draw(story)
-    scripts = (timeline.plotly_script(), (_TEMPLATES / "report.js").read_text(encoding="utf-8"))
+    script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
     return made.get_template("report.html.j2").render(
         _contents(story),
-        keys=drawn.keys,
-        figure=Markup(timeline.script_json(drawn.figure)),  # noqa: S704  # escaped for a script element
-        scripts=[Markup(it) for it in scripts],  # noqa: S704  # plotly's script and our own
+        drawn=timeline.draw(story),
+        newline=Markup("\n"),  # between our lines; one that a log brings is shown as what it is
+        script=Markup(script),  # noqa: S704  # our own
         style=Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8")),  # noqa: S704  # our own
-        policy=_policy(scripts),
+        policy=_policy(script),
     )
 
 
-def _policy(scripts: Iterable[str]) -> str:
-    """Allow these two scripts by their hash, inline styles, which plotly needs, and nothing else."""
-    hashes = " ".join(f"'sha256-{_sha256(it)}'" for it in scripts)
+def _policy(script: str) -> str:
+    """Allow this script by its hash, inline styles, which place labels, and nothing else."""
     return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
+        f"default-src 'none'; script-src 'sha256-{_sha256(script)}'; style-src 'unsafe-inline'; "
         "base-uri 'none'; form-action 'none'"
     )
 
@@ -181,7 +163,7 @@ def _markdown(story: Story) -> str:
     )
     _equip(made)
     made.filters.update(cell=_as_cell, code=_as_code, fenced=_fenced)
-    made.filters["verdict"] = lambda verdict: _Safe(_VERDICTS[verdict])
+    made.filters["verdict"] = lambda verdict: _Safe(VERDICTS[verdict])
     return made.get_template("report.md.j2").render(_contents(story))
 
 
@@ -239,8 +221,8 @@ def _equip(made: Environment) -> None:
         seconds=_seconds,
         percent=_percent,
         duration=duration,
-        verdict=_VERDICTS.__getitem__,
-        modifier=_MODIFIERS.__getitem__,
+        verdict=VERDICTS.__getitem__,
+        modifier=MODIFIERS.__getitem__,
         role=_role,
         sign=lambda verdict: _SIGNS[_role(verdict)],
         level_sign=_LEVEL_SIGNS.__getitem__,

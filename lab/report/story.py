@@ -21,12 +21,6 @@ SHOWN_EVIDENCE: Final = 20
 SHOWN_SOURCES: Final = 10
 """Addresses in the table of top sources."""
 
-DETECTED: Final = frozenset({"technique", "tactic", "general"})
-"""Verdicts of steps that raised an alert."""
-
-MISSED: Final = frozenset({"telemetry_only", "no_telemetry"})
-"""Verdicts of steps that took effect and raised none."""
-
 Standing = Literal["true", "false", "ignored"]
 """What an alert turned out to be, once truth is known; `ignored` is of set-up and clean-up."""
 
@@ -103,20 +97,6 @@ class SourceTotals:
 
     lost: int
     """Lines that were dropped in a flood, or read as events and are not among the run's events."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """One term of SCORING.md's 100-point summary."""
-
-    name: str
-    """What it measures."""
-
-    weight: int
-    """The most it can add, in points."""
-
-    value: float
-    """From 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,40 +195,6 @@ class Story:
     def headline(self) -> str:
         """Say in one sentence what happened."""
         return f"{_detected(self.score)}; {_false_alarms(self.score)}"
-
-    def parts(self) -> tuple[Part, ...]:
-        """Return the terms of the summary; none when there is no summary."""
-        if self.score.summary is None:
-            return ()
-        limits = {it.step: it.limit / SECOND for it in self.truth if it.label == "attack"}
-        steps = [it for it in self.score.steps if it.verdict in DETECTED | MISSED]
-        promptness = [_promptness(it, limits.get(it.step, 0)) for it in steps]
-        return (
-            Part(name="quality of detection", weight=45, value=_mean([_QUALITY[it.verdict] for it in steps])),
-            Part(name="precision", weight=25, value=self.score.precision.value or 0),
-            Part(name="speed", weight=20, value=_mean(promptness)),
-            Part(name="visibility", weight=10, value=self.score.visibility.value or 0),
-        )
-
-
-_QUALITY: Final[Mapping[str, float]] = {
-    "no_telemetry": 0,
-    "telemetry_only": 0.25,
-    "general": 0.5,
-    "tactic": 0.75,
-    "technique": 1,
-}
-"""What a verdict counts in the summary's quality, from SCORING.md."""
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else 0
-
-
-def _promptness(step: StepScore, limit: float) -> float:
-    if step.time_to_detect is None or limit <= 0:
-        return 0
-    return max(0.0, 1 - step.time_to_detect / limit)
 
 
 def _detected(score: Score) -> str:

@@ -1,39 +1,32 @@
-"""The timeline: steps, events and alerts on one axis of seconds. Beside `lab.bench.up`, it alone has plotly.
+"""The timeline: steps, events and alerts on one axis of seconds, as shapes for a template. Pure.
 
-The figure has no colours of its own. Each trace says in `meta` what it shows (its role), and the
-page's script gives it that role's colour from the style sheet: one palette for light, dark and print.
+Across, a shape is placed in percent of the axis, so one drawing serves every width; down, in pixels. A
+shape has no colour of its own but a role, to which the style sheet gives one: one palette for light,
+dark and print.
 """
 
 from __future__ import annotations
 
-import html
-import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
-
-from plotly.offline import get_plotlyjs
 
 from lab.detect.alert import LEVELS, Alert, Level
 from lab.exercise.truth import Truth
-from lab.moment import Moment
-from lab.report.story import DETECTED, MISSED, Bucket, Story
-from lab.score.values import Verdict
-from lab.text import visible
+from lab.moment import SECOND, Moment
+from lab.report.story import Bucket, Story
+from lab.score.vocabulary import DETECTED, MISSED, Verdict
 
-Plot = dict[str, object]
-"""A part of a figure, in plotly's own schema."""
-
-SYMBOLS: Final[Mapping[Level, str]] = {
-    "informational": "circle-open",
-    "low": "circle",
-    "medium": "square",
-    "high": "diamond",
-    "critical": "star",
+MARKS: Final[Mapping[Level, str]] = {
+    "informational": "M-4.5,0a4.5,4.5 0 1,0 9,0a4.5,4.5 0 1,0 -9,0z",
+    "low": "M-5,0a5,5 0 1,0 10,0a5,5 0 1,0 -10,0z",
+    "medium": "M-5,-5h10v10h-10z",
+    "high": "M0,-7L7,0L0,7L-7,0z",
+    "critical": "M0,-8L2,-2.6L7.6,-2.5L3.2,1L4.7,6.5L0,3.3L-4.7,6.5L-3.2,1L-7.6,-2.5L-2,-2.6z",
 }
-"""Marker of each level, so that level does not hang on colour alone."""
+"""Outline of each level's mark around its middle, so that level does not hang on colour alone."""
 
 _SOURCE_COLOURS: Final = 6
 """Colours of the style sheet for log sources; a seventh source begins again."""
@@ -47,8 +40,20 @@ _LANE: Final = 26
 _GAP: Final = 40
 """Pixels above each row, for its title."""
 
-_FOOT: Final = 48
+_FOOT: Final = 44
 """Pixels below the rows, for the axis."""
+
+_BASE: Final = 0.42 * _LANE
+"""Pixels from the middle of a lane down to where bars of events stand."""
+
+_BAR: Final = 14
+"""Height of a step's bar in pixels."""
+
+_MOST_BARS: Final = 360
+"""Bars of one log source: a long run has wider ones, so that a page stays small."""
+
+_TICKS: Final = 8
+"""About how many times are written below the axis."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,85 +61,212 @@ class Key:
     """One entry of the legend."""
 
     role: str
-    """What the traces carry in `meta`."""
+    """What its shapes carry."""
 
     label: str
     """What it means."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Timeline:
-    """A figure and its legend."""
+class Bar:
+    """Something that lasted, or a number of events."""
 
-    figure: Plot
-    """Traces and layout."""
+    role: str
+    """What it is."""
 
-    keys: tuple[Key, ...]
-    """The legend, in order."""
+    left: float
+    """Where it begins, in percent."""
 
+    width: float
+    """How long it is, in percent."""
 
-@cache
-def plotly_script() -> str:
-    """Return plotly's own script, with its licence notice, as the package bundles it."""
-    return str(get_plotlyjs())
+    top: float
+    """Its upper edge, in pixels."""
 
+    height: float
+    """In pixels."""
 
-def script_json(value: object) -> str:
-    r"""Write JSON that may stand inside a script element.
-
-    Everything but ASCII is escaped, U+2028 among it, and so are the characters that could end the
-    element or begin a comment in it.
-    """
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
-
-
-def label(text: str) -> str:
-    """Make a text harmless for plotly, which reads a small part of HTML in labels and hover texts."""
-    return html.escape(visible(text))
-
-
-def draw(story: Story) -> Timeline:
-    """Draw a run."""
-    rows = (_steps(story), _events(story), _alerts(story))
-    used = [row for row in rows if row.lanes]
-    traces = [trace for place, row in enumerate(used, 1) for trace in _placed(row.traces, place)]
-    roles = list(dict.fromkeys(_role(trace) for trace in traces if not trace["meta"]["quiet"]))  # type: ignore[index]
-    labels = {role: name for row in used for role, name in row.labels.items()}
-    keys = tuple(Key(role=role, label=labels[role]) for role in roles)
-    return Timeline(figure={"data": traces, "layout": _layout(story, used)}, keys=keys)
+    words: tuple[str, ...]
+    """What is said when it is pointed at."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Row:
+class Mark:
+    """Something that happened at one moment."""
+
+    role: str
+    """What it is."""
+
+    outline: str
+    """Its shape, as an SVG path around its middle."""
+
+    left: float
+    """Where its middle is, in percent."""
+
+    top: float
+    """And in pixels."""
+
+    words: tuple[str, ...]
+    """What is said when it is pointed at."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Name:
+    """The name of a step beside its bar."""
+
+    text: str
+    """As shown."""
+
+    left: float
+    """Where it begins or ends, in percent."""
+
+    top: float
+    """Its middle, in pixels."""
+
+    after: bool
+    """Whether it stands to the right of that place."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lane:
+    """One line of a row."""
+
+    label: str
+    """What stands before it."""
+
+    middle: float
+    """In pixels."""
+
+    line: float
+    """Where its line is, in pixels: below bars that grow from it, else through its middle."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
     """One of the three rows."""
 
     title: str
     """What stands above it."""
 
-    lanes: Sequence[str]
-    """Labels of its lanes, from the top."""
+    top: float
+    """Where its first lane begins, in pixels."""
 
-    traces: Sequence[Plot]
-    """What is drawn in it; y counts lanes."""
-
-    labels: Mapping[str, str]
-    """Role to what the legend calls it."""
+    lanes: tuple[Lane, ...]
+    """From the top."""
 
 
-def _placed(traces: Iterable[Plot], place: int) -> Iterable[Plot]:
-    axis = "y" if place == 1 else f"y{place}"
-    return ({**trace, "xaxis": "x", "yaxis": axis} for trace in traces)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tick:
+    """A time below the axis."""
+
+    left: float
+    """In percent."""
+
+    label: str
+    """Seconds since the start."""
 
 
-def _meta(role: str, *, quiet: bool = False) -> Plot:
-    """Say what a trace shows; a quiet one has no place in the legend and goes on a narrow screen."""
-    return {"role": role, "quiet": quiet}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timeline:
+    """Everything that is drawn."""
+
+    height: int
+    """In pixels."""
+
+    foot: int
+    """Where the axis is, in pixels."""
+
+    rows: tuple[Row, ...]
+    """From the top; those without lanes are left out."""
+
+    bars: tuple[Bar, ...]
+    """Steps and events."""
+
+    marks: tuple[Mark, ...]
+    """Alerts."""
+
+    names: tuple[Name, ...]
+    """Of steps."""
+
+    ticks: tuple[Tick, ...]
+    """From left to right."""
+
+    keys: tuple[Key, ...]
+    """The legend, in order."""
 
 
-def _role(trace: Plot) -> str:
-    meta = trace["meta"]
-    return str(meta["role"]) if isinstance(meta, dict) else ""
+def draw(story: Story) -> Timeline:
+    """Draw a run."""
+    axis = _Axis(story)
+    labels = (_step_lanes(story), _sources(story), _levels(story))
+    titles = ("Steps", _events_title(story, axis), "Alerts, by level")
+    rows: list[Row] = []
+    foot = 0
+    tops: list[float] = []
+    for title, lanes in zip(titles, labels, strict=True):
+        tops.append(foot + _GAP)
+        if lanes:
+            rows.append(_row(title, foot + _GAP, lanes, growing=lanes is labels[1]))
+            foot += _GAP + _LANE * len(lanes)
+    bars = (*_step_bars(story, axis, tops[0]), *_event_bars(story, axis, tops[1]))
+    marks = _alert_marks(story, axis, tops[2])
+    return Timeline(
+        height=foot + _FOOT,
+        foot=foot,
+        rows=tuple(rows),
+        bars=bars,
+        marks=marks,
+        names=_step_names(story, axis, tops[0]),
+        ticks=axis.ticks(),
+        keys=_legend(story, {*(it.role for it in bars), *(it.role for it in marks)}),
+    )
+
+
+class _Axis:
+    """Where a moment is, from left to right."""
+
+    def __init__(self, story: Story) -> None:
+        ends = [story.seconds(story.ended), 1.0, *(story.seconds(it.raised) for it in story.alerts)]
+        self.end = max(ends)
+        self._first = -self.end * 0.01
+        self._span = self.end * 1.02
+        self.step = max(1, math.ceil(self.end / _MOST_BARS))
+        """Seconds that one bar of events stands for."""
+
+    def left(self, seconds: float) -> float:
+        """Return where a moment is, in percent; what lies outside the axis is put at its edge."""
+        return round(min(100.0, max(0.0, (seconds - self._first) / self._span * 100)), 3)
+
+    def width(self, begin: float, end: float) -> float:
+        """Return how long something is, in percent."""
+        return round(self.left(end) - self.left(begin), 3)
+
+    def ticks(self) -> tuple[Tick, ...]:
+        """Choose round times."""
+        rough = self.end / _TICKS
+        magnitude = 10 ** math.floor(math.log10(rough))
+        step = next(it * magnitude for it in (1, 2, 5, 10) if it * magnitude >= rough)
+        count = int(self.end // step) + 1
+        return tuple(Tick(left=self.left(n * step), label=f"{n * step:g}") for n in range(count))
+
+
+def _row(title: str, top: float, labels: Sequence[str], *, growing: bool) -> Row:
+    lanes = (_lane(label, _middle(top, place), growing=growing) for place, label in enumerate(labels))
+    return Row(title=title, top=top, lanes=tuple(lanes))
+
+
+def _lane(label: str, middle: float, *, growing: bool) -> Lane:
+    return Lane(label=label, middle=middle, line=round(middle + (_BASE if growing else 0), 1))
+
+
+def _middle(top: float, lane: int) -> float:
+    return top + _LANE * (lane + 0.5)
+
+
+def _legend(story: Story, drawn: set[str]) -> tuple[Key, ...]:
+    """Name what was drawn: steps, then logs, then levels."""
+    labels = {**_STEP_LABELS, **_source_labels(story), **_LEVEL_LABELS}
+    return tuple(Key(role=role, label=label) for role, label in labels.items() if role in drawn)
 
 
 # -- steps ---------------------------------------------------------------------------------------
@@ -148,21 +280,11 @@ _STEP_LABELS: Final = {
 }
 
 
-def _steps(story: Story) -> _Row:
-    """One lane per attack step, one for benign traffic above, one for clean-up below."""
-    others = [it for it in story.truth if it.label in {"benign", "cleanup"}]
-    kinds = {it.label for it in others}
-    first = int("benign" in kinds)
+def _step_lanes(story: Story) -> list[str]:
+    """List one lane per attack step, one for benign traffic above, one for clean-up below."""
+    kinds = {it.label for it in story.truth}
     names = [_number(place, step.verdict) for place, step in enumerate(story.score.steps, 1)]
-    lanes = [*(["benign"] * first), *names, *(["undo"] * ("cleanup" in kinds))]
-    placed = [(it, len(lanes) - 1 if it.label == "cleanup" else 0) for it in others]
-    attacks = [(it, first + n - 1) for it in story.truth if (n := story.number(it.step))]
-    return _Row(
-        title="Steps",
-        lanes=lanes,
-        traces=[*_bars(story, [*placed, *attacks]), *_names(story, attacks)],
-        labels=_STEP_LABELS,
-    )
+    return [*(["benign"] * ("benign" in kinds)), *names, *(["undo"] * ("cleanup" in kinds))]
 
 
 def _number(place: int, verdict: Verdict) -> str:
@@ -170,13 +292,31 @@ def _number(place: int, verdict: Verdict) -> str:
     return f"{place} ✕" if verdict in MISSED else str(place)
 
 
-def _bars(story: Story, placed: Sequence[tuple[Truth, int]]) -> list[Plot]:
-    found: list[Plot] = []
-    for role in _STEP_LABELS:
-        mine = [(it, lane) for it, lane in placed if _step_role(story, it) == role]
-        if mine:
-            found.append(_bar(story, role, mine))
-    return found
+def _lane_of(story: Story, record: Truth) -> int | None:
+    """Return the lane of a record; None for what is not drawn."""
+    first = int(any(it.label == "benign" for it in story.truth))
+    number = story.number(record.step)
+    if number:
+        return first + number - 1
+    lanes = {"benign": 0, "cleanup": first + len(story.score.steps)}
+    return lanes.get(record.label)
+
+
+def _step_bars(story: Story, axis: _Axis, top: float) -> tuple[Bar, ...]:
+    placed = [(it, lane) for it in story.truth if (lane := _lane_of(story, it)) is not None]
+    return tuple(_step_bar(story, axis, it, _middle(top, lane)) for it, lane in placed)
+
+
+def _step_bar(story: Story, axis: _Axis, record: Truth, middle: float) -> Bar:
+    begin, end = story.seconds(record.start), story.seconds(record.end)
+    return Bar(
+        role=_step_role(story, record),
+        left=axis.left(begin),
+        width=axis.width(begin, end),
+        top=middle - _BAR / 2,
+        height=_BAR,
+        words=_step_words(story, record),
+    )
 
 
 def _step_role(story: Story, record: Truth) -> str:
@@ -187,207 +327,126 @@ def _step_role(story: Story, record: Truth) -> str:
     return "detected" if verdict in DETECTED else "missed" if verdict in MISSED else "void"
 
 
-def _bar(story: Story, role: str, mine: Sequence[tuple[Truth, int]]) -> Plot:
-    return {
-        "type": "bar",
-        "orientation": "h",
-        "meta": _meta(role),
-        "base": [story.seconds(it.start) for it, _ in mine],
-        "x": [story.seconds(it.end) - story.seconds(it.start) for it, _ in mine],
-        "y": [lane for _, lane in mine],
-        "width": 0.56,
-        "hoverinfo": "text",
-        "hovertext": [_step_hover(story, it, role) for it, _ in mine],
-        "textposition": "none",
-        "marker": {
-            "pattern": {"shape": "/" if role == "missed" else ""},
-            "line": {"width": 0 if role == "benign" else 2},  # two pixels show even the shortest step
-            "opacity": 0.6 if role == "benign" else 1,  # the phase alone shows through the whole
-        },
-    }
-
-
-def _step_hover(story: Story, it: Truth, role: str) -> str:
+def _step_words(story: Story, it: Truth) -> tuple[str, ...]:
     number = story.number(it.step)
-    name = f"{number}. {it.name}" if number else it.name
-    span = f"{story.seconds(it.start):+.1f} to {story.seconds(it.end):+.1f} s"
-    lines = (label(name), _STEP_LABELS[role], span, f"{it.start.clock()} to {it.end.clock()} UTC")
-    return "<br>".join(lines)
+    return (
+        f"{number}. {it.name}" if number else it.name,
+        _STEP_LABELS[_step_role(story, it)],
+        f"{story.seconds(it.start):+.1f} to {story.seconds(it.end):+.1f} s",
+        f"{it.start.clock()} to {it.end.clock()} UTC",
+    )
 
 
-def _names(story: Story, attacks: Sequence[tuple[Truth, int]]) -> list[Plot]:
+def _step_names(story: Story, axis: _Axis, top: float) -> tuple[Name, ...]:
     """Write each step's name beside its bar, on the side that has room."""
-    if not attacks:
-        return []
-    middle = story.seconds(story.ended) / 2
-    early = [story.seconds(it.start) < middle for it, _ in attacks]
-    return [
-        {
-            "type": "scatter",
-            "mode": "text",
-            "meta": _meta("muted", quiet=True),
-            "x": [
-                story.seconds(it.end if soon else it.start)
-                for (it, _), soon in zip(attacks, early, strict=True)
-            ],
-            "y": [lane for _, lane in attacks],
-            "text": [_beside(it.name, early=soon) for (it, _), soon in zip(attacks, early, strict=True)],
-            "textposition": ["middle right" if soon else "middle left" for soon in early],
-            "hoverinfo": "skip",
-        }
-    ]
+    attacks = [it for it in story.truth if story.number(it.step)]
+    return tuple(_step_name(story, axis, it, _middle(top, _lane_of(story, it) or 0)) for it in attacks)
 
 
-def _beside(name: str, *, early: bool) -> str:
-    shown = name if len(name) <= _LONGEST_LABEL else f"{name[:_LONGEST_LABEL]}…"
-    return f"  {label(shown)}" if early else f"{label(shown)}  "
+def _step_name(story: Story, axis: _Axis, it: Truth, middle: float) -> Name:
+    early = story.seconds(it.start) < axis.end / 2
+    text = it.name if len(it.name) <= _LONGEST_LABEL else f"{it.name[:_LONGEST_LABEL]}…"
+    left = axis.left(story.seconds(it.end if early else it.start))
+    return Name(text=text, left=left, top=middle, after=early)
 
 
 # -- events --------------------------------------------------------------------------------------
 
 
-def _events(story: Story) -> _Row:
-    """One lane per log source; a bar per second."""
-    sources = list(story.totals)
-    roles = {source: f"source{place % _SOURCE_COLOURS}" for place, source in enumerate(sources)}
-    highest = max((it.count for it in story.buckets), default=1)
-    traces = [
-        _density(story, [it for it in story.buckets if it.source == source], place, roles[source], highest)
-        for place, source in enumerate(sources)
-    ]
+def _sources(story: Story) -> list[str]:
+    return list(story.totals)
+
+
+def _source_role(place: int) -> str:
+    return f"source{place % _SOURCE_COLOURS}"
+
+
+def _source_labels(story: Story) -> dict[str, str]:
     labels: dict[str, str] = {}
-    for source, role in roles.items():
-        labels[role] = f"{labels[role]}, {visible(source)}" if role in labels else f"{visible(source)} events"
-    return _Row(
-        title=f"Events per second, log scale to {highest}",
-        lanes=[label(source) for source in sources],
-        traces=traces,
-        labels=labels,
+    for place, source in enumerate(story.totals):
+        role = _source_role(place)
+        labels[role] = f"{labels[role]}, {source}" if role in labels else f"{source} events"
+    return labels
+
+
+def _counted(story: Story, axis: _Axis) -> dict[tuple[str, int], int]:
+    """Count events of each source and bar."""
+    found: Counter[tuple[str, int]] = Counter()
+    for it in story.buckets:
+        if it.source in story.totals:
+            found[it.source, it.second // axis.step] += it.count
+    return found
+
+
+def _events_title(story: Story, axis: _Axis) -> str:
+    highest = max(_counted(story, axis).values(), default=1)
+    span = "second" if axis.step == 1 else f"{axis.step} seconds"
+    return f"Events per {span}, log scale to {highest}"
+
+
+def _event_bars(story: Story, axis: _Axis, top: float) -> tuple[Bar, ...]:
+    """Draw one bar per source and second; its height is on a log scale."""
+    counted = _counted(story, axis)
+    scale = 0.84 * _LANE / math.log1p(max(counted.values(), default=1))
+    places = {source: place for place, source in enumerate(story.totals)}
+    return tuple(
+        _event_bar(story, axis, Bucket(source=source, second=part * axis.step, count=count),
+                   place=places[source], top=top, scale=scale)
+        for (source, part), count in sorted(counted.items())
+    )  # fmt: skip
+
+
+def _event_bar(  # noqa: PLR0913  # what a bar is made of
+    story: Story, axis: _Axis, it: Bucket, *, place: int, top: float, scale: float
+) -> Bar:
+    height = round(math.log1p(it.count) * scale, 1)
+    return Bar(
+        role=_source_role(place),
+        left=axis.left(it.second),
+        width=axis.width(it.second, it.second + axis.step),
+        top=round(_middle(top, place) + _BASE - height, 1),
+        height=height,
+        words=_bucket_words(story, axis, it),
     )
 
 
-def _density(story: Story, mine: Sequence[Bucket], lane: int, role: str, highest: int) -> Plot:
-    scale = 0.84 / math.log1p(highest)
-    return {
-        "type": "bar",
-        "meta": _meta(role),
-        "x": [it.second + 0.5 for it in mine],
-        "base": [lane + 0.42] * len(mine),
-        "y": [-round(math.log1p(it.count) * scale, 3) for it in mine],
-        "width": 1,
-        "hoverinfo": "text",
-        "hovertext": [_bucket_hover(story, it) for it in mine],
-        "textposition": "none",
-        "marker": {"line": {"width": 0}},
-    }
-
-
-def _bucket_hover(story: Story, bucket: Bucket) -> str:
-    begun = Moment(story.started + bucket.second * 10**9)
-    events = f"{bucket.count} event{'' if bucket.count == 1 else 's'} in one second"
-    return f"{label(bucket.source)}<br>{events}<br>{bucket.second:+d} s, {begun.clock()[:8]} UTC"
+def _bucket_words(story: Story, axis: _Axis, it: Bucket) -> tuple[str, ...]:
+    begun = Moment(story.started + it.second * SECOND)
+    span = "one second" if axis.step == 1 else f"{axis.step} seconds"
+    events = f"{it.count} event{'' if it.count == 1 else 's'} in {span}"
+    return (it.source, events, f"{it.second:+d} s, {begun.clock()[:8]} UTC")
 
 
 # -- alerts --------------------------------------------------------------------------------------
 
+_LEVEL_LABELS: Final = {f"level-{level}": f"{level} alert" for level in reversed(LEVELS)}
 
-def _alerts(story: Story) -> _Row:
-    """One lane per level that was raised, the most urgent on top."""
-    levels = [level for level in reversed(LEVELS) if any(it.level == level for it in story.alerts)]
-    return _Row(
-        title="Alerts, by level",
-        lanes=[{"informational": "info"}.get(level, level) for level in levels],
-        traces=[_markers(story, level, lane) for lane, level in enumerate(levels)],
-        labels={f"level-{level}": f"{level} alert" for level in levels},
+
+def _raised_levels(story: Story) -> list[Level]:
+    """List the levels that were raised, the most urgent first."""
+    return [level for level in reversed(LEVELS) if any(it.level == level for it in story.alerts)]
+
+
+def _levels(story: Story) -> list[str]:
+    return [{"informational": "info"}.get(level, level) for level in _raised_levels(story)]
+
+
+def _alert_marks(story: Story, axis: _Axis, top: float) -> tuple[Mark, ...]:
+    lanes = {level: lane for lane, level in enumerate(_raised_levels(story))}
+    return tuple(
+        Mark(
+            role=f"level-{it.level}",
+            outline=MARKS[it.level],
+            left=axis.left(story.seconds(it.raised)),
+            top=_middle(top, lanes[it.level]),
+            words=_alert_words(story, it),
+        )
+        for it in story.alerts
     )
 
 
-def _markers(story: Story, level: Level, lane: int) -> Plot:
-    mine = [it for it in story.alerts if it.level == level]
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "meta": _meta(f"level-{level}"),
-        "x": [story.seconds(it.raised) for it in mine],
-        "y": [lane] * len(mine),
-        "hoverinfo": "text",
-        "hovertext": [_alert_hover(story, it) for it in mine],
-        "marker": {"symbol": SYMBOLS[level], "size": 11, "line": {"width": 1}},
-    }
-
-
-def _alert_hover(story: Story, alert: Alert) -> str:
+def _alert_words(story: Story, alert: Alert) -> tuple[str, ...]:
     numbers = ", ".join(str(story.number(it.step)) for it in story.credited(alert))
     whose = {"false": "false alarm", "ignored": "set-up or clean-up", "true": f"step {numbers}"}
     moment = f"{story.seconds(alert.raised):+.1f} s, {alert.raised.clock()} UTC"
-    return "<br>".join((label(alert.title), f"{alert.level}, {whose[story.standing(alert)]}", moment))
-
-
-# -- layout --------------------------------------------------------------------------------------
-
-
-def _layout(story: Story, rows: Sequence[_Row]) -> Plot:
-    height = sum(_GAP + _LANE * len(row.lanes) for row in rows)
-    layout: Plot = {
-        "height": height + _FOOT,
-        "margin": {"l": 64, "r": 8, "t": 0, "b": _FOOT},
-        "barmode": "overlay",
-        "hovermode": "closest",
-        "showlegend": False,
-        "hoverlabel": {"align": "left"},
-        "annotations": [],
-        "xaxis": _time_axis(story, len(rows)),
-    }
-    titles: list[Plot] = []
-    top = 0
-    for place, row in enumerate(rows, 1):
-        upper, lower = top + _GAP, top + _GAP + _LANE * len(row.lanes)
-        layout[f"yaxis{place if place > 1 else ''}"] = _lanes(row, 1 - lower / height, 1 - upper / height)
-        titles.append(_title(row.title, 1 - upper / height))
-        top = lower
-    layout["annotations"] = titles
-    return layout
-
-
-def _time_axis(story: Story, rows: int) -> Plot:
-    end = max([story.seconds(story.ended), 1.0, *(story.seconds(it.raised) for it in story.alerts)])
-    return {
-        "type": "linear",
-        "range": [-end * 0.01, end * 1.01],
-        "anchor": f"y{rows}" if rows > 1 else "y",
-        "title": {"text": "seconds since the start"},
-        "zeroline": False,
-        "showspikes": True,
-        "spikemode": "across",
-        "spikethickness": 1,
-        "spikedash": "dot",
-    }
-
-
-def _lanes(row: _Row, low: float, high: float) -> Plot:
-    count = len(row.lanes)
-    return {
-        "type": "linear",
-        "domain": [max(0, low), min(1, high)],
-        "range": [count - 0.5, -0.5],
-        "tickmode": "array",
-        "tickvals": list(range(count)),
-        "ticktext": list(row.lanes),
-        "fixedrange": True,
-        "zeroline": False,
-        "showgrid": True,
-    }
-
-
-def _title(text: str, y: float) -> Plot:
-    return {
-        "text": f"<b>{text}</b>",
-        "x": 0,
-        "xref": "x domain",
-        "xanchor": "left",
-        "y": y,
-        "yref": "paper",
-        "yanchor": "bottom",
-        "yshift": 4,
-        "showarrow": False,
-    }
+    return (alert.title, f"{alert.level}, {whose[story.standing(alert)]}", moment)

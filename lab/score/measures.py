@@ -43,23 +43,16 @@ from lab.moment import SECOND, Moment
 from lab.score.credit import Judged, distinct_alerts, judge, match_steps
 from lab.score.evidence import AttackStep, EventTally, Kind, StepEvents, attack_steps, tally_events
 from lab.score.intervals import Share, rate, share, survival_time
-from lab.score.values import Delay, Floor, Score, StepScore, Verdict
+from lab.score.values import Delay, Floor, Part, Score, StepScore
 from lab.score.verdicts import step_score
+from lab.score.vocabulary import QUALITY
 from lab.telemetry.event import Event
 
 _REPEAT: Final = 300 * SECOND
 """Within this time alerts of one rule with the same entities count once, in nanoseconds."""
 
-_QUALITY: Final[Mapping[Verdict, float]] = {
-    "telemetry_only": 0.25,
-    "general": 0.5,
-    "tactic": 0.75,
-    "technique": 1.0,
-}
-"""What a verdict is worth in the summary; any other is worth nothing."""
-
-_WEIGHTS: Final = (0.45, 0.25, 0.20, 0.10)
-"""Of quality, precision, speed and visibility in the summary."""
+_WEIGHTS: Final = (45, 25, 20, 10)
+"""Points of quality, precision, speed and visibility in the summary."""
 
 
 def score_run(  # noqa: PLR0913  # the records of a run, each by its name
@@ -93,6 +86,7 @@ def score_run(  # noqa: PLR0913  # the records of a run, each by its name
     visibility = share(sum(score.events > 0 for score in occurred), len(occurred))
     true, false = _incidents(judged, "attack"), _incidents(judged, "benign")
     precision = share(true, true + false)
+    parts = _parts(judged, scores, precision, visibility)
     return Score(
         run=run,
         rules=dict(sorted(rules.items())),
@@ -107,7 +101,8 @@ def score_run(  # noqa: PLR0913  # the records of a run, each by its name
         time_to_detect=_delay(judged, scores, observed_until),
         steps_before_first_alert=_before_first_alert(judged),
         floors=_floors(found, visibility),
-        summary=_summary(judged, scores, precision, visibility),
+        parts=parts,
+        summary=_summary(parts),
     )
 
 
@@ -191,17 +186,26 @@ def _floors(found: EventTally, visibility: Share) -> tuple[Floor, ...]:
     )
 
 
-def _summary(
+def _parts(
     judged: Judged, scores: Sequence[StepScore], precision: Share, visibility: Share
-) -> float | None:
-    """Weigh the parts; who never alerts has no precision, and gets nothing for it."""
+) -> tuple[Part, ...]:
+    """Say what the summary is made of; who never alerts has no precision, and gets nothing for it."""
     pairs = [(score, step) for score, step in zip(scores, judged.steps, strict=True) if step.occurred]
     if not pairs:
-        return None
-    quality = math.fsum(_QUALITY.get(score.verdict, 0) for score, _ in pairs) / len(pairs)
+        return ()
+    quality = math.fsum(QUALITY.get(score.verdict, 0) for score, _ in pairs) / len(pairs)
     speed = math.fsum(_speed(score.time_to_detect, step.record.limit) for score, step in pairs) / len(pairs)
-    parts = (quality, precision.value or 0, speed, visibility.value or 0)
-    return 100 * math.fsum(weight * part for weight, part in zip(_WEIGHTS, parts, strict=True))
+    values = (quality, precision.value or 0, speed, visibility.value or 0)
+    names = ("quality of detection", "precision", "speed", "visibility")
+    return tuple(
+        Part(name=name, weight=weight, value=value)
+        for name, weight, value in zip(names, _WEIGHTS, values, strict=True)
+    )
+
+
+def _summary(parts: Sequence[Part]) -> float | None:
+    """Add the parts up, on a scale to 100; None without an attack."""
+    return 100 * math.fsum(it.weight / 100 * it.value for it in parts) if parts else None
 
 
 def _speed(delay: float | None, limit: int) -> float:

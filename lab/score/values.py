@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lab.score.intervals import Rate, Share
-
-Verdict = Literal["not_run", "no_effect", "no_telemetry", "telemetry_only", "general", "tactic", "technique"]
-"""SCORING.md's verdicts, from nothing to a detection with the right technique."""
-
-Modifier = Literal["late", "partial_entity"]
-"""What is lacking in a detection that counts."""
+from lab.score.vocabulary import Modifier, Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +86,20 @@ class Floor:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One term of SCORING.md's 100-point summary."""
+
+    name: str
+    """What it measures."""
+
+    weight: int
+    """The most it can add, in points."""
+
+    value: float
+    """From 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
     """The whole score of one run."""
 
@@ -132,6 +141,9 @@ class Score:
 
     floors: tuple[Floor, ...]
     """The two policies without skill, beside which everything is to be read."""
+
+    parts: tuple[Part, ...] = ()
+    """What the summary is made of; empty without an attack."""
 
     summary: float | None
     """SCORING.md's 100-point summary; shown only next to its parts; None without an attack."""

@@ -11,7 +11,8 @@ from lab.score.credit import Judged
 from lab.score.evidence import AttackStep, StepEvents
 from lab.score.grading import grade, strangers, unnamed
 from lab.score.reason import detected, late, missed, partial
-from lab.score.values import Modifier, StepScore, Verdict
+from lab.score.values import StepScore
+from lab.score.vocabulary import Modifier, Verdict
 
 _GRADED: Final[tuple[Verdict, ...]] = ("general", "tactic", "technique")
 """The verdicts of `lab.score.grading`'s grades, from the lowest."""

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from lab.exercise.truth import Clock, Label, Status, Truth
 from lab.files import records
 from lab.score.measures import score_run
-from lab.score.values import Score, Verdict
+from lab.score.values import Score
+from lab.score.vocabulary import Verdict
 from lab.telemetry.event import Event
 from tests.score.scorebook import SHOWN, Run, at, read_run
 from tests.support import Case, by_name, cases

@@ -1,77 +1,54 @@
 "use strict";
-// Draws the timeline with the colours of the style sheet. Without it the page lacks nothing but this.
+// Makes the timeline answer when it is pointed at, and the legend hide what it names. Without it the page
+// lacks nothing but this: the picture is there, and browsers show its words by themselves.
 (() => {
-  const root = document.documentElement;
-  const box = document.getElementById("timeline");
-  const spec = document.getElementById("figure");
-  if (!box || !spec || !window.Plotly) return;
+  const plot = document.getElementById("timeline");
+  const tip = plot && plot.querySelector(".tip");
+  const spike = plot && plot.querySelector(".spike");
 
-  const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  const narrow = window.matchMedia("(max-width: 46rem)");
-  const paper = 660; // pixels between the margins of A4
-  const hidden = new Set();
-  let printing = false;
-
-  const colour = (role) => getComputedStyle(root).getPropertyValue(`--${role}`).trim();
-
-  function dressed(trace) {
-    const { role, quiet } = trace.meta;
-    const own = colour(role);
-    trace.visible = !hidden.has(role) && !(quiet && narrow.matches && !printing);
-    if (trace.mode === "text") {
-      trace.textfont = { color: own, size: 12 };
-      return trace;
-    }
-    trace.marker.color = own;
-    trace.marker.line.color = trace.mode === "markers" && !role.endsWith("informational") ? colour("surface") : own;
-    if (trace.marker.pattern && trace.marker.pattern.shape) {
-      Object.assign(trace.marker.pattern, { fgcolor: own, bgcolor: colour("surface"), fillmode: "replace", size: 5 });
-    }
-    return trace;
+  // The words of a shape are in its <title>, which the browser would show beside ours.
+  for (const title of plot ? plot.querySelectorAll(".shape > title") : []) {
+    title.parentNode.dataset.words = title.textContent;
+    title.remove();
   }
 
-  function laidOut(layout) {
-    const ink = colour("ink");
-    const line = colour("line");
-    Object.assign(layout, {
-      paper_bgcolor: "rgba(0,0,0,0)",
-      plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("muted") },
-      dragmode: narrow.matches ? false : "zoom",
-      uirevision: "kept",
-      autosize: !printing,
-    });
-    if (printing) Object.assign(layout, { width: paper, height: layout.height * 0.8 });
-    Object.assign(layout.hoverlabel, {
-      bgcolor: colour("surface"), bordercolor: line, font: { color: ink, size: 13 },
-    });
-    for (const [name, axis] of Object.entries(layout)) {
-      if (/^[xy]axis/.test(name)) {
-        Object.assign(axis, { gridcolor: line, linecolor: line, tickcolor: line });
-        if (name === "xaxis") axis.spikecolor = colour("muted");
-      }
-    }
-    for (const title of layout.annotations) title.font = { color: ink, size: 12.5 };
-    return layout;
+  function show(event) {
+    const shape = event.target.closest(".shape");
+    tip.hidden = !shape;
+    spike.toggleAttribute("hidden", !shape);
+    if (!shape) return;
+    const [first, ...rest] = shape.dataset.words.split("\n");
+    const head = document.createElement("b");
+    head.textContent = first;
+    tip.replaceChildren(head, ...rest.map((line) => {
+      const row = document.createElement("span");
+      row.textContent = line;
+      return row;
+    }));
+    const box = plot.getBoundingClientRect();
+    const place = shape.getBoundingClientRect();
+    const middle = place.left + place.width / 2 - box.left;
+    tip.style.left = `${Math.max(0, Math.min(middle - tip.offsetWidth / 2, box.width - tip.offsetWidth))}px`;
+    const above = place.top - box.top - tip.offsetHeight - 8;
+    tip.style.top = `${above > 0 ? above : place.bottom - box.top + 8}px`;
+    const x = middle - (spike.ownerSVGElement.getBoundingClientRect().left - box.left);
+    spike.setAttribute("x1", x);
+    spike.setAttribute("x2", x);
   }
 
-  function draw() {
-    const { data, layout } = JSON.parse(spec.textContent);
-    Plotly.react(box, data.map(dressed), laidOut(layout), { displayModeBar: false, responsive: true });
-  }
-
-  function print(begun) {
-    printing = begun;
-    root.classList.toggle("printing", begun);
-    draw();
+  if (plot) {
+    plot.addEventListener("pointermove", show);
+    plot.addEventListener("pointerdown", show);
+    plot.addEventListener("pointerleave", show);
   }
 
   for (const key of document.querySelectorAll(".key")) {
     key.addEventListener("click", () => {
-      const { role } = key.dataset;
-      if (!hidden.delete(role)) hidden.add(role);
-      key.setAttribute("aria-pressed", String(!hidden.has(role)));
-      draw();
+      const shown = key.getAttribute("aria-pressed") !== "true";
+      key.setAttribute("aria-pressed", String(shown));
+      for (const shape of plot.querySelectorAll(`[data-role="${key.dataset.role}"]`)) {
+        shape.classList.toggle("off", !shown);
+      }
     });
   }
 
@@ -82,12 +59,6 @@
   }
 
   for (const scripted of document.querySelectorAll("[data-scripted]")) scripted.hidden = false;
-  for (const plain of document.querySelectorAll(".unscripted")) plain.hidden = true;
-  draw();
   open();
-  dark.addEventListener("change", draw);
-  narrow.addEventListener("change", draw);
   window.addEventListener("hashchange", open);
-  window.addEventListener("beforeprint", () => print(true));
-  window.addEventListener("afterprint", () => print(false));
 })();
