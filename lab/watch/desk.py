@@ -18,7 +18,7 @@ from lab.detect.detector import Detector
 from lab.engine.nodes import SeenNode
 from lab.files import records
 from lab.moment import Moment
-from lab.telemetry.event import Event, Line, read_line
+from lab.telemetry.event import Event, Line, Source, read_line
 from lab.telemetry.sources import source_named
 from lab.telemetry.store import Store
 from lab.watch.collection import LogCount
@@ -185,6 +185,9 @@ class AlertListener:
 
 @dataclass(slots=True)
 class _Tally:
+    """What one log gave, and what reads it: a parser remembers the line before."""
+
+    source: Source
     read: int = 0
     parsed: int = 0
     unparsed: int = 0
@@ -204,7 +207,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         """Begin to count at nothing."""
-        self._tallies = {log.key: _Tally() for log in self.logs}
+        self._tallies = {log.key: _Tally(source_named(log.source)) for log in self.logs}
 
     def take_lines(self, lines: Iterable[CollectedLine]) -> None:
         """Parse lines, and give the events to everybody."""
@@ -220,7 +223,7 @@ class Desk:
     def _read(self, collected: CollectedLine) -> Iterator[Event]:
         tally = self._tallies[collected.log.key]
         tally.read += 1
-        for event in read_line(source_named(collected.log.source), collected.line):
+        for event in read_line(tally.source, collected.line):
             unparsed = event.get("event.kind") == _UNPARSED
             tally.unparsed += unparsed
             tally.parsed += not unparsed
