@@ -8,16 +8,36 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 import typer
+import typer.core
 
 from lab.cli import bench, labs, machine, runs
 from lab.cli.session import Outside
-from lab.errors import LabError, Leak, NotReady
+from lab.errors import LabError, Leak, NotReady, Stopped
 
 if TYPE_CHECKING:
     from lab.cli.screen import Screen
 
+
+_AFTERWARDS = "what was written stays; the same command carries on,  lab down  removes the lab"
+
+
+class _Commands(typer.core.TyperGroup):
+    """All commands. Typer would make Ctrl-C a silent exit code of it."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  # click's
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise Stopped(
+                doing=f"lab {ctx.invoked_subcommand or ''}".strip(),
+                next_command=_AFTERWARDS,
+            ) from interrupt
+
+
 app = typer.Typer(
     name="lab",
+    cls=_Commands,
     help="Build a security home lab, attack it, see what was detected and why the rest was missed.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -91,9 +111,7 @@ def _explain(error: BaseException) -> int:
             f"{error.strerror}: {error.filename or 'this folder'}\n    lab doctor  says what is missing"
         )
         return NotReady.exit_code
-    screen.fault(
-        "stopped\n    what was written stays; the same command carries on,  lab down  removes the lab"
-    )
+    screen.fault(f"stopped\n    {_AFTERWARDS}")
     return _INTERRUPTED
 
 

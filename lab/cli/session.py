@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,9 @@ class Outside:
 
     folder: Path = field(default_factory=Path.cwd)
     """The folder to work in."""
+
+    pause: Callable[[float], None] = time.sleep
+    """Waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ def open_session(lab: str = "") -> Session:
     context = Context(
         workplace=Workplace(outside.folder),
         connect=outside.connect,
+        pause=outside.pause,
         lab_name=lab,
         tell=screen.tell,
         on_alert=screen.alert,

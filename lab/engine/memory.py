@@ -15,12 +15,15 @@ from typing import Final
 from lab.engine import labels
 from lab.engine.facts import About, Belongings, Vitals, Wall
 from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
-from lab.engine.shell import Completed
+from lab.engine.shell import Completed, Stream
 from lab.errors import EngineFault, NameTaken
 from lab.moment import Moment
 
 Answer = Callable[[SeenNode, tuple[str, ...]], Completed]
 """Says what a command on a node does."""
+
+Follow = Callable[[SeenNode, tuple[str, ...]], Stream | None]
+"""Says what a command on a node writes as it comes; None when `answer` knows all of it."""
 
 _SCRATCH: Final = "scratch:latest"
 
@@ -52,6 +55,9 @@ class MemoryEngine:
 
     answer: Answer = succeed
     """What commands do."""
+
+    follow: Follow = lambda _node, _argv: None
+    """What commands write that are followed."""
 
     foreign: set[str] = field(default_factory=set)
     """Names that are taken by somebody else, `lab/name`."""
@@ -196,9 +202,11 @@ class MemoryEngine:
         """Answer that the shell ended well."""
         return self.answer(self._existing(node), ("bash",)).code
 
-    def stream(self, node: SeenNode, argv: tuple[str, ...]) -> _Written:
-        """Give what `answer` says the command prints, at once."""
-        return _Written(self.answer(self._existing(node), argv).stdout)
+    def stream(self, node: SeenNode, argv: tuple[str, ...]) -> Stream:
+        """Give what `follow` says; else what `answer` says the command prints, at once."""
+        return self.follow(self._existing(node), argv) or _Written(
+            self.answer(self._existing(node), argv).stdout
+        )
 
     def walls(self, lab: str) -> tuple[Wall, ...]:
         """Read how each node of a lab is confined."""

@@ -18,7 +18,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from lab.files.loader import Item, Plain, Reading, suggestion
+from lab.files.loader import Item, Reading, suggestion
 
 Made = TypeVar("Made")
 
@@ -170,7 +170,14 @@ def _nested_kind(reading: Reading, item: Item, key: Key, what: str) -> object:
     name = next(iter(entries), "")
     if len(entries) == 1 and name in key.kinds:
         return read(reading, entries[name], key.kinds[name], f"{what} {name}")
-    reading.problem(item, f"unknown {what} {name!r}", suggestion(name, key.kinds, f"{what}s"))
+    if len(entries) > 1:
+        said, remedy = (
+            f"{what} must be one of them, not {len(entries)}",
+            suggestion("", key.kinds, f"{what}s"),
+        )
+    else:
+        said, remedy = f"unknown {what} {name!r}", suggestion(name, key.kinds, f"{what}s")
+    reading.problem(item, said, remedy)
     return None
 
 
@@ -178,7 +185,7 @@ def _value(reading: Reading, item: Item, kind: Any, key: Key, what: str) -> obje
     """Read one value of a type."""
     if key.kinds:
         return _nested_kind(reading, item, key, what)
-    if kind == Plain:
+    if _is_plain(kind):
         return item.plain()
     if get_origin(kind) in {Union, types.UnionType}:
         return None if item.value is None else _value(reading, item, _bare(kind), key, what)
@@ -235,6 +242,19 @@ def _scalar(reading: Reading, item: Item, kind: Any, key: Key, what: str) -> obj
     return reading.text(item, what)
 
 
+def _is_plain(kind: Any) -> bool:  # noqa: ANN401  # a type
+    """Tell `Plain`, which takes anything, from a type that is merely optional."""
+    return (
+        kind in {object, Any}
+        or len(set(get_args(kind)) - {types.NoneType}) > 1
+        and get_origin(kind)
+        in {
+            Union,
+            types.UnionType,
+        }
+    )
+
+
 def _bare(kind: Any) -> Any:  # noqa: ANN401  # types
     """Return what an optional type holds."""
     return next(it for it in get_args(kind) if it is not types.NoneType)
@@ -279,7 +299,7 @@ def _object_schema(made: type) -> dict[str, object]:
 def _type_schema(kind: Any, key: Key) -> dict[str, object]:  # noqa: ANN401  # a type
     if key.kinds:
         return {"oneOf": [_one_key_schema(name, it) for name, it in key.kinds.items()]}
-    if kind == Plain:
+    if _is_plain(kind):
         return {}
     if get_origin(kind) in {Union, types.UnionType}:
         return _type_schema(_bare(kind), key)
