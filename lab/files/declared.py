@@ -244,15 +244,8 @@ def _scalar(reading: Reading, item: Item, kind: Any, key: Key, what: str) -> obj
 
 def _is_plain(kind: Any) -> bool:  # noqa: ANN401  # a type
     """Tell `Plain`, which takes anything, from a type that is merely optional."""
-    return (
-        kind in {object, Any}
-        or len(set(get_args(kind)) - {types.NoneType}) > 1
-        and get_origin(kind)
-        in {
-            Union,
-            types.UnionType,
-        }
-    )
+    union = get_origin(kind) in {Union, types.UnionType}
+    return union and len({*get_args(kind)} - {types.NoneType}) > 1
 
 
 def _bare(kind: Any) -> Any:  # noqa: ANN401  # types

@@ -75,6 +75,8 @@ def serving(shell: Shell, node: SeenNode) -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="homerange-") as folder:
         path = Path(folder) / "shell"
         with ThreadingUnixStreamServer(str(path), _Handler) as server:
+            # A command that is still at work when Ansible was stopped ends with its container.
+            server.daemon_threads = True
             ear = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
             ear.start()
             try:

@@ -1,0 +1,210 @@
+"""Logs and packets are followed over a scripted shell: nothing is lost, and what goes silent is said."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from lab.detect.alert import Alert
+from lab.detect.detector import Detector
+from lab.engine.memory import MemoryEngine
+from lab.engine.nodes import SeenNode
+from lab.engine.shell import Completed, Stream
+from lab.errors import EngineFault
+from lab.files.workplace import SHIPPED
+from lab.moment import Moment
+from lab.provision import apply, images
+from lab.provision.blueprint import draw
+from lab.provision.plan import plan_changes
+from lab.runs.noticed import Noticed
+from lab.telemetry.event import Event
+from lab.watch.collection import read_collection
+from lab.watch.collector import Capture, Collector, captures_of, logs_of
+from lab.watch.desk import FollowedLog, LineQueue
+from lab.watch.live import watching
+from tests.world import Followed, World, starter
+
+
+class Chunks:
+    """A stream that says what it was given, and then ends or goes on for ever."""
+
+    def __init__(self, *chunks: bytes, fault: OSError | None = None) -> None:
+        self.chunks = chunks
+        self.fault = fault
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the chunks."""
+        yield from self.chunks
+        if self.fault:
+            raise self.fault
+
+    def close(self) -> None:
+        """Nothing goes on."""
+
+
+class ScriptedShell:
+    """Gives streams as it was told."""
+
+    def __init__(self, stream: Callable[[], Stream]) -> None:
+        self._stream = stream
+        self.asked: list[tuple[str, ...]] = []
+
+    def execute(  # noqa: PLR0913  # the contract's
+        self,
+        node: SeenNode,
+        argv: tuple[str, ...],
+        *,
+        user: str = "",
+        stdin: bytes = b"",
+        timeout: float = 60,
+        environment: Mapping[str, str] | None = None,
+    ) -> Completed:
+        """Nothing is executed while logs are followed."""
+        raise NotImplementedError
+
+    def stream(self, node: SeenNode, argv: tuple[str, ...]) -> Stream:
+        """Give the next stream."""
+        del node
+        self.asked.append(argv)
+        return self._stream()
+
+    def open_shell(self, node: SeenNode) -> int:
+        """Nobody sits at it."""
+        raise NotImplementedError
+
+
+@pytest.fixture
+def node() -> SeenNode:
+    with MemoryEngine().open_baking("scratch:latest", lab="x", role="x") as found:
+        return found
+
+
+def collected(
+    node: SeenNode, folder: Path, stream: Stream, *, lines: int = 100
+) -> tuple[list[str], list[str], LineQueue]:
+    """Follow one log until its stream has ended; return its lines and the notes."""
+    waiting = LineQueue(lines=lines)
+    collector = Collector(ScriptedShell(lambda: stream), Noticed(folder), waiting)
+    collector.start((FollowedLog(node=node, source="sshd", path="/var/log/auth.log"),), ())
+    for _ in range(100):
+        if collector.notes:
+            break
+        time.sleep(0.01)
+    collector.stop()
+    return [it.line.text for it in waiting.drain()], collector.notes, waiting
+
+
+def test_lines_are_cut_where_they_end_wherever_chunks_do(node: SeenNode, tmp_path: Path) -> None:
+    stream = Chunks(b"7\nfir", b"st\nsecond\r\nth\xffird\nlast")
+    texts, notes, _ = collected(node, tmp_path, stream)
+    assert texts == ["first", "second", "th\\xffird", "last"]
+    assert (tmp_path / "raw" / node.name / "auth.log").read_bytes() == b"first\nsecond\r\nth\xffird\nlast"
+    assert [it.partition(" ")[2] for it in notes] == [
+        f"{node.name}:/var/log/auth.log: ended before the run did; nothing of it is seen from here on"
+    ]
+
+
+def test_a_line_without_end_is_cut(node: SeenNode, tmp_path: Path) -> None:
+    texts, _, _ = collected(node, tmp_path, Chunks(b"0\n", b"x" * 1_200_000, b"y\n"))
+    assert [len(it) for it in texts] == [1_200_000, 1]
+
+
+def test_what_does_not_fit_is_in_the_raw_log_and_counted(node: SeenNode, tmp_path: Path) -> None:
+    texts, _, waiting = collected(node, tmp_path, Chunks(b"0\n", b"a\nb\nc\n"), lines=1)
+    assert texts == ["a"]
+    assert sum(waiting.dropped.values()) == 2
+    assert (tmp_path / "raw" / node.name / "auth.log").read_bytes() == b"a\nb\nc\n"
+
+
+def test_no_room_for_raw_logs_is_said(node: SeenNode, tmp_path: Path) -> None:
+    fault = OSError(28, "No space left on device", "/raw")
+    _, notes, _ = collected(node, tmp_path, Chunks(b"0\n", fault=fault))
+    assert "No space left on device: /raw" in notes[0]
+
+
+def test_packets_are_kept_as_they_come(node: SeenNode, tmp_path: Path) -> None:
+    shell = ScriptedShell(lambda: Chunks(b"head", b"packet"))
+    collector = Collector(shell, Noticed(tmp_path), LineQueue())
+    collector.start((), (Capture(node=node, network="outside", argv=("capture", "br0")),))
+    collector.stop()
+    assert (tmp_path / "packets" / "outside.pcap").read_bytes() == b"headpacket"
+    assert shell.asked == [("capture", "br0")]
+
+
+def test_what_cannot_be_followed_from_the_start_stops_the_run(node: SeenNode, tmp_path: Path) -> None:
+    def refuse() -> Stream:
+        raise EngineFault(doing="following", said="no")
+
+    collector = Collector(ScriptedShell(refuse), Noticed(tmp_path), LineQueue())
+    with pytest.raises(EngineFault):
+        collector.start((FollowedLog(node=node, source="sshd", path="/x"),), ())
+
+
+class Failing:
+    """A detector that fails on the first event."""
+
+    rules: Mapping[str, str] = {}
+
+    def feed(self, events: list[Event], now: Moment) -> tuple[Alert, ...]:
+        """Fail."""
+        del now
+        raise EngineFault(doing="detecting", said=f"broken on {len(events)} events")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def standing(world: World) -> None:
+    lab = starter()
+    recipes = images.recipes(lab.nodes, SHIPPED)
+    drawn = draw(lab, {name: it.tag for name, it in recipes.items()})
+    apply.apply_plan(drawn, plan_changes(drawn, world.engine.observe(lab.name)), world.engine)
+
+
+def test_every_log_and_network_of_a_lab_is_watched() -> None:
+    world, lab = World(), starter()
+    standing(world)
+    running = world.engine.observe(lab.name)
+    assert {(it.node.name, it.source) for it in logs_of(running, lab)} == {
+        ("bastion", "sshd"), ("bastion", "snoopy"), ("shop", "apache"), ("shop", "apache_error"),
+        ("shop", "snoopy"), ("desk", "snoopy"), ("sensor", "suricata"),
+    } | {(it.node.name, it.source) for it in logs_of(running, lab) if it.node.name == "desk"}  # fmt: skip
+    assert {(it.node.name, it.network) for it in captures_of(running, lab)} == {
+        ("sensor", "outside"), ("sensor", "inside"),
+    }  # fmt: skip
+
+
+def test_a_fault_of_detection_is_raised_and_what_was_seen_is_written_all_the_same(tmp_path: Path) -> None:
+    world, lab, noticed = World(), starter(), Noticed(tmp_path)
+    standing(world)
+
+    def run() -> None:
+        detectors: tuple[Detector, ...] = (Failing(),)  # type: ignore[assignment]
+        with watching(
+            shell=world.engine,
+            lab=lab,
+            running=world.engine.observe(lab.name),
+            noticed=noticed,
+            detectors=detectors,
+            on_alert=lambda _alert: None,
+            pause=lambda _seconds: None,
+        ):
+            world.log("bastion", "/var/log/auth.log", "2026-11-23T22:44:50+00:00 bastion sshd[3]: x")
+
+    with pytest.raises(EngineFault, match="broken on 1 events"):
+        run()
+    assert sum(it.read for it in read_collection(noticed).logs) == 1
+
+
+def test_a_run_that_was_killed_has_no_collection(tmp_path: Path) -> None:
+    assert read_collection(Noticed(tmp_path)).notes == ("the run was killed",)
+
+
+def test_a_followed_log_of_the_world_ends_when_it_is_closed() -> None:
+    stream = Followed(b"0\n")
+    stream.write(b"x\n")
+    stream.close()
+    assert list(stream) == [b"0\n", b"x\n"]
