@@ -22,7 +22,7 @@ _TRIES: Final = 20
 
 def up(name: str, nodes: int, image: str) -> None:
     """Make a network and containers on it."""
-    client = docker.from_env(max_pool_size=_WORKERS, timeout=300)
+    client = _connect()
     # Now and then the engine keeps an endpoint of a container that is gone, and the network with it
     # until the engine is restarted; another name lets the next round go on.
     wire = f"{name}-{time.time_ns()}"
@@ -53,11 +53,12 @@ def up(name: str, nodes: int, image: str) -> None:
         )
 
     _all(_make, range(1, nodes + 1))
+    client.close()
 
 
 def down(name: str) -> None:
     """Remove the containers, then the network."""
-    client = docker.from_env(max_pool_size=_WORKERS, timeout=300)
+    client = _connect()
     found = client.containers.list(all=True, filters={"label": f"{_LABEL}={name}"}, sparse=True)
     _all(lambda container: container.remove(force=True), found)
     for network in client.networks.list(filters={"label": f"{_LABEL}={name}"}):
@@ -67,6 +68,11 @@ def down(name: str) -> None:
                 break
             except docker.errors.APIError:
                 time.sleep(0.1)
+    client.close()
+
+
+def _connect() -> docker.DockerClient:
+    return docker.from_env(max_pool_size=_WORKERS, timeout=300)
 
 
 def _all(act: Callable[..., None], things: Iterable[object]) -> None:

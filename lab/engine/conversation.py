@@ -66,8 +66,12 @@ class Conversation:
     def _release(self) -> None:
         """Give the socket back; done by whoever reads, so that it is not taken away under a read."""
         self._line.close()
-        # Closing docker's file leaves the socket below it open.
-        beneath = getattr(self._stream, "_sock", None)
-        self._stream.close()
-        if beneath:
-            beneath.close()
+        release(self._stream)
+
+
+def release(stream: Any) -> None:  # noqa: ANN401  # docker gives a SocketIO or a socket
+    """Give back what docker opened: closing its file leaves the socket below it open."""
+    beneath = getattr(stream, "_sock", None)
+    stream.close()
+    if beneath:
+        beneath.close()

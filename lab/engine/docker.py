@@ -24,7 +24,7 @@ import requests.exceptions
 
 from lab.engine import bridge, labels, terminal, translation
 from lab.engine.addresses import free_subnet, routed
-from lab.engine.conversation import Conversation
+from lab.engine.conversation import Conversation, release
 from lab.engine.facts import About, Belongings, Vitals, Wall
 from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
 from lab.engine.shell import Completed
@@ -428,9 +428,10 @@ class DockerEngine:
                 environment={"TERM": os.environ.get("TERM", "xterm")},
             )
             stream = self._api.exec_start(made["Id"], socket=True, tty=True)
-            line = socket.socket(fileno=os.dup(stream.fileno()))
-            line.settimeout(None)
-            terminal.join(line, lambda rows, columns: self._api.exec_resize(made["Id"], rows, columns))
+            with socket.socket(fileno=os.dup(stream.fileno())) as line:
+                release(stream)
+                line.settimeout(None)
+                terminal.join(line, lambda rows, columns: self._api.exec_resize(made["Id"], rows, columns))
             return int(self._api.exec_inspect(made["Id"])["ExitCode"] or 0)
 
     def stream(self, node: SeenNode, argv: tuple[str, ...]) -> Conversation:

@@ -27,11 +27,12 @@ from lab.inventory.definition import Lab, Network, Node
 from lab.inventory.kind import read_kind
 from lab.provision import apply, images
 from lab.provision.blueprint import Blueprint, draw
+from tests.engine.daemon import scripted_daemon
 
 NAME: Final = f"contract-{os.getpid()}"
 TINY: Final = Path(__file__).parent.parent / "roles" / "tiny"
 
-ENGINES: Final = ["memory", pytest.param("docker", marks=pytest.mark.docker)]
+ENGINES: Final = ["memory", "scripted", pytest.param("docker", marks=pytest.mark.docker)]
 
 
 def tiny_lab(mark: str = "first") -> Lab:
@@ -64,6 +65,19 @@ def tiny_image(docker_engine: DockerEngine) -> Iterator[str]:
         engine.remove_image(tag)
 
 
+@pytest.fixture
+def scripted_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DockerEngine]:
+    """The real client with a daemon that is scripted."""
+    with scripted_daemon(tmp_path / "d.sock") as daemon:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{daemon.path}")
+        tag = images.recipes(tiny_lab().nodes, SHIPPED)["one"].tag
+        daemon.images[tag] = {
+            "Id": "0", "RepoTags": [tag], "Size": 7, "Config": {"Labels": {BAKED: "0", BASE: "scripted"}},
+        }  # fmt: skip
+        with closing(DockerEngine()) as engine:
+            yield engine
+
+
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     if request.param == "memory":
@@ -73,6 +87,9 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
                 container, images.recipes(tiny_lab().nodes, SHIPPED)["one"].tag, {BAKED: "0", BASE: "memory"}
             )
         yield made
+        return
+    if request.param == "scripted":
+        yield request.getfixturevalue("scripted_engine")
         return
     request.getfixturevalue("tiny_image")
     real: Engine = request.getfixturevalue("docker_engine")
