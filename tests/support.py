@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import pytest
 
 from lab.files.loader import load
 from lab.files.workplace import SHIPPED
@@ -51,3 +57,13 @@ def _mapping(path: Path) -> dict[str, Any]:
     raw = load(path)[0].plain()
     assert isinstance(raw, dict), f"{path} is not a mapping"
     return raw
+
+
+@contextmanager
+def forgetful_client() -> Iterator[None]:
+    """Overlook the sockets that Docker's client does not close when its daemon goes away."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        warnings.simplefilter("ignore", pytest.PytestUnraisableExceptionWarning)
+        yield
+        gc.collect()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import subprocess
 import time
-import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -20,6 +18,7 @@ import pytest
 from lab.engine.docker import DockerEngine
 from tests.e2e.conftest import INVENTORY, Place
 from tests.e2e.engines import SecondEngine, second_engine
+from tests.support import forgetful_client
 
 pytestmark = pytest.mark.docker
 
@@ -232,16 +231,6 @@ def second(tmp_path_factory: pytest.TempPathFactory, plain_image: str) -> Iterat
     with second_engine(tmp_path_factory.mktemp("engine")) as engine:
         engine.take(plain_image)
         yield engine
-
-
-@contextmanager
-def forgetful_client() -> Iterator[None]:
-    """Overlook the sockets that Docker's client does not close when its daemon goes away."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        warnings.simplefilter("ignore", pytest.PytestUnraisableExceptionWarning)
-        yield
-        gc.collect()
 
 
 @only_root

@@ -17,6 +17,7 @@ from lab.engine.docker import DockerEngine
 from lab.engine.nodes import NetworkSpec, NodeSpec, SeenNode
 from lab.errors import DiskFull, EngineFault, EngineSlow, EngineUnreachable, NameTaken
 from tests.engine.daemon import Daemon, Refused, scripted_daemon
+from tests.support import forgetful_client
 
 LAB = "scripted"
 NETWORK = NetworkSpec(
@@ -288,5 +289,5 @@ def test_what_the_daemon_says_is_passed_on(engine: DockerEngine, daemon: Daemon)
 
 def test_nobody_there_is_unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
-    with pytest.raises(EngineUnreachable):
+    with forgetful_client(), pytest.raises(EngineUnreachable):
         DockerEngine()
