@@ -62,7 +62,7 @@ LONGEST = {"up": 1.6, "down": 0.9, "reset": 1.2, "run": 3.5}
 
 def lab(*arguments: str, place: Path) -> subprocess.Popen[bytes]:
     """Start a command."""
-    command = [sys.executable, "-c", "from lab.cli.main import main; main()", *arguments]
+    command = [sys.executable, "-c", "from lab.cli.entry import entry; entry()", *arguments]
     return subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 

@@ -107,7 +107,7 @@ def contenders(folder: Path, nodes: int, image: str, turn: int) -> tuple[Contend
         image: The image of plain nodes.
         turn: The round; names differ in each, so that what one could not remove is not in the next one's way.
     """
-    lab = (sys.executable, "-c", "from lab.cli.main import main; main()")
+    lab = (sys.executable, "-c", "from lab.cli.entry import entry; entry()")
     floor = (sys.executable, "-m", "lab.bench.floor")
     path = write_inventory(folder, nodes, turn)
     found = [

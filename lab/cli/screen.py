@@ -10,17 +10,16 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, TextIO
 
 from lab.files import records
 from lab.moment import SECOND, Moment
 from lab.text import visible
 
-if TYPE_CHECKING:  # `lab up` raises no alert
+if TYPE_CHECKING:  # rich is for terminals; `lab up` raises no alert
+    from rich.console import Console
+
     from lab.detect.alert import Alert
 
 _LEVEL_STYLES: Final = {
@@ -33,17 +32,39 @@ _LEVEL_STYLES: Final = {
 
 
 class Screen:
-    """Standard output and standard error of one command."""
+    """Standard output and standard error of one command.
+
+    Rich draws on terminals alone; through a pipe plain lines go out, and it is never loaded.
+    """
 
     def __init__(self) -> None:
-        self.out = Console(highlight=False, soft_wrap=True)
-        self.err = Console(stderr=True, highlight=False, soft_wrap=True)
         self._begun = time.monotonic()
+
+    @cached_property
+    def _out(self) -> Console | None:
+        """The terminal that standard output is; None for a pipe or a file."""
+        return _console(sys.stdout)
+
+    @cached_property
+    def _err(self) -> Console | None:
+        """The terminal that standard error is; None for a pipe or a file."""
+        return _console(sys.stderr)
+
+    def _say(self, *parts: tuple[str, str]) -> None:
+        """Write a line to standard error, of texts that are harmless, each with its style."""
+        if self._err is None:
+            sys.stderr.write("".join(text for text, _ in parts) + "\n")
+            return
+        from rich.text import Text
+
+        self._err.print(Text.assemble(*parts))
+
+    def _elapsed(self) -> tuple[str, str]:
+        return f"{time.monotonic() - self._begun:7.1f} s  ", "dim"
 
     def tell(self, line: str) -> None:
         """Show one line about what is going on, with the seconds since the command began."""
-        elapsed = time.monotonic() - self._begun
-        self.err.print(Text.assemble((f"{elapsed:7.1f} s  ", "dim"), visible(line)))
+        self._say(self._elapsed(), (visible(line), ""))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -58,52 +79,67 @@ class Screen:
         """Show an alert the moment it is raised, with its delay since its first event."""
         delay = (alert.raised - alert.first_event) / SECOND
         who = ", ".join(sorted({value for values in alert.entities.values() for value in values}))
-        self.err.print(
-            Text.assemble(
-                (f"{time.monotonic() - self._begun:7.1f} s  ", "dim"),
-                (f"ALERT {alert.level:<13} ", _LEVEL_STYLES[alert.level]),
-                (f"{' '.join(alert.techniques) or '-':<10} ", "bold"),
-                f"{visible(alert.title)}  ",
-                (f"{visible(who)}  {delay:.1f} s after the event", "dim"),
-            )
+        self._say(
+            self._elapsed(),
+            (f"ALERT {alert.level:<13} ", _LEVEL_STYLES[alert.level]),
+            (f"{' '.join(alert.techniques) or '-':<10} ", "bold"),
+            (f"{visible(alert.title)}  ", ""),
+            (f"{visible(who)}  {delay:.1f} s after the event", "dim"),
         )
 
     def fault(self, message: str) -> None:
         """Show what went wrong."""
         head, _, rest = message.partition("\n")
-        self.err.print(Text.assemble((_lines(head), "bold red"), _lines(f"\n{rest}") if rest else ""))
+        self._say((_lines(head), "bold red"), (_lines(f"\n{rest}") if rest else "", ""))
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()
     ) -> None:
         """Show a table; through a pipe it is tab-separated, one row a line, without a header."""
-        if not self.out.is_terminal:
+        if self._out is None:
             for row in rows:
                 sys.stdout.write("\t".join(visible(cell).replace("\t", " ") for cell in row) + "\n")
             return
+        from rich.table import Table
+        from rich.text import Text
+
         drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
         for column in columns:
             drawn.add_column(column, justify="right" if column in right else "left", overflow="fold")
         for row in rows:
             drawn.add_row(*(Text(visible(cell)) for cell in row))
-        self.out.print(drawn)
+        self._out.print(drawn)
 
     def clear(self) -> None:
         """Begin anew at the top of the terminal; a pipe just goes on."""
-        self.out.clear()
+        if self._out is not None:
+            self._out.clear()
 
     def json(self, value: object, *, indent: int = 2) -> None:
         """Write a value as JSON, at once."""
         sys.stdout.write(records.to_json(value, indent=indent) + "\n")
         sys.stdout.flush()
 
-    def line(self, text: str = "", style: str = "") -> None:
+    def line(self, text: str = "") -> None:
         """Write one line of data."""
-        self.out.print(Text(_lines(text), style=style))
+        if self._out is None:
+            sys.stdout.write(_lines(text) + "\n")
+            return
+        from rich.text import Text
+
+        self._out.print(Text(_lines(text)))
 
 
 _WORTH_SAYING: Final = 1.0
 """Seconds; what is quicker needs no line."""
+
+
+def _console(stream: TextIO) -> Console | None:
+    if not stream.isatty():
+        return None
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, soft_wrap=True)
 
 
 def _lines(text: str) -> str:

@@ -9,16 +9,28 @@ several fields together must be.
 
 from __future__ import annotations
 
-import ast
-import inspect
-import textwrap
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache
-from typing import Annotated, Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from lab.files.loader import Item, Reading, suggestion
+
+if TYPE_CHECKING:  # a schema is written now and then, and files are read by each command
+    import ast
 
 Made = TypeVar("Made")
 
@@ -330,11 +342,17 @@ def _scalar_schema(kind: Any, key: Key) -> dict[str, object]:  # noqa: ANN401  #
 
 def _field_words(made: type) -> dict[str, str]:
     """Return what stands below each field of a class, for people."""
+    import ast
+    import inspect
+    import textwrap
+
     tree = ast.parse(textwrap.dedent(inspect.getsource(made))).body[0]
     return dict(_documented(cast("ast.ClassDef", tree).body))
 
 
 def _documented(body: Iterable[ast.stmt]) -> Iterator[tuple[str, str]]:
+    import ast
+
     name = ""
     for it in body:
         if isinstance(it, ast.Expr) and isinstance(it.value, ast.Constant) and name:

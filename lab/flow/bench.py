@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +36,8 @@ def measure_up(measurement: Measurement, context: Context) -> Contest:
     Raises:
         WrongInput: that is not a list of numbers.
     """
+    import tempfile
+
     from lab.bench import up
 
     if measurement.to is not None:

@@ -74,6 +74,8 @@ def await_ready(lab: Lab, running: RunningLab, engine: Engine, tell: Callable[[s
     """
     checks = {node.name: node.kind.health for node in lab.nodes if node.kind.health}
     waiting = [node for node in running.nodes if node.name in checks]
+    if not waiting:
+        return running
     together([partial(_await_node, node, checks[node.name], engine, tell) for node in waiting])
     return engine.observe(lab.name)
 

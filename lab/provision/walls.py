@@ -194,7 +194,7 @@ class _WallTest:
             sockets=_ENGINE_SOCKETS,
             name=_NOBODYS_NAME if closed and self._thorough and self._asks_nobody(node) else "",
         )
-        argv = ("python3", "-I", "-c", self._script, records.to_json(orders))
+        argv = ("python3", "-I", "-S", "-c", self._script, records.to_json(orders))
         patience = {"RES_OPTIONS": "timeout:1 attempts:1"}  # resolv.conf(5); the rest is waited for at once
         ran = self._engine.execute(node, argv, user="root", timeout=30, environment=patience)
         try:

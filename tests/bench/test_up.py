@@ -48,7 +48,7 @@ def test_everybody_runs_in_each_round_and_who_begins_moves_on(
     assert {(it.doing, len(it.seconds)) for it in found.figures} == {("up", 3), ("down", 3)}
     ups = [argv for argv in ran if "version" not in argv and {"up", "deploy"} & set(argv)]
     first = [ups[place] for place in (0, 4, 8)]
-    assert ["lab.cli.main" in argv[2] if len(argv) > 2 else False for argv in first] == [True, False, False]
+    assert ["lab.cli.entry" in argv[2] if len(argv) > 2 else False for argv in first] == [True, False, False]
 
 
 def test_who_fails_is_counted_and_the_contest_goes_on(ran: list[tuple[str, ...]], tmp_path: Path) -> None:

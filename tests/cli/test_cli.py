@@ -20,7 +20,7 @@ from lab.score.values import Score
 
 def lab(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a folder, with an engine that does not answer."""
-    command = [sys.executable, "-c", "from lab.cli.main import main; main()", *arguments]
+    command = [sys.executable, "-c", "from lab.cli.entry import entry; entry()", *arguments]
     env = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "DOCKER_HOST": f"unix://{cwd}/none.sock", **environment}
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=120)
 

@@ -52,7 +52,7 @@ class Place:
         """Start a command and go on."""
         # A shell that runs these tests in the background has told its children to ignore Ctrl-C.
         heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-        code = f"{heeding}\n{program or 'from lab.cli.main import main; main()'}"
+        code = f"{heeding}\n{program or 'from lab.cli.entry import entry; entry()'}"
         return subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
             cwd=self.folder,

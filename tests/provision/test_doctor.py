@@ -13,7 +13,7 @@ from lab.engine.facts import About
 from lab.engine.memory import MemoryEngine
 from lab.errors import EngineFault, EngineUnreachable, NotReady
 from lab.files.workplace import SHIPPED
-from lab.moment import SECOND, Moment
+from lab.moment import Moment
 from lab.provision import doctor
 from lab.provision.doctor import Requirement
 from tests.world import World, starter
@@ -69,7 +69,7 @@ def test_an_engine_that_fails_is_said_too(tmp_path: Path) -> None:
         (replace(TOLD, name="Podman"), "engine", "Podman keeps an address"),
         (replace(TOLD, api="1.40"), "engine", "Docker 20.10 or later"),
         (replace(TOLD, cannot=("limit a node's memory",)), "limits", "cannot limit a node's memory"),
-        (replace(TOLD, clock=Moment(Moment.now() - 9 * SECOND)), "clock", "differs by 9"),
+        (replace(TOLD, clock=Moment(0)), "clock", "the engine's differs by"),
         (replace(TOLD, memory=2**20), "memory", "1 MB free"),
     ],
 )

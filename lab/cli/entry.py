@@ -1,0 +1,39 @@
+"""The program `lab`: begins quickly, runs the command line, ends quickly.
+
+Half of what a short command takes is Python itself. Collecting garbage while some hundred modules are
+loaded, and taking them all down again at the end, are 60 ms of it, and nothing needs either: each command
+closes what it opened before it is done.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from typing import Final, NoReturn
+
+_SELDOM: Final = 50_000
+"""Objects made between two collections; Python's own 700 makes dozens of them while modules are loaded."""
+
+
+def entry() -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    gc.set_threshold(_SELDOM, 20, 100)
+    from lab.cli.main import main
+
+    try:
+        main()
+    except SystemExit as ended:
+        _end(ended.code)
+    _end(0)
+
+
+def _end(code: str | int | None) -> NoReturn:
+    """End at once; output that nobody reads any more is no reason to complain."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            try:
+                stream.flush()
+            except BrokenPipeError:
+                continue
+    os._exit(code if isinstance(code, int) else int(bool(code)))
