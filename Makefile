@@ -31,7 +31,7 @@ $(VENV)/.created:
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
-	@echo "installing homerange into $(VENV); Ansible is large, this takes about a minute"
+	@echo "installing homerange into $(VENV); this takes about twenty seconds"
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 	@touch $@
 

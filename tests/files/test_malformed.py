@@ -1,6 +1,6 @@
 """Inventories and scenarios that are wrong in ways nobody thought of: a message, no traceback.
 
-`HOMERANGE_MALFORMED=10000 pytest tests/test_malformed.py` tries as many.
+`HOMERANGE_MALFORMED=10000 pytest tests/files/test_malformed.py` tries as many.
 """
 
 from __future__ import annotations
