@@ -33,8 +33,12 @@ from lab.workers import together
 Tell = Callable[[str], None]
 """Takes one line about what is going on."""
 
-_BAKERS: Final = 2
-"""Bakes at once: they wait for packages and for processors by turns."""
+_BASE_PACKAGES: Final = "python3,python3-apt,iproute2,procps,snoopy"
+"""What a base that is built here begins with: what Ansible needs, and what `common` would install next."""
+
+_BAKERS: Final = 3
+"""Bakes at once: they wait for packages and for processors by turns. On two processors three are a tenth
+quicker than two, and five slower than three."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,7 +215,7 @@ def _build_base(engine: Images, tag: str) -> None:
         )
     with tempfile.TemporaryDirectory(prefix="homerange-base-") as folder:
         archive = Path(folder) / "base.tar"
-        argv = ["mmdebstrap", "--variant=minbase", "--include=python3", SUITE, str(archive)]
+        argv = ["mmdebstrap", "--variant=minbase", f"--include={_BASE_PACKAGES}", SUITE, str(archive)]
         ran = subprocess.run(argv, capture_output=True, text=True, check=False)
         if ran.returncode:
             said = (ran.stderr.strip().splitlines() or ["no message"])[-1]

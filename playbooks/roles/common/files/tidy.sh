@@ -1,7 +1,8 @@
 # Runs last in each bake. What identifies one machine is made by the node when it first starts.
 set -eu
 apt-get -qq clean
-rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/debconf/*-old /var/lib/dpkg/*-old \
+[ "${keep_lists:-}" = True ] || rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
+rm -rf /var/cache/debconf/*-old /var/lib/dpkg/*-old \
     /root/.ansible /root/.cache /root/.bash_history
 rm -f /etc/ssh/ssh_host_*
 [ ! -e /etc/machine-id ] || : >/etc/machine-id
