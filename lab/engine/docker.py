@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import docker
 import docker.errors
@@ -470,11 +470,11 @@ class DockerEngine:
             return False
         return True
 
-    def load_root(self, archive: Path, tag: str) -> None:
+    def load_root(self, archive: IO[bytes], tag: str) -> None:
         """Make an image of a root file system in a tar archive."""
         repository, _, version = tag.rpartition(":")
         with _engine_errors(f"loading {tag}"):
-            self._api.import_image_from_file(str(archive), repository=repository, tag=version)
+            self._api.import_image_from_stream(archive, repository=repository, tag=version)
             self._api.inspect_image(tag)  # the import reports its failures inside an answer of 200
 
     @contextmanager

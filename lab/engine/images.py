@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from lab.engine.nodes import SeenNode
 
@@ -25,8 +24,8 @@ class Images(Protocol):
         """Fetch an image from its registry; False when no registry has it or none answers."""
         ...
 
-    def load_root(self, archive: Path, tag: str) -> None:
-        """Make an image of a root file system in a tar archive."""
+    def load_root(self, archive: IO[bytes], tag: str) -> None:
+        """Make an image of a root file system in a tar archive, read while it is being written."""
         ...
 
     def open_baking(self, image: str, *, lab: str, role: str) -> AbstractContextManager[SeenNode]:

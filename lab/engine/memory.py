@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
-from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from lab.engine import labels
 from lab.engine.facts import About, Belongings, Vitals, Wall
@@ -228,7 +227,7 @@ class MemoryEngine:
         """Fetch nothing: no registry answers here."""
         return image in self._images
 
-    def load_root(self, archive: Path, tag: str) -> None:
+    def load_root(self, archive: IO[bytes], tag: str) -> None:
         """Make an image; the archive is not read."""
         del archive
         self._images[tag] = {}

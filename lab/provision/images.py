@@ -22,7 +22,7 @@ from lab.engine import labels
 from lab.engine.engine import Engine
 from lab.engine.images import Images
 from lab.engine.nodes import SeenNode
-from lab.errors import NoBase
+from lab.errors import EngineFault, NoBase
 from lab.files import records
 from lab.files.loader import Plain
 from lab.files.workplace import Workplace, logs
@@ -140,7 +140,9 @@ class Baker:
             BakeFailed: a role did not apply.
         """
         common = {name: self._common(name) for name in sorted({it.kind.base for it in unbaked})}
-        tasks = [partial(self._bake, it, common[it.kind.base]) for it in unbaked]
+        # What takes longest goes first, or it would be waited for alone; who needs much memory is large.
+        first = sorted(unbaked, key=lambda it: -it.kind.memory)
+        tasks = [partial(self._bake, it, common[it.kind.base]) for it in first]
         together(tasks, workers=_BAKERS, stop=self.stop)
 
     def _common(self, base_name: str) -> str:
@@ -213,14 +215,22 @@ def _build_base(engine: Images, tag: str) -> None:
             "no image registry answers, and mmdebstrap is not installed",
             remedy="lab doctor --fix  installs it on Debian; elsewhere, let Docker reach a registry.",
         )
-    with tempfile.TemporaryDirectory(prefix="homerange-base-") as folder:
-        archive = Path(folder) / "base.tar"
-        argv = ["mmdebstrap", "--variant=minbase", f"--include={_BASE_PACKAGES}", SUITE, str(archive)]
-        ran = subprocess.run(argv, capture_output=True, text=True, check=False)
-        if ran.returncode:
-            said = (ran.stderr.strip().splitlines() or ["no message"])[-1]
-            raise NoBase(f"building a Debian base failed: {said}", remedy="Is a Debian mirror in reach?")
-        engine.load_root(archive, tag)
+    argv = ["mmdebstrap", "--variant=minbase", f"--include={_BASE_PACKAGES}", SUITE, "-"]
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=said) as building,
+    ):
+        assert building.stdout is not None  # noqa: S101  # it is a pipe
+        try:
+            engine.load_root(building.stdout, tag)
+        except EngineFault:
+            if building.wait() == 0:
+                raise  # the archive was whole
+        if building.wait():
+            engine.remove_image(tag)  # of half an archive
+            said.seek(0)
+            last = (said.read().decode("utf-8", "replace").strip().splitlines() or ["no message"])[-1]
+            raise NoBase(f"building a Debian base failed: {last}", remedy="Is a Debian mirror in reach?")
 
 
 def _common_role(workplace: Workplace) -> Path:

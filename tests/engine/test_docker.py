@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import threading
@@ -227,9 +228,8 @@ def test_a_shell_joins_this_terminal(engine: DockerEngine, daemon: Daemon, node:
     assert code == 3
 
 
-def test_images_are_made_listed_and_removed(engine: DockerEngine, daemon: Daemon, tmp_path: Path) -> None:
-    (tmp_path / "root.tar").write_bytes(b"tar")
-    engine.load_root(tmp_path / "root.tar", "homerange/base:0")
+def test_images_are_made_listed_and_removed(engine: DockerEngine, daemon: Daemon) -> None:
+    engine.load_root(io.BytesIO(b"tar"), "homerange/base:0")
     with engine.open_baking("homerange/base:0", lab=LAB, role="tiny") as baking:
         assert baking.baking
         (seen,) = engine.observe(LAB).nodes

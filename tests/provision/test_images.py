@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 
+from lab.engine.engine import Engine
 from lab.engine.labels import BAKED
 from lab.engine.memory import MemoryEngine
+from lab.errors import EngineFault, NoBase
 from lab.files.workplace import SHIPPED
 from lab.inventory.definition import Node, read_inventory
+from lab.inventory.kind import BUILT_BASE
 from lab.provision import images
 from tests.support import KINDS
 
@@ -96,3 +101,55 @@ def _bake(engine: MemoryEngine, made: str) -> None:
 
 def test_an_unknown_kind_is_none() -> None:
     assert KINDS.find("nothing-of-the-sort") is None
+
+
+def baker(engine: Engine) -> images.Baker:
+    return images.Baker(
+        lab="x", engine=engine, workplace=SHIPPED, tell=lambda _line: None, stop=threading.Event()
+    )
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place for a mmdebstrap of our own, and no other."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return tmp_path / "mmdebstrap"
+
+
+def scripted(program: Path, text: str) -> None:
+    program.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    program.chmod(0o755)
+
+
+class Reading(MemoryEngine):
+    """An engine that reads an archive to its end, and may say that it is none."""
+
+    def load_root(self, archive: IO[bytes], tag: str) -> None:
+        """Read it."""
+        if archive.read() != b"tar":
+            raise EngineFault(doing=f"loading {tag}", said="unexpected EOF")
+        super().load_root(archive, tag)
+
+
+def test_a_base_is_built_where_no_registry_answers(bastion: Node, program: Path) -> None:
+    scripted(program, "printf tar")
+    engine = Reading()
+    assert baker(engine)._base(bastion.kind.base) == (  # noqa: SLF001  # what is baked on it needs Ansible
+        "debian", BUILT_BASE, "Debian trixie, built on this machine",
+    )  # fmt: skip
+    assert engine.image_labels(BUILT_BASE) == {}
+
+
+@pytest.mark.parametrize("output", ["", "printf half;", "printf tar;"])
+def test_a_base_that_cannot_be_built_says_why_and_leaves_nothing(output: str, program: Path) -> None:
+    scripted(program, f"{output} echo 'no mirror in reach' >&2; exit 1")
+    engine = Reading()
+    with pytest.raises(NoBase, match="no mirror in reach"):
+        baker(engine)._base("debian")  # noqa: SLF001
+    assert engine.image_labels(BUILT_BASE) is None
+
+
+def test_an_archive_that_the_engine_refuses_is_the_engines_fault(program: Path) -> None:
+    scripted(program, "printf odd")
+    with pytest.raises(EngineFault, match="unexpected EOF"):
+        baker(Reading())._base("debian")  # noqa: SLF001

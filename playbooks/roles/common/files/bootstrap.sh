@@ -1,4 +1,5 @@
-# Runs with nothing but a shell: makes dpkg quick and lean, and installs what Ansible needs.
+# Runs with nothing but a shell: makes dpkg quick and lean, and installs what Ansible needs and what every
+# node has. All in one go: apt's module would take two seconds to find that nothing is missing.
 # A second run finds Python and does nothing.
 set -eu
 command -v python3 >/dev/null && [ -e /etc/dpkg/dpkg.cfg.d/homerange ] && exit 0
@@ -27,5 +28,5 @@ chmod 755 /usr/sbin/policy-rc.d
 
 export DEBIAN_FRONTEND=noninteractive
 apt-get -qq update
-apt-get -qq install -y python3 python3-apt >/dev/null
+apt-get -qq install -y python3 python3-apt iproute2 procps snoopy >/dev/null
 echo trimmed
