@@ -4,6 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Where $(PYTHON) has a pip that can serve another environment, no pip is put into ours: that takes 3 s.
+SERVES := $(PYTHON) -m pip --python $(PYTHON) --version >/dev/null 2>&1
+PIP = $$([ -x $(BIN)/pip ] && echo $(BIN)/pip || echo $(PYTHON) -m pip --python $(BIN)/python) install \
+	--quiet --disable-pip-version-check --constraint constraints.txt
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check clean
 
@@ -27,14 +32,14 @@ clean: ## remove the virtual environment and caches; labs are removed by `lab do
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 
 $(VENV)/.created:
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $$($(SERVES) && echo --without-pip) $(VENV)
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 	@echo "installing homerange into $(VENV); this takes about twenty seconds"
-	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable .
+	$(PIP) --no-compile --editable .
 	@touch $@
 
 $(VENV)/.developer: $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(PIP) --editable '.[dev]'
 	@touch $@
