@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # Where $(PYTHON) has a pip that can serve another environment, no pip is put into ours: that takes 3 s.
-SERVES := $(PYTHON) -m pip --python $(PYTHON) --version >/dev/null 2>&1
+SERVES := $(PYTHON) -m pip --python $$(command -v $(PYTHON)) --version >/dev/null 2>&1
 PIP = $$([ -x $(BIN)/pip ] && echo $(BIN)/pip || echo $(PYTHON) -m pip --python $(BIN)/python) install \
 	--quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -37,9 +37,9 @@ $(VENV)/.created:
 
 $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 	@echo "installing homerange into $(VENV); this takes about twenty seconds"
-	$(PIP) --no-compile --editable .
+	@$(PIP) --no-compile --editable .
 	@touch $@
 
 $(VENV)/.developer: $(VENV)/.installed
-	$(PIP) --editable '.[dev]'
+	@$(PIP) --editable '.[dev]'
 	@touch $@
