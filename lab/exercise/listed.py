@@ -12,10 +12,10 @@ class _Named(Protocol):
         ...
 
 
-Kind = TypeVar("Kind", bound=_Named)
+Listed = TypeVar("Listed", bound=_Named)
 
 
-def by_kind(*kinds: type[Kind]) -> dict[str, type[Kind]]:
+def by_kind(*kinds: type[Listed]) -> dict[str, type[Listed]]:
     """Return each kind by its name.
 
     Raises:

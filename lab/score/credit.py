@@ -10,7 +10,7 @@ import networkx as nx
 
 from lab.detect.alert import Alert
 from lab.files import records
-from lab.score.evidence import AttackStep, EventTally, Kind, Sighting
+from lab.score.evidence import AttackStep, EventTally, EvidenceKind, Sighting
 from lab.score.grading import grade
 
 # -- which alert credits which step ----------------------------------------------------------------
@@ -37,7 +37,7 @@ class Judged:
     alerts: Sequence[Alert]
     """Distinct, in the order in which they were raised."""
 
-    kinds: dict[str, Kind] = field(default_factory=dict)
+    kinds: dict[str, EvidenceKind] = field(default_factory=dict)
     """For each alert what it is about."""
 
     credits: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Judged:
     touched: set[int] = field(default_factory=set)
     """Places of the steps that some alert has evidence for, even if it counts for another step."""
 
-    def of_kind(self, kind: Kind) -> tuple[str, ...]:
+    def of_kind(self, kind: EvidenceKind) -> tuple[str, ...]:
         """Return the ids of the alerts of one kind, sorted."""
         return tuple(sorted(alert for alert, it in self.kinds.items() if it == kind))
 
@@ -72,7 +72,7 @@ def _sightings(alert: Alert, found: EventTally) -> list[Sighting]:
     return [found.sightings[it] for it in alert.event_ids if it in found.sightings]
 
 
-def _kind_of(alert: Alert, sightings: Sequence[Sighting]) -> Kind:
+def _kind_of(alert: Alert, sightings: Sequence[Sighting]) -> EvidenceKind:
     kinds = {it.kind for it in sightings}
     if "attack" in kinds:
         return "attack"

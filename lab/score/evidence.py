@@ -22,7 +22,7 @@ from lab.files import records
 from lab.moment import Moment
 from lab.telemetry.event import Event, Value
 
-Kind = Literal["attack", "ignored", "benign"]
+EvidenceKind = Literal["attack", "ignored", "benign"]
 """What an event is evidence of; `ignored` is setup or cleanup."""
 
 
@@ -92,7 +92,7 @@ class Sighting:
     moment: Moment
     """When it happened, by this machine's clock."""
 
-    kind: Kind
+    kind: EvidenceKind
     """What it is evidence of."""
 
     steps: tuple[int, ...]
@@ -109,7 +109,7 @@ class EventTally:
     sightings: dict[str, Sighting] = field(default_factory=dict)
     """The wanted events by id."""
 
-    kinds: Counter[Kind] = field(default_factory=Counter)
+    kinds: Counter[EvidenceKind] = field(default_factory=Counter)
     """How many events are of each kind."""
 
     shared: Counter[tuple[int, ...]] = field(default_factory=Counter)
@@ -170,7 +170,9 @@ def tally_events(
     found = EventTally(seen=tuple(StepEvents() for _ in steps))
     for event in events:
         places = index.records_of(event)
-        kind: Kind = "benign" if not places else "attack" if any(attack[it] for it in places) else "ignored"
+        kind: EvidenceKind = (
+            "benign" if not places else "attack" if any(attack[it] for it in places) else "ignored"
+        )
         found.kinds[kind] += 1
         wants = event["event.id"] in wanted
         if not (wants or kind == "attack"):

@@ -41,7 +41,7 @@ from lab.detect.alert import Alert
 from lab.exercise.truth import Clock, Truth
 from lab.moment import SECOND, Moment
 from lab.score.credit import Judged, distinct_alerts, judge, match_steps
-from lab.score.evidence import AttackStep, EventTally, Kind, StepEvents, attack_steps, tally_events
+from lab.score.evidence import AttackStep, EventTally, EvidenceKind, StepEvents, attack_steps, tally_events
 from lab.score.intervals import Share, rate, share, survival_time
 from lab.score.values import Delay, Floor, Part, Score, StepScore
 from lab.score.verdicts import step_score
@@ -109,12 +109,12 @@ def score_run(  # noqa: PLR0913  # the records of a run, each by its name
 # -- figures over all steps ------------------------------------------------------------------------
 
 
-def _raw_precision(kinds: Sequence[Kind]) -> Share:
+def _raw_precision(kinds: Sequence[EvidenceKind]) -> Share:
     true = kinds.count("attack")
     return share(true, true + kinds.count("benign"))
 
 
-def _incidents(judged: Judged, kind: Kind) -> int:
+def _incidents(judged: Judged, kind: EvidenceKind) -> int:
     """Count alerts of a kind, those of one rule with the same entities once in `_REPEAT`."""
     times: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for alert in judged.alerts:
