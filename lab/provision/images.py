@@ -8,6 +8,7 @@ registry or built on the machine, is said in a label.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -218,7 +219,7 @@ def _build_base(engine: Images, tag: str) -> None:
     argv = ["mmdebstrap", "--variant=minbase", f"--include={_BASE_PACKAGES}", SUITE, "-"]
     with (
         tempfile.TemporaryFile() as said,
-        subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=said) as building,
+        subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=said, env=_in_memory()) as building,
     ):
         assert building.stdout is not None  # noqa: S101  # it is a pipe
         try:
@@ -231,6 +232,22 @@ def _build_base(engine: Images, tag: str) -> None:
             said.seek(0)
             last = (said.read().decode("utf-8", "replace").strip().splitlines() or ["no message"])[-1]
             raise NoBase(f"building a Debian base failed: {last}", remedy="Is a Debian mirror in reach?")
+
+
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108  # mmdebstrap makes a folder of its own in it
+_SPACE: Final = 2**30
+"""Bytes that must be free in memory for a base to be built there; it takes a third of them."""
+
+
+def _in_memory() -> dict[str, str]:
+    """Return the environment in which mmdebstrap unpacks in memory, a third quicker, where it may and can."""
+    try:
+        shape = os.statvfs(_MEMORY)
+    except OSError:
+        return dict(os.environ)
+    barred = shape.f_flag & (os.ST_NODEV | os.ST_NOEXEC | os.ST_NOSUID)
+    free = min(shape.f_bavail * shape.f_frsize, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return dict(os.environ) if barred or free < _SPACE else {**os.environ, "TMPDIR": str(_MEMORY)}
 
 
 def _common_role(workplace: Workplace) -> Path:

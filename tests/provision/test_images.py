@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO
 
 import pytest
@@ -153,3 +154,31 @@ def test_an_archive_that_the_engine_refuses_is_the_engines_fault(program: Path) 
     scripted(program, "printf odd")
     with pytest.raises(EngineFault, match="unexpected EOF"):
         baker(Reading())._base("debian")  # noqa: SLF001
+
+
+def shaped(flags: int, blocks: int) -> Callable[[Path], SimpleNamespace]:
+    """Make a `statvfs` of our own."""
+    return lambda _path: SimpleNamespace(f_flag=flags, f_bavail=blocks, f_frsize=4096)
+
+
+@pytest.mark.parametrize(
+    ("flags", "blocks", "used"),
+    [(0, 2**20, True), (os.ST_NODEV, 2**20, False), (os.ST_NOEXEC, 2**20, False), (0, 1000, False)],
+)
+def test_a_base_is_built_in_memory_where_that_is_allowed_and_has_room(
+    flags: int, blocks: int, *, used: bool, program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(program, 'echo "$TMPDIR" >&2; exit 1')
+    monkeypatch.setattr("os.statvfs", shaped(flags, blocks))
+    monkeypatch.setenv("TMPDIR", "/elsewhere")
+    monkeypatch.setattr("os.sysconf", lambda _name: 2**16)
+    with pytest.raises(NoBase, match="/dev/shm" if used else "/elsewhere"):
+        baker(Reading())._base("debian")  # noqa: SLF001
+
+
+def test_a_system_without_such_memory_builds_elsewhere(
+    program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(program, "printf tar")
+    monkeypatch.setattr("lab.provision.images._MEMORY", program.parent / "not-there")
+    assert baker(Reading())._base("debian")[1] == BUILT_BASE  # noqa: SLF001
