@@ -15,13 +15,14 @@ from typing import Final
 
 from lab.engine.labels import BAKED, BASE
 from lab.engine.memory import MemoryEngine
-from lab.engine.nodes import SeenNode
+from lab.engine.nodes import RunningLab, SeenNode
 from lab.engine.shell import Completed, Stream
-from lab.errors import EngineFault
 from lab.files.workplace import SHIPPED
 from lab.inventory.definition import Lab, read_inventory
 from lab.moment import Moment
-from lab.provision import images
+from lab.provision import apply, images
+from lab.provision.blueprint import draw
+from lab.provision.plan import plan_changes
 from tests.support import KINDS
 
 SCAN: Final = """<?xml version="1.0"?><nmaprun scanner="nmap" args="nmap" start="1" version="7.95">
@@ -98,6 +99,14 @@ class World:
             with self.engine.open_baking("scratch:latest", lab="none", role=recipe.kind.name) as node:
                 self.engine.commit(node, recipe.tag, {BAKED: "0", BASE: "memory"})
 
+    def stand_up(self) -> RunningLab:
+        """Have the starter lab run."""
+        lab = starter()
+        recipes = images.recipes(lab.nodes, SHIPPED)
+        drawn = draw(lab, {name: it.tag for name, it in recipes.items()})
+        plan = plan_changes(drawn, self.engine.observe(lab.name))
+        return apply.apply_plan(drawn, plan, self.engine)
+
     def answer(self, node: SeenNode, argv: tuple[str, ...]) -> Completed:
         """Do what a command does."""
         self.ran.append((node.name, argv))
@@ -161,16 +170,6 @@ class World:
             self.followed[node.name, argv[-1]] = stream
             return stream
         return Followed(PCAP) if "capture" in argv[0] else None
-
-    def broken(self, program: str) -> None:
-        """Let each run of a program fail in the engine."""
-
-        def fail(_node: SeenNode, argv: tuple[str, ...]) -> Completed | None:
-            if argv[0] == program:
-                raise EngineFault(doing=f"running {program}", said="the engine is gone")
-            return None
-
-        self.special = fail
 
 
 NOTHING: Final[dict[str, object]] = {

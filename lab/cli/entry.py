@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import suppress
 from typing import Final, NoReturn
 
 _SELDOM: Final = 50_000
@@ -25,15 +26,12 @@ def entry() -> NoReturn:
         main()
     except SystemExit as ended:
         _end(ended.code)
-    _end(0)
 
 
 def _end(code: str | int | None) -> NoReturn:
     """End at once; output that nobody reads any more is no reason to complain."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            try:
+            with suppress(BrokenPipeError):
                 stream.flush()
-            except BrokenPipeError:
-                continue
     os._exit(code if isinstance(code, int) else int(bool(code)))

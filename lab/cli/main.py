@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import click
 import typer
@@ -48,9 +48,6 @@ for group in (labs, runs, machine):
     app.registered_commands += group.app.registered_commands
 app.add_typer(bench.app)
 
-_INTERRUPTED = 130
-"""What a shell expects of a program that Ctrl-C ended."""
-
 
 def _version(*, wanted: bool) -> None:
     if wanted:
@@ -76,7 +73,7 @@ def _options(
         sys.stdout.write(f"{context.get_help()}\n")
 
 
-def main(outside: Outside | None = None) -> None:
+def main(outside: Outside | None = None) -> NoReturn:
     """Run the command line and end the process with its exit code; no traceback reaches a user.
 
     Args:
@@ -112,7 +109,7 @@ def _explain(error: BaseException) -> int:
         )
         return NotReady.exit_code
     screen.fault(f"stopped\n    {_AFTERWARDS}")
-    return _INTERRUPTED
+    return Stopped.exit_code
 
 
 def _explain_all(screen: Screen, group: ExceptionGroup[Exception]) -> int:

@@ -17,17 +17,23 @@ if TYPE_CHECKING:  # heavy imports wait until a command needs them, so that `lab
     from lab.flow.context import Context, Stage
 
 
-def _docker() -> Engine:
-    from lab.flow.context import connect
+def docker() -> Engine:
+    """Connect to the engine of this machine.
 
-    return connect()
+    Raises:
+        EngineUnreachable: none answers.
+        NoRights: this user may not.
+    """
+    from lab.engine.docker import DockerEngine
+
+    return DockerEngine()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outside:
     """What the command line is given by whoever starts it."""
 
-    connect: Callable[[], Engine] = _docker
+    connect: Callable[[], Engine] = docker
     """Gives the engine."""
 
     folder: Path = field(default_factory=Path.cwd)
@@ -57,6 +63,7 @@ class Session:
         """Return what says what will change on this machine and, on a terminal, asks whether it may."""
 
         def agree(changes: Sequence[str]) -> bool:
+            """Say it, and ask."""
             self.screen.tell("this will change on this machine:")
             for change in changes:
                 self.screen.tell(f"  - {change}")

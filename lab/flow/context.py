@@ -17,19 +17,6 @@ from lab.inventory.kind import Kinds
 
 if TYPE_CHECKING:  # what only a run needs is imported by its stages, so that `lab up` is quick
     from lab.detect.alert import Alert
-    from lab.runs.folder import RunFolder
-
-
-def connect() -> Engine:
-    """Connect to the engine of this machine.
-
-    Raises:
-        EngineUnreachable: none answers.
-        NoRights: this user may not.
-    """
-    from lab.engine.docker import DockerEngine
-
-    return DockerEngine()
 
 
 @dataclass(kw_only=True)
@@ -39,8 +26,8 @@ class Context:
     workplace: Workplace
     """The folder it works in."""
 
-    connect: Callable[[], Engine] = connect
-    """Gives the engine."""
+    connect: Callable[[], Engine]
+    """Gives the engine, or raises what is wrong with it."""
 
     stop: threading.Event = field(default_factory=threading.Event)
     """Set when the user stops the command; what takes long in a worker looks at it."""
@@ -62,9 +49,6 @@ class Context:
 
     held: ExitStack = field(default_factory=ExitStack)
     """What is given back when the last stage is done."""
-
-    opened: list[RunFolder] = field(default_factory=list)
-    """The runs that were opened, for a message when the command is stopped."""
 
     def __enter__(self) -> Self:
         """Begin a command."""

@@ -83,7 +83,6 @@ def open_run(prepared: Prepared, context: Context) -> Opened:
     _require_running(prepared.lab, running)
     started = Moment.now()
     run = folder.create(context.workplace, prepared.scenario.name, started)
-    context.opened.append(run)
     run.happened.scenario.write_text(prepared.scenario.text, encoding="utf-8")
     run.write_lab(_record_of(running))
     run.write_header(
@@ -184,7 +183,6 @@ def replay_run(recording: RunFolder, context: Context) -> RunFolder:
 
     header = recording.header()
     run = folder.create(context.workplace, header.scenario, Moment.now(), prefix="replay-")
-    context.opened.append(run)
     recording.copy_to(run.path)
     rules = run.noticed.sensor_rules
     loaded = detectors(rules.read_text(encoding="utf-8") if rules.exists() else "")

@@ -60,7 +60,12 @@ class Tmpfs:
     """Where it is."""
 
     size: Annotated[int, _SIZE]
-    """How large it may become."""
+    """How large it may become, in bytes."""
+
+    @property
+    def mount(self) -> str:
+        """What an engine is told: `path:options`."""
+        return f"{self.path}:rw,nosuid,nodev,size={self.size}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,65 +89,6 @@ class Argument:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kind:
-    """What a node is: how its image is made, how it runs, when it is ready, what it logs."""
-
-    name: str
-    """The role's name."""
-
-    folder: Path
-    """The role's folder."""
-
-    summary: str = ""
-    """One line for people."""
-
-    base: str = "debian"
-    """Which base its image is built on."""
-
-    command: tuple[str, ...] = ()
-    """Arguments of the node's first process."""
-
-    user: str = "root"
-    """Who the first process runs as."""
-
-    capabilities: tuple[str, ...] = ()
-    """The Linux capabilities it keeps; all others are dropped."""
-
-    memory: int = 128 * 2**20
-    """Hard limit in bytes."""
-
-    cpus: float = 1.0
-    """Limit in processors."""
-
-    processes: int = 128
-    """Limit of processes and threads."""
-
-    ports: Mapping[int, str] = field(default_factory=dict)
-    """Port to the service that listens there."""
-
-    health: tuple[str, ...] = ()
-    """A command that ends with 0 when the node is ready; empty when running is enough."""
-
-    logs: tuple[Log, ...] = ()
-    """The logs to collect."""
-
-    read_only: bool = False
-    """Whether its root file system is read-only."""
-
-    tmpfs: tuple[str, ...] = ()
-    """Folders in memory, writable, `path:options`."""
-
-    host_network: bool = False
-    """Whether it shares the host's network; sensors only."""
-
-    capture: tuple[str, ...] = ()
-    """A command that, given an interface, writes packets as pcap to standard output."""
-
-    arguments: Mapping[str, Argument] = field(default_factory=dict)
-    """The variables a host may set."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class NodeFile:
     """A role's `node.yml`: how nodes of its kind run."""
 
@@ -162,7 +108,7 @@ class NodeFile:
     """The Linux capabilities it keeps; all others are dropped."""
 
     memory: Annotated[int, _SIZE] = 128 * 2**20
-    """Hard limit."""
+    """Hard limit, in bytes."""
 
     cpus: Annotated[float, Key(least=0.01)] = 1.0
     """Limit in processors."""
@@ -196,6 +142,20 @@ class NodeFile:
         for port in self.ports:
             if not port.isdecimal() or not 0 < int(port) < 65536:  # noqa: PLR2004  # the range of ports
                 yield Fault(key="ports", what=f"port {port!r} must be a number from 1 to 65535")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kind(NodeFile):
+    """What a node is: how its image is made, how it runs, when it is ready, what it logs."""
+
+    name: str
+    """The role's name."""
+
+    folder: Path
+    """The role's folder."""
+
+    arguments: Mapping[str, Argument] = field(default_factory=dict)
+    """The variables a host may set."""
 
 
 class Kinds:
@@ -236,11 +196,9 @@ def read_kind(folder: Path) -> Kind:
 def _from_item(folder: Path, root: Item, reading: Reading) -> Kind:
     written = read(reading, root, NodeFile, "node.yml")
     specs = folder / "meta" / "argument_specs.yml"
-    found = {it.name: getattr(written, it.name) for it in fields(NodeFile)}
-    found["tmpfs"] = tuple(f"{it.path}:rw,nosuid,nodev,size={it.size}" for it in written.tmpfs)
-    found["ports"] = {int(port): service for port, service in written.ports.items() if port.isdecimal()}
     arguments = _arguments(specs) if specs.exists() else {}
-    return Kind(name=folder.name, folder=folder, arguments=arguments, **found)
+    told = {it.name: getattr(written, it.name) for it in fields(NodeFile)}
+    return Kind(name=folder.name, folder=folder, arguments=arguments, **told)
 
 
 def _arguments(path: Path) -> dict[str, Argument]:

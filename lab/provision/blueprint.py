@@ -74,6 +74,7 @@ def _prefix(nodes: int) -> int:
 
 def _node(lab: str, node: Node, image: str) -> NodeSpec:
     kind = node.kind
+    tmpfs = tuple(it.mount for it in kind.tmpfs)
     watched = " ".join(bridge_name(lab, network) for network in node.watch)
     return NodeSpec(
         lab=lab,
@@ -87,7 +88,7 @@ def _node(lab: str, node: Node, image: str) -> NodeSpec:
         cpus=kind.cpus,
         processes=kind.processes,
         read_only=kind.read_only,
-        tmpfs=kind.tmpfs,
+        tmpfs=tmpfs,
         networks=node.attach,
         host_network=kind.host_network,
         environment={"LAB_INTERFACES": watched, "LAB_HOME_NET": _PRIVATE} if watched else {},
@@ -97,7 +98,7 @@ def _node(lab: str, node: Node, image: str) -> NodeSpec:
             user=kind.user,
             capabilities=kind.capabilities,
             limits=(kind.memory, kind.cpus, kind.processes),
-            files=(kind.read_only, kind.tmpfs),
+            files=(kind.read_only, tmpfs),
             networks=(node.attach, node.watch, kind.host_network),
         ),
     )

@@ -69,7 +69,10 @@ def serving(shell: Shell, node: SeenNode) -> Iterator[dict[str, str]]:
     """
 
     class _Handler(StreamRequestHandler):
+        """One command of Ansible's."""
+
         def handle(self) -> None:
+            """Answer one request."""
             self.wfile.write(_answer(shell, node, self.rfile.readline(), self.rfile.read))
 
     with tempfile.TemporaryDirectory(prefix="homerange-") as folder:
@@ -77,13 +80,15 @@ def serving(shell: Shell, node: SeenNode) -> Iterator[dict[str, str]]:
         with ThreadingUnixStreamServer(str(path), _Handler) as server:
             # A command that is still at work when Ansible was stopped ends with its container.
             server.daemon_threads = True
-            ear = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-            ear.start()
+            listener = threading.Thread(
+                target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+            )
+            listener.start()
             try:
                 yield {"ansible_connection": PLUGIN, SOCKET: str(path)}
             finally:
                 server.shutdown()
-                ear.join()
+                listener.join()
 
 
 def _answer(shell: Shell, node: SeenNode, line: bytes, read: Callable[[int], bytes]) -> bytes:

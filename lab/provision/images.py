@@ -35,7 +35,7 @@ Tell = Callable[[str], None]
 """Takes one line about what is going on."""
 
 _BASE_PACKAGES: Final = "python3,python3-apt,iproute2,procps,snoopy"
-"""What a base that is built here begins with: what Ansible needs, and what `common` would install next."""
+"""What a base that is built here begins with: what the role common's `bootstrap.sh` would install next."""
 
 _BAKERS: Final = 3
 """Bakes at once: they wait for packages and for processors by turns. On two processors three are a tenth

@@ -198,8 +198,9 @@ class Timeline:
 def draw(story: Story) -> Timeline:
     """Draw a run."""
     axis = _Axis(story)
-    labels = (_step_lanes(story), _sources(story), _levels(story))
-    titles = ("Steps", _events_title(story, axis), "Alerts, by level")
+    counted = _counted(story, axis)
+    labels = (_step_lanes(story), list(story.totals), _levels(story))
+    titles = ("Steps", _events_title(counted, axis), "Alerts, by level")
     rows: list[Row] = []
     foot = 0
     tops: list[float] = []
@@ -208,7 +209,7 @@ def draw(story: Story) -> Timeline:
         if lanes:
             rows.append(_row(title, foot + _GAP, lanes, growing=lanes is labels[1]))
             foot += _GAP + _LANE * len(lanes)
-    bars = (*_step_bars(story, axis, tops[0]), *_event_bars(story, axis, tops[1]))
+    bars = (*_step_bars(story, axis, tops[0]), *_event_bars(story, axis, counted, tops[1]))
     marks = _alert_marks(story, axis, tops[2])
     return Timeline(
         height=foot + _FOOT,
@@ -353,10 +354,6 @@ def _step_name(story: Story, axis: _Axis, it: Truth, middle: float) -> Name:
 # -- events --------------------------------------------------------------------------------------
 
 
-def _sources(story: Story) -> list[str]:
-    return list(story.totals)
-
-
 def _source_role(place: int) -> str:
     return f"source{place % _SOURCE_COLOURS}"
 
@@ -369,7 +366,11 @@ def _source_labels(story: Story) -> dict[str, str]:
     return labels
 
 
-def _counted(story: Story, axis: _Axis) -> dict[tuple[str, int], int]:
+_Counted = Mapping[tuple[str, int], int]
+"""Source and place of a bar to how many events it stands for."""
+
+
+def _counted(story: Story, axis: _Axis) -> _Counted:
     """Count events of each source and bar."""
     found: Counter[tuple[str, int]] = Counter()
     for it in story.buckets:
@@ -378,15 +379,14 @@ def _counted(story: Story, axis: _Axis) -> dict[tuple[str, int], int]:
     return found
 
 
-def _events_title(story: Story, axis: _Axis) -> str:
-    highest = max(_counted(story, axis).values(), default=1)
+def _events_title(counted: _Counted, axis: _Axis) -> str:
+    highest = max(counted.values(), default=1)
     span = "second" if axis.step == 1 else f"{axis.step} seconds"
     return f"Events per {span}, log scale to {highest}"
 
 
-def _event_bars(story: Story, axis: _Axis, top: float) -> tuple[Bar, ...]:
+def _event_bars(story: Story, axis: _Axis, counted: _Counted, top: float) -> tuple[Bar, ...]:
     """Draw one bar per source and second; its height is on a log scale."""
-    counted = _counted(story, axis)
     scale = 0.84 * _LANE / math.log1p(max(counted.values(), default=1))
     places = {source: place for place, source in enumerate(story.totals)}
     return tuple(

@@ -13,8 +13,6 @@ from lab.files import records
 from lab.score.evidence import AttackStep, EventTally, EvidenceKind, Sighting
 from lab.score.grading import grade
 
-# -- which alert credits which step ----------------------------------------------------------------
-
 
 def distinct_alerts(alerts: Iterable[Alert]) -> tuple[Alert, ...]:
     """Keep the first of the alerts with the same id; sorted by time."""

@@ -18,9 +18,6 @@ _GRADED: Final[tuple[Verdict, ...]] = ("general", "tactic", "technique")
 """The verdicts of `lab.score.grading`'s grades, from the lowest."""
 
 
-# -- one step --------------------------------------------------------------------------------------
-
-
 def step_score(place: int, judged: Judged) -> StepScore:
     """Judge the step at a place."""
     step, seen = judged.steps[place], judged.found.seen[place]

@@ -18,7 +18,7 @@ import pyarrow as pa
 from lab.errors import BadQuery
 from lab.moment import Moment
 from lab.telemetry.event import FIELDS, Event
-from lab.telemetry.store import SCHEMA, _segments, table_of
+from lab.telemetry.store import SCHEMA, present_segments, table_of
 
 TIME_LIMIT: Final = 30.0
 """Seconds after which a question is stopped."""
@@ -156,7 +156,7 @@ class Tables:
         Raises:
             BadQuery: a segment cannot be read.
         """
-        self._files = [str(segment.path.resolve()) for segment in _segments(folder)]
+        self._files = [str(segment.path.resolve()) for segment in present_segments(folder)]
         self._connection.register("empty", SCHEMA.empty_table())
         self._connection.execute("CREATE TABLE stored.columns AS FROM empty")
         self._connection.unregister("empty")

@@ -121,7 +121,7 @@ def _all_segments(folder: Path) -> list[_Segment]:
     return sorted(_Segment(first=int(m[1]), last=int(m[2]), path=path) for m, path in found if m)
 
 
-def _segments(folder: Path) -> list[_Segment]:
+def present_segments(folder: Path) -> list[_Segment]:
     """List what is to be read, in order of time: nothing that another segment holds as well."""
     everything = _all_segments(folder)
     wide = [segment for segment in everything if segment.last > segment.first]
@@ -183,7 +183,7 @@ class Store:
 
     def compact(self) -> None:
         """Merge all segments into one, and remove what an interrupted merge left."""
-        segments = _segments(self._folder)
+        segments = present_segments(self._folder)
         if len(segments) > 1:
             self._write(_gathered(segments), segments[0].first, segments[-1].last)
         self._remove_covered()
@@ -212,7 +212,7 @@ class Store:
             os.close(handle)
 
     def _remove_covered(self) -> None:
-        kept = {segment.path for segment in _segments(self._folder)}
+        kept = {segment.path for segment in present_segments(self._folder)}
         for path in [
             *(segment.path for segment in _all_segments(self._folder)),
             *self._folder.glob("*.draft"),
@@ -222,7 +222,7 @@ class Store:
 
 
 def _read(folder: Path) -> Iterator[Event]:
-    for segment in _segments(folder):
+    for segment in present_segments(folder):
         with pq.ParquetFile(segment.path) as file:
             for batch in file.iter_batches():
                 yield from _events_of(pa.Table.from_batches([batch]))

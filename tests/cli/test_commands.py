@@ -39,7 +39,6 @@ class Terminal:
         self.folder = folder
         self.world = world
         self._capsys = capsys
-        self._patch = pytest.MonkeyPatch()
 
     def lab(self, *arguments: str, code: int | None = 0) -> Ended:
         """Run a command; it has to end with the code, unless that is None."""

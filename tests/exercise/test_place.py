@@ -22,11 +22,7 @@ from lab.exercise.steps.ssh import Ssh
 from lab.exercise.steps.wait import Wait
 from lab.exercise.template import fill_in, texts_of
 from lab.files import records
-from lab.files.workplace import SHIPPED
-from lab.provision import apply, images
-from lab.provision.blueprint import draw
-from lab.provision.plan import plan_changes
-from tests.world import World, completed, starter
+from tests.world import World, completed
 
 
 @pytest.fixture
@@ -36,10 +32,7 @@ def world() -> World:
 
 @pytest.fixture
 def running(world: World) -> RunningLab:
-    lab = starter()
-    recipes = images.recipes(lab.nodes, SHIPPED)
-    drawn = draw(lab, {name: it.tag for name, it in recipes.items()})
-    return apply.apply_plan(drawn, plan_changes(drawn, world.engine.observe(lab.name)), world.engine)
+    return world.stand_up()
 
 
 @pytest.fixture

@@ -12,21 +12,10 @@ from lab.engine.addresses import host_addresses
 from lab.engine.nodes import RunningLab, SeenNode
 from lab.engine.shell import Completed
 from lab.errors import Leak
-from lab.files.workplace import SHIPPED
 from lab.inventory.kind import Kinds
-from lab.provision import apply, images, walls
-from lab.provision.blueprint import draw
-from lab.provision.plan import plan_changes
+from lab.provision import walls
 from tests.support import KINDS
-from tests.world import NOTHING, World, completed, starter
-
-
-def stand_up(world: World) -> RunningLab:
-    lab = starter()
-    recipes = images.recipes(lab.nodes, SHIPPED)
-    drawn = draw(lab, {name: it.tag for name, it in recipes.items()})
-    plan = plan_changes(drawn, world.engine.observe(lab.name))
-    return apply.apply_plan(drawn, plan, world.engine)
+from tests.world import NOTHING, World, completed
 
 
 @pytest.fixture
@@ -39,7 +28,7 @@ def holes(world: World, running: RunningLab) -> set[tuple[str, str]]:
 
 
 def test_walls_that_hold_have_no_holes(world: World) -> None:
-    proof = walls.attack(stand_up(world), world.engine, KINDS)
+    proof = walls.attack(world.stand_up(), world.engine, KINDS)
     assert proof.holes == ()
     assert {it.node for it in proof.probes} == {"attacker", "bastion", "desk", "sensor", "shop"}
     assert {it.wall for it in proof.probes} == {
@@ -62,20 +51,20 @@ def test_walls_that_hold_have_no_holes(world: World) -> None:
     ],
 )
 def test_what_got_through_is_said(found: dict[str, object], hole: tuple[str, str], world: World) -> None:
-    running = stand_up(world)
+    running = world.stand_up()
     world.found.update(found)
     assert holes(world, running) == {hole}
 
 
 def test_the_host_is_a_way_out_where_it_would_pass_on(world: World) -> None:
-    running = stand_up(world)
+    running = world.stand_up()
     address = host_addresses().ipv4[0]
     world.found["hops"] = {"169.254.169.254": address}
     assert holes(world, running) == {("route", f"via {address}, which this machine has and would pass on")}
 
 
 def test_what_answers_got_through(world: World) -> None:
-    running = stand_up(world)
+    running = world.stand_up()
 
     def answer_all(_node: SeenNode, argv: tuple[str, ...]) -> Completed | None:
         if argv[0] != "python3":
@@ -87,7 +76,7 @@ def test_what_answers_got_through(world: World) -> None:
 
 
 def test_what_was_heard_here_got_through_although_no_answer_went_back(world: World) -> None:
-    running = stand_up(world)
+    running = world.stand_up()
 
     def send(_node: SeenNode, argv: tuple[str, ...]) -> Completed | None:
         orders = json.loads(argv[-1]) if argv[0] == "python3" else {}
@@ -102,7 +91,7 @@ def test_what_was_heard_here_got_through_although_no_answer_went_back(world: Wor
 
 
 def test_a_probe_that_fails_is_a_hole(world: World) -> None:
-    running = stand_up(world)
+    running = world.stand_up()
     world.special = lambda _node, argv: (
         completed(argv, code=126, said="cannot run") if argv[0] == "python3" else None
     )
@@ -110,7 +99,7 @@ def test_a_probe_that_fails_is_a_hole(world: World) -> None:
 
 
 def test_a_proof_names_every_way(world: World) -> None:
-    running = stand_up(world)
+    running = world.stand_up()
     world.found["sockets"] = ["/run/docker.sock"]
     with pytest.raises(Leak) as caught:
         walls.prove(running, world.engine, KINDS)
@@ -118,7 +107,7 @@ def test_a_proof_names_every_way(world: World) -> None:
 
 
 def test_how_a_node_is_confined_is_compared_with_its_kind(world: World) -> None:
-    running = stand_up(world)
+    running = world.stand_up()
     key = ("starter", "bastion")
     spec = world.engine._specs[key]  # noqa: SLF001  # somebody who changes it by hand
     world.engine._specs[key] = replace(spec, capabilities=("SYS_ADMIN",), memory=0, processes=0)  # noqa: SLF001
@@ -131,7 +120,7 @@ def test_how_a_node_is_confined_is_compared_with_its_kind(world: World) -> None:
 
 
 def test_a_kind_that_is_not_known_is_not_compared(world: World) -> None:
-    running = stand_up(world)
+    running = world.stand_up()
     probes = walls.attack(running, world.engine, Kinds({})).probes
     assert {it.said for it in probes if it.wall == "confinement"} == {
         "its kind is not known here, so its capabilities were not compared"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,13 +12,9 @@ from lab.detect.alert import Alert
 from lab.detect.detector import Detector
 from lab.engine.memory import MemoryEngine
 from lab.engine.nodes import SeenNode
-from lab.engine.shell import Completed, Stream
+from lab.engine.shell import Stream
 from lab.errors import EngineFault
-from lab.files.workplace import SHIPPED
 from lab.moment import Moment
-from lab.provision import apply, images
-from lab.provision.blueprint import draw
-from lab.provision.plan import plan_changes
 from lab.runs.noticed import Noticed
 from lab.telemetry.event import Event
 from lab.watch.collection import read_collection
@@ -45,49 +41,24 @@ class Chunks:
         """Nothing goes on."""
 
 
-class ScriptedShell:
-    """Gives streams as it was told."""
-
-    def __init__(self, stream: Callable[[], Stream]) -> None:
-        self._stream = stream
-        self.asked: list[tuple[str, ...]] = []
-
-    def execute(  # noqa: PLR0913  # the contract's
-        self,
-        node: SeenNode,
-        argv: tuple[str, ...],
-        *,
-        user: str = "",
-        stdin: bytes = b"",
-        timeout: float = 60,
-        environment: Mapping[str, str] | None = None,
-    ) -> Completed:
-        """Nothing is executed while logs are followed."""
-        raise NotImplementedError
-
-    def stream(self, node: SeenNode, argv: tuple[str, ...]) -> Stream:
-        """Give the next stream."""
-        del node
-        self.asked.append(argv)
-        return self._stream()
-
-    def open_shell(self, node: SeenNode) -> int:
-        """Nobody sits at it."""
-        raise NotImplementedError
+@pytest.fixture
+def engine() -> MemoryEngine:
+    return MemoryEngine()
 
 
 @pytest.fixture
-def node() -> SeenNode:
-    with MemoryEngine().open_baking("scratch:latest", lab="x", role="x") as found:
-        return found
+def node(engine: MemoryEngine) -> Iterator[SeenNode]:
+    with engine.open_baking("scratch:latest", lab="x", role="x") as found:
+        yield found
 
 
 def collected(
-    node: SeenNode, folder: Path, stream: Stream, *, lines: int = 100
+    engine: MemoryEngine, node: SeenNode, folder: Path, stream: Stream, *, lines: int = 100
 ) -> tuple[list[str], list[str], LineQueue]:
     """Follow one log until its stream has ended; return its lines and the notes."""
     waiting = LineQueue(lines=lines)
-    collector = Collector(ScriptedShell(lambda: stream), Noticed(folder), waiting)
+    engine.follow = lambda _node, _argv: stream
+    collector = Collector(engine, Noticed(folder), waiting)
     collector.start((FollowedLog(node=node, source="sshd", path="/var/log/auth.log"),), ())
     for _ in range(100):
         if collector.notes:
@@ -97,9 +68,11 @@ def collected(
     return [it.line.text for it in waiting.drain()], collector.notes, waiting
 
 
-def test_lines_are_cut_where_they_end_wherever_chunks_do(node: SeenNode, tmp_path: Path) -> None:
+def test_lines_are_cut_where_they_end_wherever_chunks_do(
+    engine: MemoryEngine, node: SeenNode, tmp_path: Path
+) -> None:
     stream = Chunks(b"7\nfir", b"st\nsecond\r\nth\xffird\nlast")
-    texts, notes, _ = collected(node, tmp_path, stream)
+    texts, notes, _ = collected(engine, node, tmp_path, stream)
     assert texts == ["first", "second", "th\\xffird", "last"]
     assert (tmp_path / "raw" / node.name / "auth.log").read_bytes() == b"first\nsecond\r\nth\xffird\nlast"
     assert [it.partition(" ")[2] for it in notes] == [
@@ -107,38 +80,49 @@ def test_lines_are_cut_where_they_end_wherever_chunks_do(node: SeenNode, tmp_pat
     ]
 
 
-def test_a_line_without_end_is_cut(node: SeenNode, tmp_path: Path) -> None:
-    texts, _, _ = collected(node, tmp_path, Chunks(b"0\n", b"x" * 1_200_000, b"y\n"))
+def test_a_line_without_end_is_cut(engine: MemoryEngine, node: SeenNode, tmp_path: Path) -> None:
+    texts, _, _ = collected(engine, node, tmp_path, Chunks(b"0\n", b"x" * 1_200_000, b"y\n"))
     assert [len(it) for it in texts] == [1_200_000, 1]
 
 
-def test_what_does_not_fit_is_in_the_raw_log_and_counted(node: SeenNode, tmp_path: Path) -> None:
-    texts, _, waiting = collected(node, tmp_path, Chunks(b"0\n", b"a\nb\nc\n"), lines=1)
+def test_what_does_not_fit_is_in_the_raw_log_and_counted(
+    engine: MemoryEngine, node: SeenNode, tmp_path: Path
+) -> None:
+    texts, _, waiting = collected(engine, node, tmp_path, Chunks(b"0\n", b"a\nb\nc\n"), lines=1)
     assert texts == ["a"]
     assert sum(waiting.dropped.values()) == 2
     assert (tmp_path / "raw" / node.name / "auth.log").read_bytes() == b"a\nb\nc\n"
 
 
-def test_no_room_for_raw_logs_is_said(node: SeenNode, tmp_path: Path) -> None:
+def test_no_room_for_raw_logs_is_said(engine: MemoryEngine, node: SeenNode, tmp_path: Path) -> None:
     fault = OSError(28, "No space left on device", "/raw")
-    _, notes, _ = collected(node, tmp_path, Chunks(b"0\n", fault=fault))
+    _, notes, _ = collected(engine, node, tmp_path, Chunks(b"0\n", fault=fault))
     assert "No space left on device: /raw" in notes[0]
 
 
-def test_packets_are_kept_as_they_come(node: SeenNode, tmp_path: Path) -> None:
-    shell = ScriptedShell(lambda: Chunks(b"head", b"packet"))
-    collector = Collector(shell, Noticed(tmp_path), LineQueue())
+def test_packets_are_kept_as_they_come(engine: MemoryEngine, node: SeenNode, tmp_path: Path) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def follow(_node: SeenNode, argv: tuple[str, ...]) -> Stream:
+        asked.append(argv)
+        return Chunks(b"head", b"packet")
+
+    engine.follow = follow
+    collector = Collector(engine, Noticed(tmp_path), LineQueue())
     collector.start((), (Capture(node=node, network="outside", argv=("capture", "br0")),))
     collector.stop()
     assert (tmp_path / "packets" / "outside.pcap").read_bytes() == b"headpacket"
-    assert shell.asked == [("capture", "br0")]
+    assert asked == [("capture", "br0")]
 
 
-def test_what_cannot_be_followed_from_the_start_stops_the_run(node: SeenNode, tmp_path: Path) -> None:
-    def refuse() -> Stream:
+def test_what_cannot_be_followed_from_the_start_stops_the_run(
+    engine: MemoryEngine, node: SeenNode, tmp_path: Path
+) -> None:
+    def refuse(_node: SeenNode, _argv: tuple[str, ...]) -> Stream:
         raise EngineFault(doing="following", said="no")
 
-    collector = Collector(ScriptedShell(refuse), Noticed(tmp_path), LineQueue())
+    engine.follow = refuse
+    collector = Collector(engine, Noticed(tmp_path), LineQueue())
     with pytest.raises(EngineFault):
         collector.start((FollowedLog(node=node, source="sshd", path="/x"),), ())
 
@@ -148,7 +132,7 @@ class Failing:
 
     rules: Mapping[str, str] = {}
 
-    def feed(self, events: list[Event], now: Moment) -> tuple[Alert, ...]:
+    def feed(self, events: Sequence[Event], now: Moment) -> tuple[Alert, ...]:
         """Fail."""
         del now
         raise EngineFault(doing="detecting", said=f"broken on {len(events)} events")
@@ -157,21 +141,13 @@ class Failing:
         """Nothing is held."""
 
 
-def standing(world: World) -> None:
-    lab = starter()
-    recipes = images.recipes(lab.nodes, SHIPPED)
-    drawn = draw(lab, {name: it.tag for name, it in recipes.items()})
-    apply.apply_plan(drawn, plan_changes(drawn, world.engine.observe(lab.name)), world.engine)
-
-
 def test_every_log_and_network_of_a_lab_is_watched() -> None:
     world, lab = World(), starter()
-    standing(world)
-    running = world.engine.observe(lab.name)
+    running = world.stand_up()
     assert {(it.node.name, it.source) for it in logs_of(running, lab)} == {
         ("bastion", "sshd"), ("bastion", "snoopy"), ("shop", "apache"), ("shop", "apache_error"),
         ("shop", "snoopy"), ("desk", "snoopy"), ("sensor", "suricata"),
-    } | {(it.node.name, it.source) for it in logs_of(running, lab) if it.node.name == "desk"}  # fmt: skip
+    }  # fmt: skip
     assert {(it.node.name, it.network) for it in captures_of(running, lab)} == {
         ("sensor", "outside"), ("sensor", "inside"),
     }  # fmt: skip
@@ -179,14 +155,14 @@ def test_every_log_and_network_of_a_lab_is_watched() -> None:
 
 def test_a_fault_of_detection_is_raised_and_what_was_seen_is_written_all_the_same(tmp_path: Path) -> None:
     world, lab, noticed = World(), starter(), Noticed(tmp_path)
-    standing(world)
+    running = world.stand_up()
 
     def run() -> None:
-        detectors: tuple[Detector, ...] = (Failing(),)  # type: ignore[assignment]
+        detectors: tuple[Detector, ...] = (Failing(),)
         with watching(
             shell=world.engine,
             lab=lab,
-            running=world.engine.observe(lab.name),
+            running=running,
             noticed=noticed,
             detectors=detectors,
             on_alert=lambda _alert: None,
