@@ -130,7 +130,7 @@ FOLLOW_LOGS: Final[Stages] = (
 )
 
 EXEC: Final[Stages] = (
-    run_command,  # NodeCommand -> Completed
+    run_command,  # NodeCommand -> exit code
 )
 
 SHELL: Final[Stages] = (

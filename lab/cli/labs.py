@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -12,11 +13,13 @@ from lab.cli.session import Session, open_session
 from lab.errors import LabError, Leak
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lab.provision.receipt import Receipt
 
 app = typer.Typer()
+
+_CHUNK = 65536
 
 _WATCH_EVERY = 1.0
 """Seconds between two looks of `--watch`."""
@@ -179,30 +182,37 @@ def run_command(
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="What to run there.")],
     lab: LabName = "",
 ) -> None:
-    """Run a command on a node and end with its exit code."""
+    """Run a command on a node, with what is piped in; end with its exit code.
+
+    What it leaves in the background ends with it.
+    """
     raise typer.Exit(_run_there(open_session(lab), node, tuple(command)))
 
 
 @app.command(epilog="Example:  lab shell attacker")
 def shell(node: Annotated[str, typer.Argument(help="Which node.")], lab: LabName = "") -> None:
-    """Open a shell on a node; what is piped in is run as a script."""
+    """Open a shell on a node; what is piped in is run as a script. What it started ends with it."""
     from lab.pipeline import SHELL
 
     session = open_session(lab)
-    if sys.stdin.isatty():
+    if sys.stdin is not None and sys.stdin.isatty():
         raise typer.Exit(session.run(SHELL, node))
-    raise typer.Exit(_run_there(session, node, ("bash", "-s"), sys.stdin.buffer.read()))
+    raise typer.Exit(_run_there(session, node, ("bash", "-s")))
 
 
-def _run_there(session: Session, node: str, argv: tuple[str, ...], stdin: bytes = b"") -> int:
+def _run_there(session: Session, node: str, argv: tuple[str, ...]) -> int:
     from lab.flow.labs import NodeCommand
     from lab.pipeline import EXEC
 
-    ran = session.run(EXEC, NodeCommand(node=node, argv=argv, stdin=stdin))
-    sys.stdout.buffer.write(ran.stdout)
-    sys.stdout.flush()
-    sys.stderr.buffer.write(ran.stderr)
-    return int(ran.code)
+    command = NodeCommand(node=node, argv=argv, stdin=_piped_in(), hear=session.screen.pass_on)
+    return int(session.run(EXEC, command))
+
+
+def _piped_in() -> Iterator[bytes]:
+    """Yield what is piped in, as it comes; a terminal is not read, since it has a shell for that."""
+    if isinstance(sys.stdin, io.TextIOWrapper) and not sys.stdin.isatty():
+        while chunk := cast("io.BufferedReader", sys.stdin.buffer).read1(_CHUNK):
+            yield chunk
 
 
 @app.command(epilog="Example:  lab down starter")

@@ -79,7 +79,7 @@ def main(outside: Outside | None = None) -> NoReturn:
     Args:
         outside: The engine and the folder; those of this machine when nothing else is given.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to end is being stopped
+    _stop_when_told()
     try:
         result = app(standalone_mode=False, obj=outside or Outside())
     except BrokenPipeError:
@@ -88,6 +88,13 @@ def main(outside: Outside | None = None) -> NoReturn:
     except (click.ClickException, click.Abort, KeyboardInterrupt, LabError, OSError, ExceptionGroup) as error:
         sys.exit(_explain(error))
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _stop_when_told() -> None:
+    """Let Ctrl-C, being told to end and a closed terminal all stop us; what is ignored, as by nohup, stays so."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _explain(error: BaseException) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -90,7 +90,8 @@ class Screen:
     def fault(self, message: str) -> None:
         """Show what went wrong."""
         head, _, rest = message.partition("\n")
-        self._say((_lines(head), "bold red"), (_lines(f"\n{rest}") if rest else "", ""))
+        with suppress(OSError):  # the terminal was closed, so nobody reads it
+            self._say((_lines(head), "bold red"), (_lines(f"\n{rest}") if rest else "", ""))
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()
@@ -114,6 +115,12 @@ class Screen:
         """Begin anew at the top of the terminal; a pipe just goes on."""
         if self._out is not None:
             self._out.clear()
+
+    def pass_on(self, channel: int, chunk: bytes) -> None:
+        """Pass on what a command on a node writes, byte for byte: that is what was asked for."""
+        stream = sys.stdout if channel == 1 else sys.stderr
+        stream.buffer.write(chunk)
+        stream.flush()
 
     def json(self, value: object, *, indent: int = 2) -> None:
         """Write a value as JSON, at once."""

@@ -5,53 +5,108 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, Final
 
-from lab.engine.shell import MAX_OUTPUT
+from lab.engine.shell import Hear
 
-_STDOUT: Final = 1
+_STDERR: Final = 2
+
+_END: Final = b"0\n"
+"""The frame that ends the input; the connection itself goes on, since its end means that we are gone."""
+
+
+@cache
+def keeper() -> str:
+    """Return what runs inside a node and keeps a command: the text of `keeper.pl`, without its comments."""
+    lines = Path(__file__).with_name("keeper.pl").read_text(encoding="ascii").splitlines()
+    return "\n".join(line for line in lines if line and not line.startswith("#"))
+
+
+def kept(argv: tuple[str, ...]) -> list[str]:
+    """Return a command line that runs another and ends with us."""
+    return ["perl", "-e", keeper(), "--", *argv]
+
+
+def leash(process: str) -> list[str]:
+    """Return a command line that ends a process, and all that it started, when we are gone."""
+    return ["perl", "-e", keeper(), "--", "--leash", process]
 
 
 class Conversation:
-    """A command inside a container and the socket to its input and outputs."""
+    """A command that is kept, and the socket to its input and outputs."""
 
     def __init__(self, exec_id: str, stream: Any, frames: Iterator[tuple[int, bytes]]) -> None:  # noqa: ANN401  # docker gives a SocketIO or a socket
         self.id = exec_id
-        self._frames = frames
+        self.process = 0
+        """The command's process id inside the node, once the first output has come; 0 for none."""
+        self._frames = self._without_head(frames)
         self._stream = stream
         # A second handle on the same socket: docker's cannot be shut down from another thread.
         self._line = socket.socket(fileno=os.dup(stream.fileno()))
-        self._late = False
+        self._line.settimeout(None)
 
-    def exchange(self, stdin: bytes, timeout: float) -> tuple[bytes, bytes] | None:
-        """Send the input, read both outputs to their end; None when that takes too long."""
-        clock = threading.Timer(timeout, self._give_up)
-        clock.start()
+    def _without_head(self, frames: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+        """Read the line that the keeper begins with; pass all else on."""
+        head: bytes | None = b""
+        for channel, chunk in frames:
+            if head is None or channel != _STDERR:
+                yield channel, chunk
+                continue
+            head += chunk
+            if b"\n" in head:
+                number, _, rest = head.partition(b"\n")
+                self.process = int(number) if number.isdigit() else 0
+                head = None
+                said = rest if self.process else number + b"\n" + rest
+                if said:
+                    yield channel, said
+        if head:
+            yield _STDERR, head
+
+    def relay(self, stdin: Iterable[bytes], hear: Hear, *, timeout: float | None = None) -> bool:
+        """Send the input while both outputs are read to their end; tell whether that came in time.
+
+        Args:
+            stdin: What the command reads.
+            hear: Takes what it writes.
+            timeout: Seconds until we hang up; None for never.
+        """
+        threading.Thread(target=self._send, args=(stdin,), daemon=True).start()
+        late = threading.Event()
+        clock = threading.Timer(timeout or 0, partial(self._give_up, late))
+        if timeout is not None:
+            clock.start()
         try:
-            self._line.settimeout(None)
-            self._line.sendall(stdin)
-            self._line.shutdown(socket.SHUT_WR)
-            kept = {1: bytearray(), 2: bytearray()}
             for channel, chunk in self._frames:
-                kept[channel].extend(chunk[: MAX_OUTPUT - len(kept[channel])])
-        except (BrokenPipeError, ConnectionError):
-            kept = {1: bytearray(), 2: bytearray()}
+                hear(channel, chunk)
+        except ConnectionError:
+            return not late.is_set()  # it broke: what came before was heard
         finally:
             clock.cancel()
             self._release()
-        return None if self._late else (bytes(kept[1]), bytes(kept[2]))
+        return not late.is_set()
 
-    def _give_up(self) -> None:
-        self._late = True
+    def _give_up(self, late: threading.Event) -> None:
+        late.set()
         self.close()
+
+    def _send(self, stdin: Iterable[bytes]) -> None:
+        with suppress(OSError):  # the command ended before it had read everything
+            for chunk in stdin:
+                if chunk:
+                    self._line.sendall(b"%d\n%b" % (len(chunk), chunk))
+            self._line.sendall(_END)
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield what the command writes to standard output, until it ends or we hang up."""
+        self._send(())
         try:
             for channel, chunk in self._frames:
-                if channel == _STDOUT:
+                if channel != _STDERR:
                     yield chunk
         except OSError:
             return
@@ -59,12 +114,13 @@ class Conversation:
             self._release()
 
     def close(self) -> None:
-        """Hang up; whoever reads sees the end."""
+        """Hang up: the command ends, and whoever reads sees the end."""
         with suppress(OSError):
             self._line.shutdown(socket.SHUT_RDWR)
 
     def _release(self) -> None:
         """Give the socket back; done by whoever reads, so that it is not taken away under a read."""
+        self.close()
         self._line.close()
         release(self._stream)
 

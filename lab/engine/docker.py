@@ -8,11 +8,11 @@ import os
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import IO, Any, Final
 
 import docker
@@ -24,10 +24,10 @@ import requests.exceptions
 
 from lab.engine import bridge, labels, terminal, translation
 from lab.engine.addresses import free_subnet, routed
-from lab.engine.conversation import Conversation, release
+from lab.engine.conversation import Conversation, kept, leash, release
 from lab.engine.facts import About, Belongings, Vitals, Wall
 from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
-from lab.engine.shell import Completed
+from lab.engine.shell import MAX_OUTPUT, Completed, Hear
 from lab.errors import DiskFull, EngineFault, EngineSlow, EngineUnreachable, LabError, NameTaken, NoRights
 from lab.moment import Moment
 from lab.workers import together
@@ -56,9 +56,11 @@ _ISOLATED_GATEWAY: Final = (1, 48)
 
 _HTTP_CONFLICT: Final = 409
 
-# The remote command must end when we do, even by kill -9. The engine closes its standard input
-# then, which is all it tells, so a shell waits for that beside the command.
-_UNTIL_HUNG_UP: Final = '"$@" </dev/null & child=$!; cat >/dev/null; kill "$child" 2>/dev/null; wait'
+_ENDS_WITHIN: Final = 5.0
+"""Seconds for a command to be gone once we hung up; its keeper needs some hundredths."""
+
+_SHELL: Final = "echo $$; exec bash -l"
+"""Says its process id first, so that its keeper knows whom to keep."""
 
 
 @contextmanager
@@ -387,41 +389,66 @@ class DockerEngine:
         """Run a command inside a node and wait for it, no longer than the time-out."""
         start = Moment.now()
         doing = f"running {argv[0]} on {node.name}"
-        with _engine_errors(doing), closing(self._converse(node, argv, user, environment)) as talk:
-            outputs = talk.exchange(stdin, timeout)
-            if outputs is None:
-                self._put_down(node, talk.id)
-                raise EngineSlow(doing=doing, said=f"did not end within {timeout:g} s; it was stopped")
-            code = self._api.exec_inspect(talk.id)["ExitCode"]
+        heard: dict[int, bytearray] = {1: bytearray(), 2: bytearray()}
+
+        def hear(channel: int, chunk: bytes) -> None:
+            """Keep no more than is asked for."""
+            heard[channel].extend(chunk[: MAX_OUTPUT - len(heard[channel])])
+
+        with _engine_errors(doing):
+            talk = self._converse(node, kept(argv), user, environment)
+            in_time = talk.relay((stdin,), hear, timeout=timeout)
+            code = self._ended(talk.id)
+        if not in_time:
+            what = "it was stopped" if code is not None else "it could not be stopped"
+            raise EngineSlow(doing=doing, said=f"did not end within {timeout:g} s; {what}")
+        if code is None:
+            raise EngineFault(doing=doing, said="the connection to it broke")
         return Completed(
-            argv=argv, code=code, stdout=outputs[0], stderr=outputs[1], start=start, end=Moment.now()
-        )
+            argv=argv, code=code, stdout=bytes(heard[1]), stderr=bytes(heard[2]),
+            start=start, end=Moment.now(), process=talk.process,
+        )  # fmt: skip
+
+    def _ended(self, exec_id: str) -> int | None:
+        """Return a command's exit code; None when it still runs although we hung up."""
+        end = time.monotonic() + _ENDS_WITHIN
+        while (told := self._api.exec_inspect(exec_id))["Running"]:
+            if time.monotonic() > end:
+                return None
+            time.sleep(0.02)
+        return int(told["ExitCode"])
 
     def _converse(
-        self, node: SeenNode, argv: tuple[str, ...], user: str, environment: Mapping[str, str] | None
+        self,
+        node: SeenNode,
+        command: list[str],
+        user: str = "root",
+        environment: Mapping[str, str] | None = None,
     ) -> Conversation:
         made = self._api.exec_create(
-            node.id, list(argv), stdin=True, user=user, environment=dict(environment or {})
+            node.id, command, stdin=True, user=user, environment=dict(environment or {})
         )
         stream = self._api.exec_start(made["Id"], socket=True)
         frames = docker.utils.socket.frames_iter(stream, tty=False)  # type: ignore[no-untyped-call]
         return Conversation(made["Id"], stream, frames)
 
-    def _put_down(self, node: SeenNode, exec_id: str) -> None:
-        """Kill a command that did not end; the engine's API has no call for it."""
-        outside = self._api.exec_inspect(exec_id)["Pid"]
-        with suppress(OSError, ValueError, StopIteration):
-            status = Path(f"/proc/{outside}/status").read_text(encoding="ascii")
-            inside = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[-1]
-            killed = self._api.exec_create(node.id, ["kill", "-KILL", inside])
-            self._api.exec_start(killed["Id"])
+    def relay(self, node: SeenNode, argv: tuple[str, ...], *, stdin: Iterable[bytes], hear: Hear) -> int:
+        """Run a command inside a node, with input and outputs passed on as they come."""
+        doing = f"running {argv[0]} on {node.name}"
+        with _engine_errors(doing):
+            talk = self._converse(node, kept(argv))
+            talk.relay(stdin, hear)
+            code = self._ended(talk.id)
+        if code is None:
+            raise EngineFault(doing=doing, said="the connection to it broke")
+        return code
 
     def open_shell(self, node: SeenNode) -> int:
         """Give this terminal a shell on a node until it ends; return its exit code."""
         with _engine_errors(f"opening a shell on {node.name}"):
             made = self._api.exec_create(
                 node.id,
-                ["bash", "-l"],
+                ["sh", "-c", _SHELL],
                 stdin=True,
                 tty=True,
                 user="root",
@@ -431,14 +458,28 @@ class DockerEngine:
             with socket.socket(fileno=os.dup(stream.fileno())) as line:
                 release(stream)
                 line.settimeout(None)
-                terminal.join(line, lambda rows, columns: self._api.exec_resize(made["Id"], rows, columns))
-            return int(self._api.exec_inspect(made["Id"])["ExitCode"] or 0)
+                with self._leash(node, terminal.first_line(line)):
+                    terminal.join(
+                        line, lambda rows, columns: self._api.exec_resize(made["Id"], rows, columns)
+                    )
+            return self._ended(made["Id"]) or 0
+
+    @contextmanager
+    def _leash(self, node: SeenNode, process: str) -> Iterator[None]:
+        """End a shell with us: a terminal that hangs up is not told to what runs on it."""
+        talk = self._converse(node, leash(process))
+        reader = threading.Thread(target=lambda: deque(talk, maxlen=0), daemon=True)
+        reader.start()
+        try:
+            yield
+        finally:
+            talk.close()
+            reader.join()
 
     def stream(self, node: SeenNode, argv: tuple[str, ...]) -> Conversation:
         """Run a command inside a node and read its standard output, as it comes."""
-        wrapped = ("sh", "-c", _UNTIL_HUNG_UP, "sh", *argv)
         with _engine_errors(f"running {argv[0]} on {node.name}"):
-            return self._converse(node, wrapped, "root", None)
+            return self._converse(node, kept(argv))
 
     def walls(self, lab: str) -> tuple[Wall, ...]:
         """Read how each node of a lab is confined."""

@@ -14,7 +14,7 @@ from typing import IO, Final
 from lab.engine import labels
 from lab.engine.facts import About, Belongings, Vitals, Wall
 from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
-from lab.engine.shell import Completed, Stream
+from lab.engine.shell import Completed, Hear, Stream
 from lab.errors import EngineFault, NameTaken
 from lab.moment import Moment
 
@@ -57,6 +57,9 @@ class MemoryEngine:
 
     follow: Follow = lambda _node, _argv: None
     """What commands write that are followed."""
+
+    typed: bytes = b""
+    """All that commands were given to read."""
 
     foreign: set[str] = field(default_factory=set)
     """Names that are taken by somebody else, `lab/name`."""
@@ -196,6 +199,14 @@ class MemoryEngine:
         """Ask `answer` what the command does."""
         del user, stdin, timeout, environment
         return self.answer(self._existing(node), argv)
+
+    def relay(self, node: SeenNode, argv: tuple[str, ...], *, stdin: Iterable[bytes], hear: Hear) -> int:
+        """Ask `answer` what the command does, once its input has come to its end."""
+        self.typed += b"".join(stdin)
+        ran = self.answer(self._existing(node), argv)
+        hear(1, ran.stdout)
+        hear(2, ran.stderr)
+        return ran.code
 
     def open_shell(self, node: SeenNode) -> int:
         """Answer that the shell ended well."""

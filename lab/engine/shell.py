@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -32,9 +32,16 @@ class Completed:
     end: Moment
     """Just after its end was known."""
 
+    process: int = 0
+    """Its process id inside the node; 0 where nobody knows it."""
+
 
 MAX_OUTPUT: Final = 4 * 2**20
 """Bytes kept of each stream of a command; the rest is read and dropped."""
+
+
+Hear = Callable[[int, bytes], None]
+"""Takes what a command writes, as it comes: 1 for standard output or 2 for standard error, and the bytes."""
 
 
 class Stream(Protocol):
@@ -50,7 +57,11 @@ class Stream(Protocol):
 
 
 class Shell(Protocol):
-    """Runs commands on nodes. Every method may raise EngineUnreachable, EngineSlow or EngineFault."""
+    """Runs commands on nodes. Every method may raise EngineUnreachable, EngineSlow or EngineFault.
+
+    Whatever is started ends with the command that started it, with the method that was called, and with
+    this process, however it ends.
+    """
 
     def execute(  # noqa: PLR0913  # what a command needs, each with a default
         self,
@@ -73,15 +84,26 @@ class Shell(Protocol):
             environment: Variables to set.
 
         Raises:
-            EngineSlow: it did not end in time; it was stopped.
+            EngineSlow: it did not end in time; says whether it could be stopped.
+        """
+        ...
+
+    def relay(self, node: SeenNode, argv: tuple[str, ...], *, stdin: Iterable[bytes], hear: Hear) -> int:
+        """Run a command inside a node as root, with input and outputs passed on as they come.
+
+        Args:
+            node: Where.
+            argv: What; no shell is added.
+            stdin: What it reads; taken as it comes, in a thread of its own.
+            hear: Takes what it writes.
+
+        Returns:
+            Its exit code.
         """
         ...
 
     def stream(self, node: SeenNode, argv: tuple[str, ...]) -> Stream:
-        """Run a command inside a node and read what it writes to standard output, as it comes.
-
-        The command ends when the stream is closed, and also when this process is killed.
-        """
+        """Run a command inside a node as root and read what it writes to standard output, as it comes."""
         ...
 
     def open_shell(self, node: SeenNode) -> int:

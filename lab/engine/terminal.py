@@ -39,6 +39,17 @@ def join(line: socket.socket, resize: Callable[[int, int], None]) -> None:
             signal.signal(signal.SIGWINCH, before)
 
 
+def first_line(line: socket.socket) -> str:
+    """Read the first line that the other end writes, before it is shown to anybody."""
+    said = b""
+    while not said.endswith(b"\n"):
+        byte = line.recv(1)
+        if not byte:
+            break
+        said += byte
+    return said.decode("ascii", "replace").strip()
+
+
 @contextmanager
 def _raw(terminal: int) -> Iterator[None]:
     """Let every key through, also Ctrl-C, which is meant for the other side."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
 from lab.engine.nodes import RunningLab, SeenNode
-from lab.engine.shell import Completed
+from lab.engine.shell import Hear
 from lab.errors import BadFile, NotFound
 from lab.files.workplace import lab_name
 from lab.flow.context import Context
@@ -236,18 +236,17 @@ class NodeCommand:
     argv: tuple[str, ...]
     """What to run; no shell is added."""
 
-    stdin: bytes = b""
-    """What it reads."""
+    hear: Hear
+    """Takes what it writes, as it comes."""
+
+    stdin: Iterable[bytes] = ()
+    """What it reads, as it comes."""
 
 
-_LONGEST: Final = 3600.0
-"""Seconds that a person's command on a node may take."""
-
-
-def run_command(command: NodeCommand, context: Context) -> Completed:
-    """A command -> how it ended on its node."""
+def run_command(command: NodeCommand, context: Context) -> int:
+    """A command -> the exit code with which it ended on its node."""
     node = find_node(command.node, context)
-    return context.engine.execute(node, command.argv, user="root", stdin=command.stdin, timeout=_LONGEST)
+    return context.engine.relay(node, command.argv, stdin=command.stdin, hear=command.hear)
 
 
 def open_shell(name: str, context: Context) -> int:

@@ -8,11 +8,12 @@ So what `lab.engine.docker` says and reads can be tested where no engine is.
 from __future__ import annotations
 
 import json
-import os
 import re
+import select
 import socket
 import struct
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -142,9 +143,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Upgrade", "tcp")
         self.end_headers()
         self.wfile.flush()
+        if said.exec.get("Tty"):
+            time.sleep(0.1)  # the client does not look for output that comes with the answer's head
+            self.wfile.write(b"7\r\n")  # the shell's process id
         stdin = self._typed(said.exec)
-        code, out, err = self.daemon.answer(said.exec["Cmd"], stdin)
-        said.exec["ExitCode"] = code
+        command, kept = _unwrapped(said.exec["Cmd"])
+        code, out, err = self._kept(command, stdin) if kept else self.daemon.answer(command, stdin)
+        said.exec.update(ExitCode=code, Running=False)
         with suppress(OSError):
             for channel, content in ((1, out), (2, err)):
                 if content:
@@ -154,13 +159,38 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 
+    def _kept(self, command: list[str], stdin: bytes) -> tuple[int, bytes, bytes]:
+        """Run a command until it ends or the other side hangs up, as `keeper.pl` does."""
+        found: list[tuple[int, bytes, bytes]] = []
+        work = threading.Thread(target=lambda: found.append(self.daemon.answer(command, stdin)), daemon=True)
+        work.start()
+        while not found:
+            work.join(0.02)
+            if select.select([self.connection], [], [], 0)[0]:
+                return 137, b"", b"7\n"
+        code, out, err = found[0]
+        return code, out, b"7\n" + err
+
     def _typed(self, command: Raw) -> bytes:
         """Read a command's input: to its end, or on a terminal one line of it."""
         if not command.get("AttachStdin"):
             return b""
         if command.get("Tty"):
             return self.rfile.readline()
-        return b"".join(iter(lambda: self.rfile.read1(65536), b""))
+        _, kept = _unwrapped(command["Cmd"])
+        return b"".join(self._frames()) if kept else b"".join(iter(lambda: self.rfile.read1(65536), b""))
+
+    def _frames(self) -> Iterator[bytes]:
+        """Read the input of a command that is kept: frames up to an empty one, as `keeper.pl` does."""
+        while length := int(self.rfile.readline() or 0):
+            yield self.rfile.read(length)
+
+
+def _unwrapped(command: list[str]) -> tuple[list[str], bool]:
+    """Return what a command line runs, and whether it is kept by `keeper.pl`."""
+    if command[:2] == ["perl", "-e"] and "--leash" not in command:
+        return command[4:], True
+    return command, False
 
 
 @dataclass
@@ -312,7 +342,7 @@ def _exec(daemon: Daemon, groups: Groups, _: dict[str, str], body: bytes) -> Sai
         "Id": uuid.uuid4().hex,
         "Container": daemon.container(groups[0])["Id"],
         "ExitCode": None,
-        "Pid": os.getpid(),
+        "Running": True,
     }
     daemon.execs[made["Id"]] = {**json.loads(body), **made}
     return 201, {"Id": made["Id"]}

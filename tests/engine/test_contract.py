@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -111,6 +114,14 @@ def running(engine: Engine) -> Engine:
     for node in drawn.nodes:
         engine.create_node(node)
     return engine
+
+
+def until(holds: Callable[[], bool], *, seconds: float = 5) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def one(engine: Engine) -> SeenNode:
@@ -228,17 +239,58 @@ class TestCommands:
         assert time.monotonic() - begun < 5
         assert b"987" not in self._processes(running)
 
+    def test_what_a_command_leaves_behind_ends_with_it(self, running: Engine) -> None:
+        left = (
+            "setsid sh -c 'sleep 987 & exec sleep 987' & nohup sleep 987 >/dev/null 2>&1 & sleep 0.3; exit 5"
+        )
+        assert running.execute(one(running), ("sh", "-c", left)).code == 5
+        assert b"987" not in self._processes(running)
+
+    def test_more_input_than_any_buffer_holds_comes_back(self, running: Engine) -> None:
+        sent = os.urandom(5 * 2**20)
+        heard = bytearray()
+        code = running.relay(
+            one(running),
+            ("cat",),
+            stdin=(sent[:7], sent[7:]),
+            hear=lambda _channel, chunk: heard.extend(chunk),
+        )
+        assert (code, bytes(heard)) == (0, sent)
+
+    def test_what_came_before_a_command_closed_its_input_is_kept(self, running: Engine) -> None:
+        ran = running.execute(
+            one(running), ("sh", "-c", "echo early; exec head -c 1"), stdin=b"x" * 5_000_000
+        )
+        assert (ran.code, ran.stdout) == (0, b"early\nx")
+
+    def test_a_program_that_is_not_there_is_said(self, running: Engine) -> None:
+        ran = running.execute(one(running), ("no-such-program",))
+        assert (ran.code, ran.stderr) == (127, b"no-such-program: No such file or directory\n")
+
+    def test_a_command_knows_its_process(self, running: Engine) -> None:
+        ran = running.execute(one(running), ("sh", "-c", "echo $$"))
+        assert int(ran.stdout) == ran.process > 1
+
+    @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+    def test_a_command_ends_with_whoever_started_it(self, running: Engine, how: signal.Signals) -> None:
+        script = ("sh", "-c", "setsid sleep 987 & (sleep 987 &) ; sleep 987")
+        code = (
+            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+            "from lab.engine.docker import DockerEngine as E; e = E(); "
+            f"e.execute(e.observe({NAME!r}).nodes[0], {script!r})"
+        )
+        with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as theirs:
+            until(lambda: self._processes(running).count(b"987") >= 3)
+            theirs.send_signal(how)
+        until(lambda: b"987" not in self._processes(running))
+
     def test_a_stream_ends_with_its_command_when_it_is_closed(self, running: Engine) -> None:
         stream = running.stream(one(running), ("sh", "-c", "echo here; exec sleep 987"))
         chunks = iter(stream)
         assert next(chunks) == b"here\n"
         assert b"987" in self._processes(running)
         stream.close()
-        for _ in range(50):
-            if b"987" not in self._processes(running):
-                break
-            time.sleep(0.1)
-        assert b"987" not in self._processes(running)
+        until(lambda: b"987" not in self._processes(running))
         assert list(chunks) == []
 
     def test_the_role_was_applied_to_the_image(self, running: Engine) -> None:

@@ -184,20 +184,17 @@ def test_a_command_gives_code_and_both_outputs(engine: DockerEngine, daemon: Dae
 
 
 def test_a_command_that_hangs_is_given_up(engine: DockerEngine, daemon: Daemon, node: SeenNode) -> None:
-    over, killed = threading.Event(), list[list[str]]()
+    over = threading.Event()
 
-    def hang(argv: list[str], _stdin: bytes) -> tuple[int, bytes, bytes]:
-        killed.append(argv)
-        if argv[0] == "sleep":
-            over.wait(5)
+    def hang(_argv: list[str], _stdin: bytes) -> tuple[int, bytes, bytes]:
+        over.wait(5)
         return 0, b"", b""
 
     daemon.answer = hang
     begun = time.monotonic()
-    with pytest.raises(EngineSlow, match=r"did not end within 0.2 s"):
+    with pytest.raises(EngineSlow, match=r"did not end within 0.2 s; it was stopped"):
         engine.execute(node, ("sleep", "9"), timeout=0.2)
     over.set()
-    assert killed[-1][:2] == ["kill", "-KILL"]
     assert time.monotonic() - begun < 4
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,6 +55,10 @@ class ShellHere:
             start=start,
             end=Moment.now(),
         )
+
+    def relay(self, node: SeenNode, argv: tuple[str, ...], *, stdin: Iterable[bytes], hear: Hear) -> int:
+        """Nobody looks on."""
+        raise NotImplementedError
 
     def stream(self, node: SeenNode, argv: tuple[str, ...]) -> Stream:
         """Nothing is followed while a node is configured."""
