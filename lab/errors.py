@@ -15,7 +15,7 @@
     |-- EngineFault             the engine refused or failed
     |   |-- NameTaken           somebody else's container or network has the name
     |   `-- EngineSlow          no answer in time
-    |-- Busy                    another command is changing the lab
+    |-- Busy                    another command is changing the lab, or plays in it
     |-- BakeFailed              a role did not apply to its image
     |-- NodeNotReady            a node's health check did not pass in time
     |-- CommandFailed           a command inside a node failed: argv, code, output
@@ -203,17 +203,23 @@ class EngineSlow(EngineFault):
 
 
 class Busy(LabError):
-    """Another command is changing the lab."""
+    """Another command is changing the lab, or plays in it."""
 
-    def __init__(self, *, lab: str, process: int) -> None:
+    def __init__(self, *, lab: str, process: int, doing: str, waited: float = 0) -> None:
         self.lab = lab
         self.process = process
+        self.doing = doing
+        self.waited = waited
         super().__init__(lab, process)
 
     def message(self) -> str:
-        """Name the process that is at work."""
-        whose = f"process {self.process}" if self.process else "another process"
-        return f"lab {self.lab} is being changed by {whose}\n    wait for it, or end it:  lab down {self.lab}"
+        """Name the process that is at work, and what it does."""
+        whose = f"process {self.process}, {self.doing}" if self.process else "another command"
+        if self.waited:
+            head = f"lab {self.lab} is in the hands of {whose}, which did not stop within {self.waited:.0f} s"
+            return f"{head}\n    kill -9 {self.process}  ends it;  lab down {self.lab}  then removes the lab"
+        head = f"lab {self.lab} is in the hands of {whose}"
+        return f"{head}\n    wait for it, or end it:  lab down {self.lab}"
 
 
 class BakeFailed(LabError):

@@ -36,6 +36,7 @@ from lab.flow.runs import (
     ask_run,
     find_recording,
     find_run,
+    hold_lab,
     open_run,
     play_and_watch,
     read_exercise,
@@ -89,6 +90,7 @@ _JUDGE: Final[Stages] = (
 
 RUN: Final[Stages] = (
     read_exercise,  # name        -> Prepared
+    hold_lab,  # Prepared    -> Prepared
     open_run,  # Prepared    -> Opened
     play_and_watch,  # Opened      -> RunFolder
     *_JUDGE,

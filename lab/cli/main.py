@@ -91,7 +91,7 @@ def main(outside: Outside | None = None) -> NoReturn:
 
 
 def _stop_when_told() -> None:
-    """Let Ctrl-C, being told to end and a closed terminal all stop us; what is ignored, as by nohup, stays so."""
+    """Let Ctrl-C, being told to end and a closed terminal stop us; what is ignored, as by nohup, stays so."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)

@@ -85,6 +85,7 @@ def open_session(lab: str = "") -> Session:
         connect=outside.connect,
         pause=outside.pause,
         lab_name=lab,
+        command=" ".join(("lab", *sys.argv[1:])),
         tell=screen.tell,
         on_alert=screen.alert,
         timed=screen.stage,

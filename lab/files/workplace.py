@@ -55,6 +55,14 @@ class Workplace:
                     return folder / f"{name}{suffix}"
         raise NotFound(_SINGULAR.get(shelf, shelf), name=name, known=self.names(shelf))
 
+    def has(self, shelf: Shelf, name: str) -> bool:
+        """Tell whether `find` would find a file."""
+        try:
+            self.find(shelf, name)
+        except NotFound:
+            return False
+        return True
+
     def names(self, shelf: Shelf) -> tuple[str, ...]:
         """Return the names a user may give."""
         found = {path.stem for folder in self.shelves(shelf) for path in folder.glob("*.y*ml")}
@@ -101,3 +109,11 @@ def logs() -> Path:
     """Return the folder for the logs of what is done to machines and images, by the XDG rules."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "homerange"
+
+
+def locks() -> Path:
+    """Return the folder that says who is at work in a lab: this user's own, gone when the machine ends."""
+    if os.geteuid() == 0:
+        return Path("/run/homerange")
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return Path(runtime) / "homerange" if runtime else logs() / "locks"

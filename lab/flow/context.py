@@ -44,6 +44,9 @@ class Context:
     pause: Callable[[float], None] = time.sleep
     """Waits."""
 
+    command: str = "lab"
+    """What this is, `lab up starter`, for whoever has to wait for it."""
+
     lab_name: str = ""
     """The lab a command is about; found when empty."""
 

@@ -16,7 +16,7 @@ from lab.inventory.definition import Lab, read_inventory
 from lab.provision import apply, blueprint, doctor, images, status, walls
 from lab.provision.blueprint import Blueprint
 from lab.provision.images import Baker, OldImage, Recipe
-from lab.provision.lock import locked
+from lab.provision.lock import locked, taken_over
 from lab.provision.plan import Plan, plan_changes, reset_changes
 from lab.provision.receipt import Receipt
 from lab.provision.status import LabStatus, LogTail, NodeStatus
@@ -68,7 +68,7 @@ def read_lab(name: str, context: Context) -> Lab:
 
 def lock_lab(lab: Lab, context: Context) -> Lab:
     """Lab -> the same, with no other command changing it until the last stage is done."""
-    context.held.enter_context(locked(lab.name))
+    context.held.enter_context(locked(lab.name, doing=context.command))
     return lab
 
 
@@ -172,9 +172,12 @@ def labs_to_remove(removal: Removal, context: Context) -> tuple[str, ...]:
     """Which labs are to go -> their names; none is no error."""
     if removal.everything:
         return context.engine.labs()
-    if removal.name:
-        return (lab_name(removal.name),)
     known = context.engine.labs()
+    if removal.name:
+        name = lab_name(removal.name)
+        if name not in known and not context.workplace.has("inventories", removal.name):
+            raise NotFound("lab", name=name, known=known, remedy="lab ls  lists those of this machine")
+        return (name,)
     return known if len(known) < 2 else (find_lab(context),)  # noqa: PLR2004  # two are not one
 
 
@@ -182,7 +185,7 @@ def remove_labs(names: tuple[str, ...], context: Context) -> tuple[Receipt, ...]
     """Names -> what was removed, by labels alone; an `up` that is at work is stopped first."""
     receipts = []
     for name in names:
-        with locked(name, ending=True):
+        with taken_over(name, tell=context.tell):
             receipts.append(apply.remove(name, context.engine))
     return tuple(receipts)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import lab
 from lab.errors import NotFound
 from lab.flow.context import Context
-from lab.flow.labs import lab_at_hand
+from lab.flow.labs import lab_at_hand, lock_lab
 from lab.inventory.definition import Lab
 from lab.moment import Moment
 
@@ -72,6 +72,12 @@ def read_exercise(name: str, context: Context) -> Prepared:
     lab_now = lab_at_hand(context)
     path = context.workplace.find("scenarios", name)
     return Prepared(lab=lab_now, scenario=read_scenario(path, lab_now))
+
+
+def hold_lab(prepared: Prepared, context: Context) -> Prepared:
+    """The scenario -> the same, with the lab ours alone until all is done."""
+    lock_lab(prepared.lab, context)
+    return prepared
 
 
 def open_run(prepared: Prepared, context: Context) -> Opened:

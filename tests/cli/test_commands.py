@@ -254,7 +254,9 @@ def test_down_removes_the_lab_and_shows_a_receipt(standing: Terminal) -> None:
     assert "removed\t5 nodes\tattacker, bastion, desk, sensor, shop" in ended.out
     assert standing.world.engine.labs() == ()
     assert "no lab is running" in standing.lab("down").out
-    assert "is not running; nothing to remove" in standing.lab("down", "other").out
+    assert "is not running; nothing to remove" in standing.lab("down", "starter").out
+    assert "no lab 'starterr'" in standing.lab("down", "starterr", code=2).said
+    assert "is empty; leave it out" in standing.lab("down", "", code=2).said
 
 
 def test_down_of_everything(standing: Terminal) -> None:
