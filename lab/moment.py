@@ -10,6 +10,17 @@ SECOND: Final = 1_000_000_000
 """One second in nanoseconds."""
 
 
+_STEADY: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""A clock that nobody can set; on Linux it goes on while a laptop sleeps."""
+
+_BEGUN: Final = time.time_ns() - time.clock_gettime_ns(_STEADY)
+
+
+def clock_jump() -> int:
+    """Return by how much this machine's clock was set since the program began, in nanoseconds."""
+    return time.time_ns() - Moment.now()
+
+
 class Moment(int):
     """Nanoseconds since 1970-01-01 in UTC. Differences of two are plain nanoseconds."""
 
@@ -17,8 +28,11 @@ class Moment(int):
 
     @classmethod
     def now(cls) -> Self:
-        """Read this machine's clock."""
-        return cls(time.time_ns())
+        """Return the time: this machine's clock as it was when the program began, and what has passed since.
+
+        So the length between two moments is right also when somebody sets the clock meanwhile.
+        """
+        return cls(_BEGUN + time.clock_gettime_ns(_STEADY))
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -47,6 +47,7 @@ STRUCTURES: Final[dict[str, dict[str, object]]] = {
         "status": "VARCHAR",
         "occurred": "BOOLEAN",
         "reason": "VARCHAR",
+        "timed_out": "BOOLEAN",
         "exit_code": "BIGINT",
         "sources": _PARTIES,
         "targets": _PARTIES,

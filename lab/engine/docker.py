@@ -27,7 +27,7 @@ from lab.engine.addresses import free_subnet, routed
 from lab.engine.conversation import Conversation, kept, leash, release
 from lab.engine.facts import About, Belongings, Vitals, Wall
 from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
-from lab.engine.shell import MAX_OUTPUT, Completed, Hear
+from lab.engine.shell import MAX_OUTPUT, CommandSlow, Completed, Hear
 from lab.errors import DiskFull, EngineFault, EngineSlow, EngineUnreachable, LabError, NameTaken, NoRights
 from lab.moment import Moment
 from lab.workers import together
@@ -399,15 +399,22 @@ class DockerEngine:
             talk = self._converse(node, kept(argv), user, environment)
             in_time = talk.relay((stdin,), hear, timeout=timeout)
             code = self._ended(talk.id)
-        if not in_time:
-            what = "it was stopped" if code is not None else "it could not be stopped"
-            raise EngineSlow(doing=doing, said=f"did not end within {timeout:g} s; {what}")
-        if code is None:
+        if in_time and code is None:
             raise EngineFault(doing=doing, said="the connection to it broke")
-        return Completed(
-            argv=argv, code=code, stdout=bytes(heard[1]), stderr=bytes(heard[2]),
-            start=start, end=Moment.now(), process=talk.process,
-        )  # fmt: skip
+        ran = Completed(
+            argv=argv,
+            code=-1 if code is None else code,
+            stdout=bytes(heard[1]),
+            stderr=bytes(heard[2]),
+            start=start,
+            end=Moment.now(),
+            timed_out=not in_time,
+            process=talk.process,
+        )
+        if not in_time:
+            what = "it could not be stopped" if code is None else "it was stopped"
+            raise CommandSlow(ran, doing=doing, said=f"did not end within {timeout:g} s; {what}")
+        return ran
 
     def _ended(self, exec_id: str) -> int | None:
         """Return a command's exit code; None when it still runs although we hung up."""

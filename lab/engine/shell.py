@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from lab.engine.nodes import SeenNode
+from lab.errors import EngineSlow
 from lab.moment import Moment
 
 
@@ -32,8 +33,19 @@ class Completed:
     end: Moment
     """Just after its end was known."""
 
+    timed_out: bool = False
+    """Whether it was stopped at its limit; its outputs are what it had written by then."""
+
     process: int = 0
     """Its process id inside the node; 0 where nobody knows it."""
+
+
+class CommandSlow(EngineSlow):
+    """A command did not end in time."""
+
+    def __init__(self, ran: Completed, *, doing: str, said: str) -> None:
+        self.ran = ran
+        super().__init__(doing=doing, said=said)
 
 
 MAX_OUTPUT: Final = 4 * 2**20
@@ -84,7 +96,7 @@ class Shell(Protocol):
             environment: Variables to set.
 
         Raises:
-            EngineSlow: it did not end in time; says whether it could be stopped.
+            CommandSlow: it did not end in time; says whether it could be stopped, and has what it wrote.
         """
         ...
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.engine.nodes import RunningLab, SeenNode
-from lab.engine.shell import Completed, Shell
+from lab.engine.shell import CommandSlow, Completed, Shell
 from lab.exercise.journal import Act, Journal
 from lab.exercise.scope import Scope, Target
 
@@ -92,18 +92,24 @@ class Place:
 
         Raises:
             OutOfScope: a target, or an address in the command line, is not of this lab; nothing was sent.
-            EngineSlow: it took too long and was stopped.
+            CommandSlow: a check or a revert took too long and was stopped; a step that did ends as stopped.
         """
         resolved = tuple(self._scope.resolve(target) for target in targets)
         self._scope.check_words(argv)
         with self._journal.entry(self._step, self._act, self.node.name, tuple(argv)):
             self.acted = True
-            completed = self._shell.execute(
-                self.node,
-                tuple(argv),
-                user=user,
-                stdin=stdin,
-                timeout=self.timeout,
-                environment=environment,
-            )
+            completed = self._execute(tuple(argv), user, stdin, environment)
         return Ran(completed=completed, targets=resolved)
+
+    def _execute(
+        self, argv: tuple[str, ...], user: str, stdin: bytes, environment: Mapping[str, str] | None
+    ) -> Completed:
+        """Execute; what a step did up to its limit counts, so it is no error that it was stopped there."""
+        try:
+            return self._shell.execute(
+                self.node, argv, user=user, stdin=stdin, timeout=self.timeout, environment=environment
+            )
+        except CommandSlow as slow:
+            if self._act != "run":
+                raise
+            return slow.ran

@@ -124,9 +124,9 @@ class Play:
         except OutOfScope as error:
             self._write(self._not_run(step, "refused", str(error)))
         except LabError as error:
-            self._write(self._failed(step, source, start, str(error)))
+            self._write(self._broken_off(step, source, start, str(error)))
         except KeyboardInterrupt:
-            self._write(self._failed(step, source, start, "stopped by the user"))
+            self._write(self._broken_off(step, source, start, "stopped by the user"))
             raise
 
     def _act(self, step: ScenarioStep, running: RunningLab, source: SeenNode) -> None:
@@ -177,14 +177,14 @@ class Play:
     def _look_after(
         self, step: ScenarioStep, check: Check, running: RunningLab, before: int | None
     ) -> Finding:
-        """Look after the step; a node that cannot be asked shows no effect, and the finding says so."""
+        """Look after the step; where nobody can look, the finding says so."""
         node = running.node(check.node)
         if node is None or before is None:
-            return Finding(occurred=False, said=f"{check.node} could not be asked before the step")
+            return Finding(occurred=None, said=f"{check.node} could not be asked before the step")
         try:
             return check.after(self._place(step, running, node, "check", _CHECK_TIMEOUT), before)
         except (LabError, ValueError) as error:
-            return Finding(occurred=False, said=f"{check.node} could not be asked: {error}")
+            return Finding(occurred=None, said=f"{check.node} could not be asked: {error}")
 
     # -- truth -------------------------------------------------------------------------------------
 
@@ -209,9 +209,10 @@ class Play:
         now = Moment.now()
         return replace(self._base(step, now, now), status=status, reason=why)
 
-    def _failed(self, step: ScenarioStep, source: SeenNode, start: Moment, why: str) -> Truth:
+    def _broken_off(self, step: ScenarioStep, source: SeenNode, start: Moment, why: str) -> Truth:
+        """Write of a step that nobody could look at any more; what it did up to then nobody knows."""
         base = self._base(step, start, Moment.now())
-        return replace(base, occurred=False, reason=why, sources=(_party(source),))
+        return replace(base, occurred=None, reason=why, sources=(_party(source),))
 
     def _took_place(
         self, step: ScenarioStep, source: SeenNode, outcome: Outcome, finding: Finding | None
@@ -221,7 +222,8 @@ class Play:
             self._base(step, completed.start, completed.end),
             occurred=finding.occurred if finding else None,
             reason=finding.said if finding else "the step has no check",
-            exit_code=completed.code,
+            timed_out=completed.timed_out,
+            exit_code=None if completed.timed_out else completed.code,
             sources=(_party(source),),
             targets=_parties(outcome.targets),
             users=outcome.users,

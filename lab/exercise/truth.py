@@ -83,13 +83,16 @@ class Truth:
     """Whether it executed."""
 
     occurred: bool | None = None
-    """The result of the independent check; None when nothing was checked."""
+    """The result of the independent check; None when there is none, or it could not be made."""
 
     reason: str = ""
     """Why it was refused or skipped, or what the check found."""
 
+    timed_out: bool = False
+    """Whether it was stopped at its limit; the check still decides what it did."""
+
     exit_code: int | None = None
-    """Exit code of the step's own command; never used to decide `occurred`."""
+    """Exit code of the step's own command; never used to decide `occurred`. None when it was stopped."""
 
     sources: tuple[Party, ...] = ()
     """Nodes the activity came from."""

@@ -277,7 +277,7 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         totals=dict(sorted(seen.totals.items())),
         talkers=_talkers(seen, raised),
         evidence={it.id: _shown(it, seen.evidence) for it in raised},
-        collected=_source_totals(collection.logs, seen.totals),
+        collected=_source_totals(collection.logs, seen.stored),
         notes=collection.notes,
     )
 
@@ -290,6 +290,7 @@ class _Counts:
         self.latest: list[Moment] = []
         self.buckets: Counter[tuple[str, int]] = Counter()
         self.totals: Counter[str] = Counter()
+        self.stored: Counter[tuple[str, str]] = Counter()
         self.events: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
         self.evidence: dict[str, EvidenceEvent] = {}
@@ -299,6 +300,7 @@ class _Counts:
         source = _text(event, "event.module")
         time = Moment(_whole(event, "@timestamp"))
         self.totals[source] += 1
+        self.stored[_text(event, "host.name"), _text(event, "log.file.path")] += 1
         self.buckets[source, (time - self.started) // SECOND] += 1
         if not self.latest or time > self.latest[0]:
             self.latest = [time]
@@ -344,9 +346,12 @@ def _talkers(seen: _Counts, alerts: tuple[Alert, ...]) -> tuple[Talker, ...]:
     return tuple(found[:SHOWN_SOURCES])
 
 
-def _source_totals(logs: tuple[LogCount, ...], stored: Mapping[str, int]) -> tuple[SourceTotals, ...]:
+def _source_totals(
+    logs: tuple[LogCount, ...], stored: Mapping[tuple[str, str], int]
+) -> tuple[SourceTotals, ...]:
     """Add up the logs of each source, and compare with what is stored.
 
+    What is stored is told apart by node and file, for a source's events may name another module than its own.
     A source may give some line no event (a blank one, a comment), so `read` can exceed the sum of
     `parsed` and `unparsed`; what those two promise and the store lacks was lost.
     """
@@ -360,8 +365,11 @@ def _source_totals(logs: tuple[LogCount, ...], stored: Mapping[str, int]) -> tup
             read=sum(it.read for it in several),
             parsed=sum(it.parsed for it in several),
             unparsed=sum(it.unparsed for it in several),
-            lost=sum(it.dropped for it in several)
-            + max(0, sum(it.parsed + it.unparsed for it in several) - stored.get(source, 0)),
+            lost=sum(it.dropped + _missing(it, stored) for it in several),
         )
         for source, several in sorted(of.items())
     )
+
+
+def _missing(log: LogCount, stored: Mapping[tuple[str, str], int]) -> int:
+    return max(0, log.parsed + log.unparsed - stored.get((log.host, log.path), 0))

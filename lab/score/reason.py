@@ -26,15 +26,11 @@ def missed(step: AttackStep, seen: StepEvents, *, elsewhere: bool) -> str:
     record = step.record
     if not step.ran:
         return f"it did not run: {record.reason or record.status}"
-    if not step.occurred:
-        return _without_effect(record)
-    return _unnoticed(seen, elsewhere=elsewhere) if seen.events else _unseen(record)
-
-
-def _without_effect(record: Truth) -> str:
     if record.occurred is None:
-        return "nothing was checked, so nobody knows if it had an effect: give the step a check"
-    return f"it had no effect: {record.reason}" if record.reason else "it had no effect"
+        return f"nobody could look whether it had an effect: {record.reason or 'the step has no check'}"
+    if not step.occurred:
+        return f"it had no effect: {record.reason}" if record.reason else "it had no effect"
+    return _unnoticed(seen, elsewhere=elsewhere) if seen.events else _unseen(record)
 
 
 def _unseen(record: Truth) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from lab.detect.alert import Alert
+from lab.exercise.truth import Truth
 from lab.moment import SECOND
 from lab.score.credit import Judged
 from lab.score.evidence import AttackStep, StepEvents
@@ -29,7 +30,7 @@ def step_score(place: int, judged: Judged) -> StepScore:
         name=step.record.name,
         technique=step.record.technique,
         verdict=_missed(step, seen),
-        modifiers=(),
+        modifiers=_stopped(step.record),
         reason=missed(step, seen, elsewhere=place in judged.touched),
         events=seen.events,
         alerts=(),
@@ -43,9 +44,15 @@ def step_score(place: int, judged: Judged) -> StepScore:
 def _missed(step: AttackStep, seen: StepEvents) -> Verdict:
     if not step.ran:
         return "not_run"
+    if step.record.occurred is None:
+        return "unverified"
     if not step.occurred:
         return "no_effect"
     return "telemetry_only" if seen.events else "no_telemetry"
+
+
+def _stopped(record: Truth) -> tuple[Modifier, ...]:
+    return ("timed_out",) if record.timed_out else ()
 
 
 def _detected(place: int, alerts: Sequence[Alert], judged: Judged) -> StepScore:
@@ -64,7 +71,7 @@ def _detected(place: int, alerts: Sequence[Alert], judged: Judged) -> StepScore:
         name=record.name,
         technique=record.technique,
         verdict=_GRADED[best],
-        modifiers=tuple(modifier for modifier, holds in modifiers if holds),
+        modifiers=(*_stopped(record), *(modifier for modifier, holds in modifiers if holds)),
         reason=detected(record, naming, best)
         + (late(record.limit) if is_late else "")
         + partial(missing, wrong),

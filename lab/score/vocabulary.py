@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
-Verdict = Literal["not_run", "no_effect", "no_telemetry", "telemetry_only", "general", "tactic", "technique"]
+Verdict = Literal[
+    "not_run", "unverified", "no_effect", "no_telemetry", "telemetry_only", "general", "tactic", "technique"
+]
 """SCORING.md's verdicts, from nothing to a detection with the right technique."""
 
-Modifier = Literal["late", "partial_entity"]
-"""What is lacking in a detection that counts."""
+Modifier = Literal["timed_out", "blind", "late", "partial_entity"]
+"""What is to be known beside a verdict: of the step, of those who watched, of the detection."""
 
 VERDICTS: Final[Mapping[Verdict, str]] = {
     "technique": "detected",
@@ -18,11 +20,14 @@ VERDICTS: Final[Mapping[Verdict, str]] = {
     "telemetry_only": "missed: no rule fired",
     "no_telemetry": "missed: nothing was seen",
     "no_effect": "no effect",
+    "unverified": "not verified",
     "not_run": "not run",
 }
 """Verdicts in words."""
 
 MODIFIERS: Final[Mapping[Modifier, str]] = {
+    "timed_out": "stopped at its limit",
+    "blind": "a source was silent",
     "late": "late",
     "partial_entity": "names only some involved",
 }

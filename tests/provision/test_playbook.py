@@ -13,7 +13,7 @@ import pytest
 
 from lab.engine.memory import MemoryEngine
 from lab.engine.nodes import SeenNode
-from lab.engine.shell import Completed, Hear, Stream
+from lab.engine.shell import Completed, Hear, Shell, Stream
 from lab.errors import BakeFailed, DiskFull, EngineFault, NotReady
 from lab.moment import Moment
 from lab.provision.connection import PLUGIN, serving

@@ -194,6 +194,14 @@ def _guesses() -> Iterator[_Line]:
         yield _Line(second, "snoopy", "bastion", "", line)
 
 
+_PATHS: Final = {
+    "apache": "/var/log/apache2/access.log",
+    "snoopy": "/var/log/exec.log",
+    "sshd": "/var/log/auth.log",
+    "suricata": "/var/log/suricata/eve.json",
+}
+
+
 def _event(number: int, line: _Line) -> Event:
     event: Event = {
         "@timestamp": at(line.second),
@@ -201,6 +209,7 @@ def _event(number: int, line: _Line) -> Event:
         "event.ingested": at(line.second + 0.25),
         "event.module": line.module,
         "host.name": line.host,
+        "log.file.path": _PATHS[line.module],
         "event.original": line.text,
     }
     command = line.text if line.module == "snoopy" else ""

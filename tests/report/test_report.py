@@ -25,7 +25,9 @@ from lab.report import Story, make_story, page, timeline, write_report
 from lab.report.story import Bucket
 from lab.runs.folder import RunFolder
 from lab.score.intervals import Rate, Share
+from lab.telemetry.event import Event
 from lab.text import visible
+from lab.watch.collection import Collection, LogCount
 from tests.report import storybook
 
 NOTHING: Final = Share(hits=0, total=0, value=None, low=None, high=None)
@@ -440,6 +442,19 @@ def test_at_most_twenty_events_stand_for_an_alert() -> None:
 def test_what_was_parsed_and_is_not_stored_was_lost() -> None:
     lost = {it.source: it.lost for it in storybook.story().collected}
     assert lost == {"apache": 0, "snoopy": 4, "sshd": 0, "suricata": 0}
+
+
+def test_events_that_name_another_module_than_their_source_are_not_lost() -> None:
+    told = {"event.id": "e", "host.name": "shop", "log.file.path": "/var/log/apache2/error.log"}
+    event: Event = {"@timestamp": storybook.at(1), "event.module": "apache", **told}
+    log = LogCount(
+        source="apache_error", host="shop", path="/var/log/apache2/error.log", read=1, parsed=1, unparsed=0
+    )
+    (found,) = make_story(
+        header=storybook.header(), truth=(), alerts=(), score=storybook.score(),
+        events=[event], collection=Collection(logs=(log,), notes=()),
+    ).collected  # fmt: skip
+    assert found.lost == 0
 
 
 def test_the_order_of_records_does_not_matter() -> None:

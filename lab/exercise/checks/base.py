@@ -12,8 +12,8 @@ from lab.exercise.place import Place
 class Finding:
     """What a check found."""
 
-    occurred: bool
-    """Whether the effect is there."""
+    occurred: bool | None
+    """Whether the effect is there; None when nobody could look."""
 
     said: str
     """What was seen, for a person."""

@@ -55,7 +55,6 @@ class Step(Protocol):
 
         Raises:
             OutOfScope: a target is not of this lab; nothing was sent.
-            EngineSlow: it took too long and was stopped.
         """
         ...
 

@@ -174,11 +174,17 @@ class Suricata:
             eve = from_json(line.text, _Eve)
         except (ValueError, RecursionError) as error:
             raise Unparsed(f"is not an EVE record: {error}") from error
-        event: Event = {"@timestamp": _moment(eve.timestamp)}
+        event: Event = {"@timestamp": _moment(_when(eve))}
         _put_kind(event, eve)
         _put_ends(event, eve)
         _put_parts(event, eve)
         return event
+
+
+def _when(eve: _Eve) -> str:
+    """Return when what a record tells of began: Suricata stamps a flow when it logs it, not at its start."""
+    begun = eve.flow.start if eve.flow and eve.event_type == "flow" else ""
+    return begun or eve.timestamp
 
 
 def _moment(text: str) -> Moment:
