@@ -42,6 +42,7 @@ from lab.flow.runs import (
     read_exercise,
     record_run,
     replay_run,
+    restart_sensors,
     score_run,
     write_report,
 )
@@ -91,6 +92,7 @@ _JUDGE: Final[Stages] = (
 RUN: Final[Stages] = (
     read_exercise,  # name        -> Prepared
     hold_lab,  # Prepared    -> Prepared
+    restart_sensors,  # Prepared    -> Prepared
     open_run,  # Prepared    -> Opened
     play_and_watch,  # Opened      -> RunFolder
     *_JUDGE,

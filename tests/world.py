@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,8 @@ SCAN: Final = """<?xml version="1.0"?><nmaprun scanner="nmap" args="nmap" start=
 </nmaprun>"""
 """What Nmap prints: one host, one open port."""
 
+EVE: Final = "/var/log/suricata/eve.json"
+
 PCAP: Final = b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00" + b"\0" * 16
 """The head of a capture file."""
 
@@ -41,9 +44,8 @@ PCAP: Final = b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00" + b"\0" * 16
 class Followed:
     """A log that is being followed: what is written to it comes out, until it is closed."""
 
-    def __init__(self, first: bytes) -> None:
+    def __init__(self) -> None:
         self._chunks: queue.Queue[bytes | None] = queue.Queue()
-        self._chunks.put(first)
 
     def write(self, chunk: bytes) -> None:
         """Add to it."""
@@ -84,6 +86,12 @@ class World:
     followed: dict[tuple[str, str], Followed] = field(default_factory=dict)
     """Logs by node and path."""
 
+    captures: list[Followed] = field(default_factory=list)
+    """Packets that are being captured."""
+
+    silent: set[tuple[str, str]] = field(default_factory=set)
+    """Logs by node and path that say nothing."""
+
     counters: Counter[str] = field(default_factory=Counter)
     """How often a node was asked for its counters."""
 
@@ -110,6 +118,9 @@ class World:
     def answer(self, node: SeenNode, argv: tuple[str, ...]) -> Completed:
         """Do what a command does."""
         self.ran.append((node.name, argv))
+        if token := re.search(r"canary-[0-9a-f]+", " ".join(argv)):
+            self._sing(node.name, argv, token[0])
+            return completed(argv)
         return self.special(node, argv) or self._usual(node, argv)
 
     def _usual(self, node: SeenNode, argv: tuple[str, ...]) -> Completed:
@@ -154,6 +165,19 @@ class World:
         if program == "sshpass":
             self.log("bastion", "/var/log/exec.log", _execution(argv[-1].split(" ")[0], argv[-1]))
 
+    def _sing(self, node: str, argv: tuple[str, ...], token: str) -> None:
+        """Write a canary where its log expects it; a sensor's for each network, with its packets."""
+        program = argv[0].rpartition("/")[2]
+        path = {"logger": "/var/log/auth.log", "perl": "/var/log/apache2/access.log", "canary": EVE}.get(
+            program, argv[-1] if len(argv) == 6 else "/var/log/exec.log"
+        )
+        if (node, path) in self.silent:
+            return
+        for _ in range(2 if path == EVE else 1):
+            self.log(node, path, f"a line with {token}")
+        for capture in self.captures if path == EVE else ():
+            capture.write(PCAP)
+
     def log(self, node: str, path: str, line: str) -> None:
         """Write a line into a log, if it is being followed."""
         if (node, path) in self.followed:
@@ -165,11 +189,14 @@ class World:
 
     def follow(self, node: SeenNode, argv: tuple[str, ...]) -> Stream | None:
         """Follow a log, or capture packets."""
-        if argv[:2] == ("sh", "-c"):
-            stream = Followed(b"0\n")
+        stream = Followed()
+        if argv[:3] == ("tail", "-n", "0"):
             self.followed[node.name, argv[-1]] = stream
             return stream
-        return Followed(PCAP) if "capture" in argv[0] else None
+        if "capture" in argv[0]:
+            self.captures.append(stream)
+            return stream
+        return None
 
 
 NOTHING: Final[dict[str, object]] = {

@@ -25,7 +25,7 @@ import requests.exceptions
 from lab.engine import bridge, labels, terminal, translation
 from lab.engine.addresses import free_subnet, routed
 from lab.engine.conversation import Conversation, kept, leash, release
-from lab.engine.facts import About, Belongings, Vitals, Wall
+from lab.engine.facts import About, Belongings, Happening, Happenings, Vitals, Wall
 from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
 from lab.engine.shell import MAX_OUTPUT, CommandSlow, Completed, Hear
 from lab.errors import DiskFull, EngineFault, EngineSlow, EngineUnreachable, LabError, NameTaken, NoRights
@@ -316,6 +316,11 @@ class DockerEngine:
             else:
                 self._api.start(node.id)
 
+    def restart_node(self, node: SeenNode) -> None:
+        """Start a node anew."""
+        with _engine_errors(f"restarting {node.name}"):
+            self._api.restart(node.id, timeout=0)
+
     def remove_nodes(self, nodes: Iterable[SeenNode]) -> None:
         """Remove nodes with all they wrote.
 
@@ -577,11 +582,36 @@ class DockerEngine:
             return False
         return True
 
+    def happenings(self, lab: str) -> Happenings:
+        """Tell of every change of a lab's nodes and networks from now on."""
+        with _engine_errors("listening to the engine"):
+            return _Happenings(self._api.events(decode=True), lab)
+
     def vitals(self, node: SeenNode) -> Vitals:
         """Measure a running node."""
         with _engine_errors(f"measuring {node.name}"):
             started = self._api.inspect_container(node.id)["State"]["StartedAt"]
             return translation.vitals(self._api.stats(node.id, stream=False, one_shot=True), started)
+
+
+class _Happenings:
+    """What the daemon tells of one lab."""
+
+    def __init__(self, told: Any, lab: str) -> None:  # noqa: ANN401  # docker's stubs do not know what it is
+        self._told = told
+        self._lab = lab
+
+    def __iter__(self) -> Iterator[Happening]:
+        """Yield each change, until we or the daemon hang up."""
+        with suppress(requests.exceptions.RequestException, docker.errors.DockerException, ValueError):
+            for event in self._told:
+                if found := translation.happening(event, self._lab):
+                    yield found
+
+    def close(self) -> None:
+        """Hang up."""
+        with suppress(OSError, AttributeError):  # it has hung up already
+            self._told.close()
 
 
 def _report(response: requests.Response, changed: Callable[[str], None]) -> None:

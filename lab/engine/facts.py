@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Protocol
@@ -111,6 +112,29 @@ class Vitals:
     """When this was true."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Happening:
+    """A change that the engine made, whoever asked for it."""
+
+    subject: str
+    """The node or network, as the inventory names it."""
+
+    what: str
+    """What happened to it, `was removed`."""
+
+
+class Happenings(Protocol):
+    """Changes as they are made."""
+
+    def __iter__(self) -> Iterator[Happening]:
+        """Yield each change of a lab, until `close`, or until the engine goes away."""
+        ...
+
+    def close(self) -> None:
+        """Listen no more; may be called from any thread, and twice."""
+        ...
+
+
 class Facts(Protocol):
     """Tells what there is. Every method may raise EngineUnreachable, EngineSlow or EngineFault."""
 
@@ -132,6 +156,10 @@ class Facts(Protocol):
 
     def walls(self, lab: str) -> tuple[Wall, ...]:
         """Read how each node of a lab is confined."""
+        ...
+
+    def happenings(self, lab: str) -> Happenings:
+        """Tell of every change of a lab's nodes and networks from now on; commands on nodes are none."""
         ...
 
     def vitals(self, node: SeenNode) -> Vitals:

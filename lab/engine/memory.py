@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
+from queue import SimpleQueue
 from typing import IO, Final
 
 from lab.engine import labels
-from lab.engine.facts import About, Belongings, Vitals, Wall
+from lab.engine.facts import About, Belongings, Happening, Happenings, Vitals, Wall
 from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
 from lab.engine.shell import Completed, Hear, Stream
 from lab.errors import EngineFault, NameTaken
@@ -49,6 +50,23 @@ class _Written:
 
 
 @dataclass(slots=True)
+class _Heard:
+    """Changes that somebody listens to."""
+
+    lab: str
+    queue: SimpleQueue[Happening | None] = field(default_factory=SimpleQueue)
+
+    def __iter__(self) -> Iterator[Happening]:
+        """Yield each change."""
+        while (happening := self.queue.get()) is not None:
+            yield happening
+
+    def close(self) -> None:
+        """End it."""
+        self.queue.put(None)
+
+
+@dataclass(slots=True)
 class MemoryEngine:
     """An engine whose labs are values in this process."""
 
@@ -68,6 +86,7 @@ class MemoryEngine:
     _specs: dict[tuple[str, str], NodeSpec] = field(default_factory=dict)
     _networks: dict[tuple[str, str], SeenNetwork] = field(default_factory=dict)
     _images: dict[str, dict[str, str]] = field(default_factory=lambda: {_SCRATCH: {}})
+    _listeners: list[_Heard] = field(default_factory=list)
     _count: int = 0
 
     def close(self) -> None:
@@ -161,10 +180,16 @@ class MemoryEngine:
         """Start a node that stopped, or wake one that was paused."""
         self._existing(node)
         self._nodes[node.lab, node.name] = replace(node, state="running")
+        self._tell(node.lab, node.name, "was started")
+
+    def restart_node(self, node: SeenNode) -> None:
+        """Start a node anew."""
+        self.start_node(node)
 
     def stop_node(self, node: SeenNode) -> None:
         """Stop a node, as somebody might behind our back."""
         self._nodes[node.lab, node.name] = replace(self._existing(node), state="stopped")
+        self._tell(node.lab, node.name, "stopped")
 
     def _existing(self, node: SeenNode) -> SeenNode:
         try:
@@ -175,7 +200,8 @@ class MemoryEngine:
     def remove_nodes(self, nodes: Iterable[SeenNode]) -> None:
         """Remove nodes; those that are gone already are no error."""
         for node in tuple(nodes):
-            self._nodes.pop((node.lab, node.name), None)
+            if self._nodes.pop((node.lab, node.name), None):
+                self._tell(node.lab, node.name, "was removed")
 
     def remove_network(self, network: SeenNetwork) -> None:
         """Remove a network that no node is attached to; one that is gone already is no error."""
@@ -279,6 +305,17 @@ class MemoryEngine:
     def registry_answers(self, image: str) -> bool:
         """Tell whether the image is here: no registry answers."""
         return self.pull(image)
+
+    def happenings(self, lab: str) -> Happenings:
+        """Tell of every change from now on."""
+        heard = _Heard(lab=lab)
+        self._listeners.append(heard)
+        return heard
+
+    def _tell(self, lab: str, subject: str, what: str) -> None:
+        for listener in self._listeners:
+            if listener.lab == lab:
+                listener.queue.put(Happening(subject=subject, what=what))
 
     def vitals(self, node: SeenNode) -> Vitals:
         """Measure nothing: nothing runs."""

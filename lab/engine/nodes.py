@@ -230,6 +230,10 @@ class Nodes(Protocol):
         """Start a node that stopped, or wake one that was paused."""
         ...
 
+    def restart_node(self, node: SeenNode) -> None:
+        """Start a node anew: what it had in memory is gone, what it wrote to its disk stays."""
+        ...
+
     def remove_nodes(self, nodes: Iterable[SeenNode]) -> None:
         """Remove nodes with all they wrote; those that are gone already are no error."""
         ...

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from lab.engine import labels
-from lab.engine.facts import About, Vitals, Wall
+from lab.engine.facts import About, Happening, Vitals, Wall
 from lab.engine.nodes import NetworkSpec, SeenNetwork, SeenNode
 from lab.moment import SECOND, Moment
 
@@ -135,6 +135,36 @@ def baking_node(id: str, image: str, *, lab: str, role: str) -> SeenNode:  # noq
         created=Moment.now(),
         baking=True,
     )
+
+
+_HAPPENED: Final = {
+    "create": "was created",
+    "destroy": "was removed",
+    "die": "stopped",
+    "oom": "ran out of memory",
+    "pause": "was paused",
+    "rename": "was renamed",
+    "start": "was started",
+    "unpause": "went on",
+    "update": "had its limits changed",
+}
+"""Docker's words for what happens to a container, and ours. What it says of commands is left out."""
+
+_ATTACHED: Final = {"connect": "got one more endpoint", "disconnect": "lost an endpoint"}
+
+
+def happening(told: Mapping[str, Any], lab: str) -> Happening | None:
+    """Read an event of the engine; None for one that is not about a lab's nodes or networks."""
+    action, actor = told.get("Action", ""), told.get("Actor") or {}
+    said = actor.get("Attributes") or {}
+    if told.get("Type") == "container" and said.get(labels.LAB) == lab and action in _HAPPENED:
+        node = said.get(labels.NODE) or said.get("name", "a container")
+        return Happening(subject=node, what=_HAPPENED[action])
+    name = said.get("name", "")
+    ours = name.removeprefix(network_name(lab, "")) if name.startswith(network_name(lab, "")) else ""
+    if told.get("Type") == "network" and ours:
+        return Happening(subject=ours, what=_ATTACHED.get(action, f"was changed: {action}"))
+    return None
 
 
 def wall(told: dict[str, Any]) -> Wall:

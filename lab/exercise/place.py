@@ -13,6 +13,7 @@ from lab.engine.nodes import RunningLab, SeenNode
 from lab.engine.shell import CommandSlow, Completed, Shell
 from lab.exercise.journal import Act, Journal
 from lab.exercise.scope import Scope, Target
+from lab.exercise.truth import Predicate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +59,8 @@ class Place:
         self.pause = pause
         self.acted = False
         """Whether anything was begun here."""
+        self.processes: list[int] = []
+        """Process ids, on the node, of the commands that were run here."""
         self._shell = shell
         self._scope = Scope(running, node)
         self._journal = journal
@@ -71,6 +74,12 @@ class Place:
             OutOfScope: it is not of this lab, or not on a network of the node.
         """
         return self._scope.resolve(target)
+
+    def evidence(self) -> tuple[Predicate, ...]:
+        """Say which events are of the commands that were run here, and of what they started."""
+        here, mine = (self.node.name,), tuple(self.processes)
+        names = ("process.pid", "process.parent.pid") if mine else ()
+        return tuple(Predicate(where={"host.name": here, name: mine}) for name in names)
 
     def run(
         self,
@@ -99,6 +108,7 @@ class Place:
         with self._journal.entry(self._step, self._act, self.node.name, tuple(argv)):
             self.acted = True
             completed = self._execute(tuple(argv), user, stdin, environment)
+            self.processes += [completed.process] if completed.process else []
         return Ran(completed=completed, targets=resolved)
 
     def _execute(

@@ -57,8 +57,11 @@ class Play:
     tell: Tell
     pause: Callable[[float], None]
     """Waits for some seconds; given, so that tests need not wait."""
+    check: Callable[[], None] = lambda: None
+    """Called before each step: raises when the run must not go on, as when nobody watches it."""
     _registered: dict[str, object] = field(default_factory=dict)
     _undo: list[_Undo] = field(default_factory=list)
+    _looked: list[Place] = field(default_factory=list)
 
     def play(self) -> None:
         """Let the benign phase pass, run the steps, undo them all, whatever happens in between."""
@@ -71,15 +74,16 @@ class Play:
             self._write(self._phase("benign", begun, "0-benign-phase", "Benign traffic alone"))
             ends.callback(self._revert_all)
             for step in self.scenario.steps:
+                self.check()
                 self._step(step)
 
     def _finish(self, begun: Moment) -> None:
         """Write what went on all the time: people at work, and this program reading the nodes."""
         self._measure_clocks()
         self._write(self._phase("benign", begun, "0-benign-throughout", "Benign traffic beside the attack"))
-        monitored = tuple(sorted(node.name for node in self.lab.nodes if node.kind.logs))
-        ours = Predicate(where={"host.name": monitored, "process.parent.pid": (0,)})
-        self._write(self._phase("setup", begun, "0-collection", "Checks and collection", ours))
+        checks = [predicate for place in self._looked for predicate in place.evidence()]
+        canaries = Predicate(where={"event.module": ("suricata",), "source.ip": ("127.0.0.1",)})
+        self._write(self._phase("setup", begun, "0-collection", "Checks and collection", *checks, canaries))
 
     def _phase(
         self, label: Literal["benign", "setup"], begun: Moment, step: str, name: str, *evidence: Predicate
@@ -153,7 +157,7 @@ class Play:
     def _place(
         self, step: ScenarioStep, running: RunningLab, node: SeenNode, act: Act, timeout: float
     ) -> Place:
-        return Place(
+        place = Place(
             shell=self.engine,
             running=running,
             node=node,
@@ -163,6 +167,9 @@ class Play:
             timeout=timeout,
             pause=self.pause,
         )
+        if act == "check":
+            self._looked.append(place)
+        return place
 
     def _look_before(self, step: ScenarioStep, check: Check | None, running: RunningLab) -> int | None:
         """Look before the step; None when the node cannot be asked."""
@@ -243,13 +250,13 @@ class Play:
     def _revert(self, step: ScenarioStep, revert: Revert) -> None:
         start = Moment.now()
         said = ""
+        evidence: list[Predicate] = []
         for _ in range(_REVERT_TRIES):
-            said = self._undo_once(step, revert)
+            said = self._undo_once(step, revert, evidence)
             if not said:
                 break
         if said:
             self.tell(f"could not undo {step.name}: {said}")
-        evidence = Predicate(where={"host.name": (revert.node,), "process.parent.pid": (0,)})
         self._write(
             Truth(
                 run=self.run,
@@ -260,12 +267,12 @@ class Play:
                 end=Moment.now(),
                 reason=said,
                 processes=(" ".join(revert.argv),),
-                evidence=(evidence,),
+                evidence=tuple(evidence),
             )
         )
 
-    def _undo_once(self, step: ScenarioStep, revert: Revert) -> str:
-        """Try to undo; return why it failed, or nothing."""
+    def _undo_once(self, step: ScenarioStep, revert: Revert, evidence: list[Predicate]) -> str:
+        """Try to undo, and note which events that leaves; return why it failed, or nothing."""
         running = self.engine.observe(self.lab.name)
         node = running.node(revert.node)
         if node is None:
@@ -273,6 +280,7 @@ class Play:
         try:
             place = self._place(step, running, node, "revert", _REVERT_TIMEOUT)
             ran = place.run(revert.argv, user=revert.user).completed
+            evidence += place.evidence()
         except LabError as error:
             return str(error)
         words = ran.stderr.decode("utf-8", "backslashreplace").strip()

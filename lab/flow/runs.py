@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import lab
@@ -11,6 +12,8 @@ from lab.flow.context import Context
 from lab.flow.labs import lab_at_hand, lock_lab
 from lab.inventory.definition import Lab
 from lab.moment import Moment
+from lab.provision import apply
+from lab.workers import together
 
 if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is quick
     from pathlib import Path
@@ -80,6 +83,20 @@ def hold_lab(prepared: Prepared, context: Context) -> Prepared:
     return prepared
 
 
+def restart_sensors(prepared: Prepared, context: Context) -> Prepared:
+    """The scenario -> the same, with sensors that remember nothing of what they saw before.
+
+    A rule of Suricata that counts is silent for seconds once it has fired; the state of the last run must not
+    hide what this one does.
+    """
+    running = context.engine.observe(prepared.lab.name)
+    sensors = [node.name for node in prepared.lab.nodes if node.watch]
+    found = [node for node in running.nodes if node.name in sensors and node.state == "running"]
+    together([partial(context.engine.restart_node, node) for node in found])
+    apply.await_ready(prepared.lab, replace(running, nodes=tuple(found)), context.engine, lambda _line: None)
+    return prepared
+
+
 def open_run(prepared: Prepared, context: Context) -> Opened:
     """The scenario -> the same, and a folder that says what the run will be."""
     from lab.runs import folder
@@ -126,35 +143,36 @@ def play_and_watch(opened: Opened, context: Context) -> RunFolder:
     """The scenario -> its run: benign traffic, the attack, and what was noticed meanwhile."""
     from lab.detect.detector import all_rules, detectors
     from lab.exercise.play import Play
+    from lab.watch.collection import read_collection
     from lab.watch.live import watching
 
     prepared, run = opened.prepared, opened.run
     rules = _sensor_rules(prepared.lab)
     run.noticed.sensor_rules.write_text(rules, encoding="utf-8")
     loaded = detectors(rules)
-    play = Play(
-        lab=prepared.lab,
-        scenario=prepared.scenario,
-        engine=context.engine,
-        run=run.path.name,
-        happened=run.happened,
-        tell=context.tell,
-        pause=context.pause,
-    )
     run.write_header(replace(run.header(), rules=all_rules(loaded)))
     state: State = "stopped"
     try:
         with watching(
-            shell=context.engine,
+            engine=context.engine,
             lab=prepared.lab,
             running=opened.running,
             noticed=run.noticed,
             detectors=loaded,
             on_alert=context.on_alert,
             pause=context.pause,
-        ):
-            play.play()
-        state = "done"
+        ) as watch:
+            Play(
+                lab=prepared.lab,
+                scenario=prepared.scenario,
+                engine=context.engine,
+                run=run.path.name,
+                happened=run.happened,
+                tell=context.tell,
+                pause=watch.pause,
+                check=watch.check,
+            ).play()
+        state = "degraded" if read_collection(run.noticed).degraded else "done"
     finally:
         run.write_header(replace(run.header(), ended=Moment.now(), state=state))
     return run

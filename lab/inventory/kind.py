@@ -34,6 +34,16 @@ class Log:
     path: str
     """Where it is on the node."""
 
+    canary: tuple[str, ...] = ()
+    """What makes its writer write a line with `{token}`, as root; empty to add such a line to the file."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Find a path that a run's folder cannot mirror."""
+        if not self.path.startswith("/") or ".." in self.path.split("/"):
+            yield Fault(
+                key="path", what=f"{self.path!r} is not a whole path", remedy="write  /var/log/auth.log"
+            )
+
 
 def size(text: str) -> int:
     """Read a number of bytes, `128m` or `1g`.

@@ -8,8 +8,8 @@ from typing import Literal
 
 from lab.moment import Moment
 
-State = Literal["running", "done", "stopped"]
-"""Whether all of a run took place."""
+State = Literal["running", "done", "degraded", "stopped"]
+"""Whether all of a run took place; `degraded` when it did, but was disturbed, or a source was silent."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.files import records
+from lab.moment import Moment
 from lab.runs.noticed import Noticed
 
 
@@ -34,6 +35,48 @@ class LogCount:
     """Lines that came faster than they could be evaluated; they are in the raw log alone."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Blind:
+    """A time in which nothing of a source arrived, as its canaries tell."""
+
+    start: Moment
+    """When the last canary was sent that arrived; from then on nobody knows."""
+
+    end: Moment
+    """When the first one was sent that arrived again, or the run ended."""
+
+    source: str
+    """Which log: `suricata`, or `packets`."""
+
+    host: str
+    """The node it is on."""
+
+    what: str
+    """The file on the node, or the network."""
+
+    def __str__(self) -> str:
+        """Say it for people."""
+        return f"{self.start.clock()} to {self.end.clock()}: nothing arrived of {self.host}:{self.what}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Disturbance:
+    """Something that was done to the lab or the machine while the run went on, and not by the run."""
+
+    at: Moment
+    """When it was noticed."""
+
+    subject: str
+    """A node, a network, `engine` or `clock`."""
+
+    what: str
+    """What happened, `was removed`."""
+
+    def __str__(self) -> str:
+        """Say it for people."""
+        return f"{self.at.clock()} {self.subject} {self.what}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Collection:
     """All that was collected in a run."""
@@ -42,7 +85,18 @@ class Collection:
     """Per log."""
 
     notes: tuple[str, ...]
-    """Blind windows."""
+    """What else is to be known: what could not be followed or written."""
+
+    blind: tuple[Blind, ...] = ()
+    """When which source was silent, by start."""
+
+    disturbances: tuple[Disturbance, ...] = ()
+    """What was done to the lab meanwhile, in order."""
+
+    @property
+    def degraded(self) -> bool:
+        """Tell whether the run is not what it would have been."""
+        return bool(self.blind or self.disturbances)
 
 
 def read_collection(noticed: Noticed) -> Collection:

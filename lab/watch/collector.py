@@ -1,13 +1,13 @@
 """Logs and packets from the nodes to this machine, while they are written.
 
-Each log is followed by a command inside its node that ends when we hang up. It first says how
-long the file is and then gives all that comes after, so nothing between the two is missed.
+Each log is followed by a command inside its node that ends when we hang up. That it is there, and that what
+is written arrives, its canary tells (`lab.watch.canary`).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,19 +22,15 @@ from lab.telemetry.event import Line
 from lab.watch.desk import CollectedLine, FollowedLog, LineQueue
 from lab.workers import together
 
-_FOLLOW: Final = """
-size=$(stat -c %s -- "$0" 2>/dev/null || echo 0)
-echo "$size"
-exec tail -s 0.1 -c +$((size+1)) -F -- "$0"
-"""
-"""Says how much is there, then gives what comes after; follows the name, so rotation is survived.
-On overlay file systems tail looks for changes by itself, once a second unless told otherwise."""
+_FOLLOW: Final = ("tail", "-n", "0", "-s", "0.1", "-F", "--")
+"""Gives what comes from now on; follows the name, so rotation is survived. On overlay file systems tail looks
+for changes by itself, once a second unless told otherwise."""
 
 _LONGEST_LINE: Final = 1_000_000
 """Bytes; a longer line is cut there, or one line could fill the memory."""
 
 _PATIENCE: Final = 10.0
-"""Seconds for a follower to say that it is there."""
+"""Seconds for a follower to end once we hung up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +50,15 @@ class Capture:
 def logs_of(running: RunningLab, lab: Lab) -> tuple[FollowedLog, ...]:
     """List every log of every node that runs."""
     kinds = {node.kind.name: node.kind for node in lab.nodes}
+    watched = {node.name: len(node.watch) for node in lab.nodes}
     return tuple(
-        FollowedLog(node=node, source=log.source, path=log.path)
+        FollowedLog(
+            node=node,
+            source=log.source,
+            path=log.path,
+            canary=log.canary,
+            canaries=max(1, watched.get(node.name, 0)),
+        )
         for node in running.nodes
         if node.state == "running" and node.kind in kinds
         for log in kinds[node.kind].logs
@@ -74,80 +77,98 @@ def captures_of(running: RunningLab, lab: Lab) -> tuple[Capture, ...]:
     )
 
 
+Heard = Callable[[str, tuple[str, str, str]], bool]
+"""Told each line with the key of its log; true for one that is no event."""
+
+
 class Collector:
     """Follows logs and packets from `start` to `stop`."""
 
-    def __init__(self, shell: Shell, noticed: Noticed, lines: LineQueue) -> None:
+    def __init__(self, shell: Shell, noticed: Noticed, lines: LineQueue, heard: Heard) -> None:
+        """Prepare; nothing is followed yet.
+
+        Args:
+            shell: Runs what follows.
+            noticed: Where what comes is kept.
+            lines: Where lines go.
+            heard: Takes canaries out.
+        """
         self._shell = shell
         self._noticed = noticed
         self._queue = lines
+        self._heard = heard
         self._streams: list[Stream] = []
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
         self.notes: list[str] = []
-        """Blind windows: what could not be followed, from when on."""
+        """What could not be followed to the end, and from when on."""
 
-    def start(self, logs: tuple[FollowedLog, ...], captures: tuple[Capture, ...]) -> None:
-        """Follow everything; returns when all of it is being followed.
+    def start(self, logs: Sequence[FollowedLog], captures: Sequence[Capture]) -> None:
+        """Begin to follow everything.
 
         Raises:
-            LabError: something could not be followed from the start.
+            LabError: the engine would not run what follows.
         """
-        together([partial(self._start_log, log) for log in logs])
-        together([partial(self._start_capture, capture) for capture in captures])
+        together(
+            [
+                *(partial(self._start_log, log) for log in logs),
+                *(partial(self._start_capture, capture) for capture in captures),
+            ]
+        )
+
+    def size(self, network: str) -> int:
+        """Return how many bytes of a network's packets have come."""
+        path = self._packets(network)
+        return path.stat().st_size if path.exists() else 0
+
+    def _packets(self, network: str) -> Path:
+        return self._noticed.packets / f"{network}.pcap"
 
     def _start_log(self, log: FollowedLog) -> None:
-        stream = self._shell.stream(log.node, ("sh", "-c", _FOLLOW, log.path))
-        path = self._noticed.raw / log.node.name / Path(log.path).name
+        stream = self._shell.stream(log.node, (*_FOLLOW, log.path))
+        path = self._noticed.raw / log.node.name / log.path.lstrip("/")
         self._begin(stream, partial(self._follow, stream, log, path), f"{log.node.name}:{log.path}")
 
     def _start_capture(self, capture: Capture) -> None:
         stream = self._shell.stream(capture.node, capture.argv)
-        path = self._noticed.packets / f"{capture.network}.pcap"
-        self._begin(stream, partial(self._record, stream, path), f"packets of {capture.network}")
+        record = partial(self._record, stream, self._packets(capture.network))
+        self._begin(stream, record, f"packets of {capture.network}")
 
-    def _begin(self, stream: Stream, follow: Callable[[threading.Event], None], what: str) -> None:
+    def _begin(self, stream: Stream, follow: Callable[[], None], what: str) -> None:
         self._streams.append(stream)
-        attached = threading.Event()
-        thread = threading.Thread(target=self._guarded, args=(follow, what, attached), name=what, daemon=True)
+        thread = threading.Thread(target=self._guarded, args=(follow, what), name=what, daemon=True)
         self._threads.append(thread)
         thread.start()
-        if not attached.wait(_PATIENCE):
-            self.notes.append(f"{what}: nothing was heard within {_PATIENCE:g} s")
 
-    def _guarded(
-        self, follow: Callable[[threading.Event], None], what: str, attached: threading.Event
-    ) -> None:
+    def _guarded(self, follow: Callable[[], None], what: str) -> None:
         why = "ended before the run did"
         try:
-            follow(attached)
+            follow()
         except OSError as error:  # no space to write what was read
             why = f"{error.strerror}: {error.filename}"
         if not self._stopping.is_set():
             self.notes.append(f"{Moment.now().iso()} {what}: {why}; nothing of it is seen from here on")
-        attached.set()
 
-    def _follow(self, stream: Stream, log: FollowedLog, path: Path, attached: threading.Event) -> None:
+    def _follow(self, stream: Stream, log: FollowedLog, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = _lines(stream)
-        next(lines, None)  # how long the file was
-        attached.set()
         with path.open("ab") as raw:
-            for number, whole in enumerate(lines, 1):
+            for number, whole in enumerate(_lines(stream), 1):
                 raw.write(whole)
                 raw.flush()
                 text = whole.rstrip(b"\r\n").decode("utf-8", "backslashreplace")
-                line = Line(text=text, host=log.node.name, path=log.path, number=number, created=Moment.now())
-                self._queue.put(CollectedLine(log=log, line=line))
+                if not self._heard(text, log.key):
+                    line = Line(
+                        text=text, host=log.node.name, path=log.path, number=number, created=Moment.now()
+                    )
+                    self._queue.put(CollectedLine(log=log, line=line))
 
     @staticmethod
-    def _record(stream: Stream, path: Path, attached: threading.Event) -> None:
+    def _record(stream: Stream, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as packets:
             for chunk in stream:
                 packets.write(chunk)
                 packets.flush()
-                attached.set()
 
     def stop(self) -> None:
         """Hang up on everything, and wait for what was on the way."""

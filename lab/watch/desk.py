@@ -40,6 +40,12 @@ class FollowedLog:
     path: str
     """The file on the node."""
 
+    canary: tuple[str, ...] = ()
+    """What makes its writer write a line with `{token}`; empty to add such a line to the file."""
+
+    canaries: int = 1
+    """How many lines that makes."""
+
     @property
     def key(self) -> tuple[str, str, str]:
         """What tells it from any other log of the lab, in the order in which logs are listed."""

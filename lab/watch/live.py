@@ -1,6 +1,7 @@
 """Watches a lab as a SOC would: lines become events, events become alerts, while it happens.
 
-This side of a run knows nothing of the scenario; it sees what a sensor and a log collector see.
+This side of a run knows nothing of the scenario; it sees what a sensor and a log collector see. Those who
+watch are watched: each source by its canaries, the lab by a guard, our own thread by whoever plays.
 """
 
 from __future__ import annotations
@@ -9,19 +10,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Final
 
 from lab.detect.detector import Detector
+from lab.engine.engine import Engine
 from lab.engine.nodes import RunningLab
-from lab.engine.shell import Shell
+from lab.errors import LabError
 from lab.files import records
 from lab.inventory.definition import Lab
 from lab.runs.noticed import Noticed
 from lab.telemetry.store import Store
+from lab.watch.canary import Canaries, Proof
 from lab.watch.collection import Collection
 from lab.watch.collector import Collector, captures_of, logs_of
 from lab.watch.desk import AlertFile, AlertListener, Desk, DetectorTaker, LineQueue, OnAlert, StoreTaker
+from lab.watch.guard import Guard
 
 _BEAT: Final = 0.2
 """Seconds between batches: it adds to every delay, and each batch costs some ten milliseconds."""
@@ -29,24 +34,92 @@ _BEAT: Final = 0.2
 _SETTLE: Final = 3.0
 """Seconds after the last step until the last line has arrived: Suricata holds a flow for that long."""
 
+_PROVE_EVERY: Final = 15.0
+"""Seconds between two canaries of a source: how long it can be silent before anybody knows."""
+
+_AT_START: Final = 10.0
+"""Seconds for the canaries at the start."""
+
+_LAST_PROOF: Final = 5.0
+"""Seconds for the canaries at the end."""
+
+
+class Silent(LabError):
+    """A source does not prove itself, so a run would be blind from its start."""
+
+    def __init__(self, *sources: str) -> None:
+        self.sources = sources
+        super().__init__(*sources)
+
+    def message(self) -> str:
+        """Name the sources."""
+        nodes = sorted({it.partition(":")[0] for it in self.sources})
+        return (
+            f"nothing arrives of {', '.join(self.sources)}: what would be done could not be seen\n"
+            f"    lab reset {' '.join(nodes)}  makes them anew"
+        )
+
+
+class Unwatched(LabError):
+    """What watches a run has failed, so the run ends."""
+
+    def __init__(self, why: BaseException) -> None:
+        self.why = why
+        super().__init__(why)
+
+    def message(self) -> str:
+        """Say what failed."""
+        return f"watching failed, so the run was ended: {self.why}"
+
+
+class Watch:
+    """A lab that is being watched."""
+
+    def __init__(self, loop: _Loop, pause: Callable[[float], None]) -> None:
+        self._loop = loop
+        self._pause = pause
+
+    def check(self) -> None:
+        """Make sure that somebody watches.
+
+        Raises:
+            Unwatched: nobody does any more.
+        """
+        if fault := self._loop.fault():
+            raise Unwatched(fault) from fault
+
+    def pause(self, seconds: float) -> None:
+        """Wait, as long as somebody watches.
+
+        Raises:
+            Unwatched: nobody does any more.
+        """
+        left = seconds
+        while left > 0:
+            self.check()
+            self._pause(min(left, 1.0))
+            left -= 1.0
+        self.check()
+
 
 @contextmanager
 def watching(  # noqa: PLR0913  # what is watched, with what, and where it goes
     *,
-    shell: Shell,
+    engine: Engine,
     lab: Lab,
     running: RunningLab,
     noticed: Noticed,
     detectors: Sequence[Detector],
     on_alert: OnAlert,
     pause: Callable[[float], None] = time.sleep,
-) -> Iterator[None]:
-    """Collect and detect; when the body begins, everything is being followed.
+) -> Iterator[Watch]:
+    """Collect and detect; when the body begins, every source has proved itself.
 
-    At the end the last lines are waited for and evaluated, and what was seen is written down.
+    At the end the sources prove themselves again, the last lines are waited for and evaluated, and what was
+    seen, and what was not, is written down.
 
     Args:
-        shell: Runs what follows logs and captures packets.
+        engine: Runs what follows logs and captures packets, and tells of what others do.
         lab: What its nodes are.
         running: Where they are.
         noticed: Where everything is kept.
@@ -55,11 +128,19 @@ def watching(  # noqa: PLR0913  # what is watched, with what, and where it goes
         pause: Waits for the last lines; an argument so that tests need not.
 
     Raises:
+        Silent: a source does not prove itself at the start.
         LabError: something could not be followed from the start, or evaluation failed.
     """
-    logs = logs_of(running, lab)
+    logs, captures = logs_of(running, lab), captures_of(running, lab)
     queue = LineQueue()
-    collector = Collector(shell, noticed, queue)
+    canaries = Canaries(engine, logs)
+    collector = Collector(engine, noticed, queue, canaries.heard)
+    canaries.packets = [
+        Proof(log=log, network=it.network, size=partial(collector.size, it.network))
+        for it in captures
+        for log in logs
+        if log.node.name == it.node.name
+    ]
     takers = (
         StoreTaker(Store(noticed.events)),
         DetectorTaker(detectors),
@@ -67,20 +148,55 @@ def watching(  # noqa: PLR0913  # what is watched, with what, and where it goes
         AlertListener(on_alert),
     )
     desk = Desk(takers, logs)
-    loop = _Loop(queue, desk)
-    try:
-        collector.start(logs, captures_of(running, lab))
+    loop, guard, prover = _Loop(queue, desk), Guard(engine, running), _Prover(canaries)
+
+    def write_down() -> None:
+        """Say how well it was watched."""
+        found = Collection(
+            logs=desk.counts(queue.dropped),
+            notes=tuple(collector.notes),
+            blind=canaries.blind(),
+            disturbances=guard.finish(),
+        )
+        records.write(noticed.collection, found)
+
+    with ExitStack() as ends:
+        ends.callback(write_down)
+        ends.callback(desk.close)
+        ends.callback(loop.finish)
+        ends.callback(collector.stop)
+        guard.start()
+        collector.start(logs, captures)
         loop.start()
-        yield
+        if silent := canaries.prove(within=_AT_START):
+            raise Silent(*silent)
+        ends.callback(lambda: canaries.prove(within=_LAST_PROOF))
+        ends.callback(prover.finish)
+        prover.start()
+        yield Watch(loop, pause)
         pause(_SETTLE)
-    finally:
-        collector.stop()
-        try:
-            loop.finish()
-        finally:
-            desk.close()
-            found = Collection(logs=desk.counts(queue.dropped), notes=tuple(collector.notes))
-            records.write(noticed.collection, found)
+
+
+class _Prover:
+    """Lets the sources prove themselves now and then, in a thread of its own."""
+
+    def __init__(self, canaries: Canaries) -> None:
+        self._canaries = canaries
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="canaries")
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._ending.wait(_PROVE_EVERY):
+            self._canaries.prove(within=_LAST_PROOF)
+
+    def finish(self) -> None:
+        """Stop; one that is under way is waited for."""
+        self._ending.set()
+        self._thread.join()
 
 
 class _Loop:
@@ -101,10 +217,14 @@ class _Loop:
         while not self._ending.wait(_BEAT):
             self._desk.take_lines(self._queue.drain())
 
+    def fault(self) -> BaseException | None:
+        """Return what ended it before its time; None while it works."""
+        return self._work.exception() if self._work and self._work.done() else None
+
     def finish(self) -> None:
-        """Evaluate what is left, and raise what went wrong."""
+        """Evaluate what is left; what went wrong before is raised here, if nobody has asked for it."""
         self._ending.set()
         self._pool.shutdown()
-        if self._work:
-            self._work.result()
+        if fault := self.fault():
+            raise Unwatched(fault) from fault
         self._desk.take_lines(self._queue.drain())

@@ -36,7 +36,11 @@ class Command:
             command_line=shlex.join(self.argv),
             targets=ran.targets,
             users=() if ran.targets else (self.user,),
-            evidence=(*traffic(place.node, ran.targets), _execution(place.node, self.argv)),
+            evidence=(
+                *traffic(place.node, ran.targets),
+                *place.evidence(),
+                _execution(place.node, self.argv),
+            ),
             registered=outputs(ran.completed),
         )
 
