@@ -10,6 +10,7 @@ import typer
 
 from lab.cli.options import AsFormat, Format, LabName, RunName
 from lab.cli.session import open_session
+from lab.errors import LabError
 
 app = typer.Typer()
 
@@ -33,7 +34,10 @@ def run(
     from lab.pipeline import RUN
 
     session = open_session(lab)
-    tables.score(session.screen, session.run(RUN, scenario), as_json=output == Format.JSON)
+    scored = session.run(RUN, scenario)
+    tables.score(session.screen, scored, as_json=output == Format.JSON)
+    if scored.degraded:
+        raise typer.Exit(LabError.exit_code)
 
 
 @app.command(epilog="Example:  lab score 20261123")

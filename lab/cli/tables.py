@@ -202,6 +202,14 @@ def score(screen: Screen, scored: Scored, *, as_json: bool) -> None:
     screen.table(("measure", "value", "95 % interval", "n"), _metric_rows(found))
     screen.line()
     report(screen, scored.run, markdown=False)
+    disturbed(screen, scored)
+
+
+def disturbed(screen: Screen, scored: Scored) -> None:
+    """Say last what makes a run less than it seems."""
+    if scored.degraded:
+        lines = "\n    ".join(scored.degraded)
+        screen.fault(f"the run is degraded: it was disturbed, or not all of it could be seen\n    {lines}")
 
 
 def _step_row(step: StepScore) -> tuple[str, ...]:

@@ -64,6 +64,9 @@ class Scored:
     score: Score
     """What was detected."""
 
+    degraded: tuple[str, ...] = ()
+    """What disturbed the run, and when which source was silent; empty for a run that went as it should."""
+
 
 # -- run -----------------------------------------------------------------------------------------
 
@@ -219,7 +222,7 @@ def replay_run(recording: RunFolder, context: Context) -> RunFolder:
             version=lab.__version__,
             replay_of=header.id,
             rules=hashes,
-            state="done",
+            state=header.state,
         )
     )
     return run
@@ -260,8 +263,9 @@ def score_run(run: RunFolder, _: Context) -> Scored:
     from lab.files import records
     from lab.score import measures
     from lab.telemetry.store import Store
+    from lab.watch.collection import read_collection
 
-    header = run.header()
+    header, watched = run.header(), read_collection(run.noticed)
     found = measures.score_run(
         run=header.id,
         truth=read_truth(run.happened),
@@ -270,9 +274,10 @@ def score_run(run: RunFolder, _: Context) -> Scored:
         clocks=read_clocks(run.happened),
         rules=header.rules,
         observed_until=header.ended or header.started,
+        blind=watched.blind,
     )
     records.write(run.score, found)
-    return Scored(run=run, score=found)
+    return Scored(run=run, score=found, degraded=tuple(map(str, (*watched.disturbances, *watched.blind))))
 
 
 def write_report(scored: Scored, _: Context) -> Scored:

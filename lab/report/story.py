@@ -13,7 +13,7 @@ from lab.moment import SECOND, Moment
 from lab.runs.header import Header, State
 from lab.score.values import Score, StepScore
 from lab.telemetry.event import Event
-from lab.watch.collection import Collection, LogCount
+from lab.watch.collection import Blind, Collection, Disturbance, LogCount
 
 SHOWN_EVIDENCE: Final = 20
 """EvidenceEvent events shown per alert; the alert says how many there were."""
@@ -155,7 +155,13 @@ class Story:
     """What was collected, by source."""
 
     notes: tuple[str, ...]
-    """Blind windows: what could not be followed, and when."""
+    """What could not be followed, and when."""
+
+    blind: tuple[Blind, ...]
+    """When which source was silent."""
+
+    disturbances: tuple[Disturbance, ...]
+    """What was done to the lab meanwhile, and not by the run."""
 
     @property
     def replay(self) -> bool:
@@ -279,6 +285,8 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         evidence={it.id: _shown(it, seen.evidence) for it in raised},
         collected=_source_totals(collection.logs, seen.stored),
         notes=collection.notes,
+        blind=collection.blind,
+        disturbances=collection.disturbances,
     )
 
 

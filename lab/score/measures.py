@@ -47,6 +47,7 @@ from lab.score.values import Delay, Floor, Part, Score, StepScore
 from lab.score.verdicts import step_score
 from lab.score.vocabulary import QUALITY
 from lab.telemetry.event import Event
+from lab.watch.collection import Blind
 
 _REPEAT: Final = 300 * SECOND
 """Within this time alerts of one rule with the same entities count once, in nanoseconds."""
@@ -64,6 +65,7 @@ def score_run(  # noqa: PLR0913  # the records of a run, each by its name
     clocks: Iterable[Clock],
     rules: Mapping[str, str],
     observed_until: Moment,
+    blind: Iterable[Blind] = (),
 ) -> Score:
     """Compare what happened with what was noticed.
 
@@ -75,13 +77,15 @@ def score_run(  # noqa: PLR0913  # the records of a run, each by its name
         clocks: How far the nodes' clocks were off.
         rules: Rule id to content hash, of every rule that was loaded.
         observed_until: When the last event had been evaluated; a step not detected by then is missed.
+        blind: When which source was silent.
     """
     truth, raised = tuple(truth), tuple(alerts)
     steps, distinct = attack_steps(truth), distinct_alerts(raised)
     wanted = {event for alert in distinct for event in alert.event_ids}
     found = tally_events(events, truth=truth, steps=steps, clocks=clocks, wanted=wanted)
     judged = judge(steps, distinct, found)
-    scores = tuple(step_score(place, judged) for place in range(len(steps)))
+    silent = tuple(sorted(blind))
+    scores = tuple(step_score(place, judged, silent) for place in range(len(steps)))
     occurred = [score for score, step in zip(scores, steps, strict=True) if step.occurred]
     visibility = share(sum(score.events > 0 for score in occurred), len(occurred))
     true, false = _incidents(judged, "attack"), _incidents(judged, "benign")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from lab.detect.alert import Alert
@@ -14,30 +15,63 @@ from lab.score.grading import grade, strangers, unnamed
 from lab.score.reason import detected, late, missed, partial
 from lab.score.values import StepScore
 from lab.score.vocabulary import Modifier, Verdict
+from lab.watch.collection import Blind
+
+_ON_THE_WIRE: Final = frozenset({"suricata", "packets"})
+"""Sources that see what goes over a network, whatever node it is from."""
 
 _GRADED: Final[tuple[Verdict, ...]] = ("general", "tactic", "technique")
 """The verdicts of `lab.score.grading`'s grades, from the lowest."""
 
 
-def step_score(place: int, judged: Judged) -> StepScore:
-    """Judge the step at a place."""
+def step_score(place: int, judged: Judged, blind: Sequence[Blind]) -> StepScore:
+    """Judge the step at a place.
+
+    Args:
+        place: Which step.
+        judged: What is known of all of them.
+        blind: When which source was silent.
+    """
     step, seen = judged.steps[place], judged.found.seen[place]
     alerts = judged.crediting(place)
+    silent = [it for it in blind if _needed(step, it)]
     if alerts:
-        return _detected(place, alerts, judged)
+        return _with_silence(_detected(place, alerts, judged), silent)
+    return _with_silence(_undetected(step, seen, elsewhere=place in judged.touched), silent)
+
+
+def _undetected(step: AttackStep, seen: StepEvents, *, elsewhere: bool) -> StepScore:
     return StepScore(
         step=step.id,
         name=step.record.name,
         technique=step.record.technique,
         verdict=_missed(step, seen),
         modifiers=_stopped(step.record),
-        reason=missed(step, seen, elsewhere=place in judged.touched),
+        reason=missed(step, seen, elsewhere=elsewhere),
         events=seen.events,
         alerts=(),
         rules=(),
         time_to_detect=None,
         sensor_delay=None,
         evaluation_delay=None,
+    )
+
+
+def _needed(step: AttackStep, silent: Blind) -> bool:
+    """Tell whether a source that would have shown a step was silent while it went on."""
+    if not step.ran or silent.end < step.start or silent.start > max(it.end for it in step.attempts):
+        return False
+    wanted = [predicate.where for it in step.attempts for predicate in it.evidence]
+    on_wire = silent.source in _ON_THE_WIRE
+    return any("destination.ip" in it if on_wire else silent.host in it.get("host.name", ()) for it in wanted)
+
+
+def _with_silence(score: StepScore, silent: Sequence[Blind]) -> StepScore:
+    if not silent:
+        return score
+    sources = ", ".join(sorted({f"{it.host}:{it.what}" for it in silent}))
+    return replace(
+        score, modifiers=(*score.modifiers, "blind"), reason=f"{score.reason}; {sources} was silent meanwhile"
     )
 
 

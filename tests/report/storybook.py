@@ -266,8 +266,8 @@ def collection() -> Collection:
     """What was watched."""
     logs = (
         ("apache", "shop", "/var/log/apache2/access.log", 423, 421, 0),
-        ("snoopy", "bastion", "/var/log/exec.log", 180, 180, 0),
-        ("snoopy", "shop", "/var/log/exec.log", 124, 124, 0),
+        ("snoopy", "bastion", "/var/log/exec.log", 304, 304, 0),
+        ("snoopy", "shop", "/var/log/exec.log", 0, 0, 0),
         ("sshd", "bastion", "/var/log/auth.log", 80, 79, 1),
         ("suricata", "sensor", "/var/log/suricata/eve.json", 1200, 1200, 0),
     )
