@@ -104,7 +104,7 @@ class Place:
             CommandSlow: a check or a revert took too long and was stopped; a step that did ends as stopped.
         """
         resolved = tuple(self._scope.resolve(target) for target in targets)
-        self._scope.check_words(argv)
+        self._scope.check_words((*argv, stdin.decode("utf-8", "backslashreplace")))
         with self._journal.entry(self._step, self._act, self.node.name, tuple(argv)):
             self.acted = True
             completed = self._execute(tuple(argv), user, stdin, environment)

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from lab.engine.nodes import RunningLab, SeenNode
 from lab.errors import OutOfScope
+from lab.exercise.addresses import Named, addresses_in, hosts_in
 
-_IPV4: Final = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?:/\d{1,2})?(?![\w.]*\w)")
-_IPV6: Final = re.compile(r"(?<![\w:.])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F.]*(?:/\d{1,3})?(?![\w:])")
-_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"]+", re.IGNORECASE)
+_FIRST: Final = ipaddress.IPv4Address("1.0.0.0")
+_LOOPBACK: Final = ipaddress.IPv4Network("127.0.0.0/8")
+_MASKS: Final = ipaddress.IPv4Address("255.0.0.0")
+
+_SHOWN: Final = 200
+"""Characters of a word that a refusal shows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,10 +91,8 @@ class Scope:
         return self._block(target, block)
 
     def _block(self, target: str, block: ipaddress.IPv4Network) -> Target:
-        for network in self._lab.networks:
-            attached = network.name in self._source.addresses
-            if attached and network.subnet and block.subnet_of(ipaddress.IPv4Network(network.subnet)):
-                return Target(name=target, address=str(block), nodes=self._inside(block))
+        if any(block.subnet_of(subnet) for subnet in self._subnets()):
+            return Target(name=target, address=str(block), nodes=self._inside(block))
         raise self._refuse(target, f"it is not inside a network that {self._source.name} is attached to")
 
     def _inside(self, block: ipaddress.IPv4Network) -> tuple[SeenNode, ...]:
@@ -101,43 +102,58 @@ class Scope:
             if any(address and ipaddress.IPv4Address(address) in block for address in node.addresses.values())
         )
 
-    def check_words(self, argv: Iterable[str]) -> None:
-        """Refuse a command line that names an address or a URL outside the lab.
+    def check_words(self, words: Iterable[str]) -> None:
+        """Refuse words that name an address or a URL outside the lab, however it is written.
 
         This reads what can be read; what a free command does beyond that, the walls stop.
 
         Raises:
-            OutOfScope: a word of it is not of this lab.
+            OutOfScope: one of them is not of this lab.
         """
-        for word in argv:
-            for url in _URL.findall(word):
-                self._check_url(url)
-            for address in (*_IPV4.findall(word), *filter(_is_ipv6, _IPV6.findall(word))):
-                if not _harmless(address):
-                    self.resolve(address)
+        for word in words:
+            try:
+                for host in hosts_in(word):
+                    self._check_host(host)
+                for named in addresses_in(word):
+                    self._check(named)
+            except ValueError as error:
+                raise self._refuse(_shortened(word), str(error)) from None
 
-    def _check_url(self, url: str) -> None:
-        try:
-            host = urlsplit(url).hostname or ""
-        except ValueError:
-            raise self._refuse(url, "its host cannot be read") from None
-        if host and host != "localhost" and not _harmless(host):
+    def _check_host(self, host: str) -> None:
+        """Refuse a URL's host that is no node; one that is a number is read as an address beside this."""
+        if host.lower() not in {"", "localhost"} and re.search(r"[g-zG-Z]", host):
             self.resolve(host)
 
+    def _check(self, named: Named) -> None:
+        if _harmless(named):
+            return
+        if named.first == named.last:
+            said = self._why_not(str(named.first))
+        else:
+            inside = [it for it in self._subnets() if named.first in it and named.last in it]
+            said = "" if inside else f"it is not inside a network that {self._source.name} is attached to"
+        if said:
+            read = "" if str(named.first) in named.written else f"it can be read as {named.first}; "
+            raise self._refuse(named.written, read + said)
 
-def _is_ipv6(text: str) -> bool:
-    """Tell an address from a time of day, which looks alike."""
-    try:
-        ipaddress.IPv6Interface(text)
-    except ValueError:
-        return False
-    return True
+    def _why_not(self, address: str) -> str:
+        try:
+            self._literal(address)
+        except OutOfScope as error:
+            return error.why
+        return ""
+
+    def _subnets(self) -> Iterator[ipaddress.IPv4Network]:
+        for network in self._lab.networks:
+            if network.name in self._source.addresses and network.subnet:
+                yield ipaddress.IPv4Network(network.subnet)
 
 
-def _harmless(address: str) -> bool:
-    """Tell whether an address is the node itself, or none at all: `0.0.0.0`, `::` to listen on."""
-    try:
-        read = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return read.is_loopback or read.is_unspecified
+def _harmless(named: Named) -> bool:
+    """Tell whether addresses are the node itself, or none at all: loopback, masks, a link's broadcast."""
+    loopback = named.first in _LOOPBACK and named.last in _LOOPBACK
+    return loopback or named.last < _FIRST or named.first >= _MASKS
+
+
+def _shortened(word: str) -> str:
+    return word if len(word) <= _SHOWN else f"{word[:_SHOWN]}..."
