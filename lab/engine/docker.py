@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import os
 import socket
@@ -25,10 +24,12 @@ import requests.exceptions
 from lab.engine import bridge, labels, terminal, translation
 from lab.engine.addresses import free_subnet, routed
 from lab.engine.conversation import Conversation, kept, leash, release
-from lab.engine.facts import About, Belongings, Happening, Happenings, Vitals, Wall
+from lab.engine.facts import About, Belongings, Vitals, Wall
+from lab.engine.faults import HTTP_CONFLICT, engine_errors
+from lab.engine.happenings import Told
 from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
 from lab.engine.shell import MAX_OUTPUT, CommandSlow, Completed, Hear
-from lab.errors import DiskFull, EngineFault, EngineSlow, EngineUnreachable, LabError, NameTaken, NoRights
+from lab.errors import EngineFault, EngineUnreachable, NameTaken
 from lab.moment import Moment
 from lab.workers import together
 
@@ -54,67 +55,11 @@ _SUBNET_TRIES: Final = 20
 _ISOLATED_GATEWAY: Final = (1, 48)
 """From this version of the API (Docker 28) on a network can be made without a gateway on the host."""
 
-_HTTP_CONFLICT: Final = 409
-
 _ENDS_WITHIN: Final = 5.0
 """Seconds for a command to be gone once we hung up; its keeper needs some hundredths."""
 
 _SHELL: Final = "echo $$; exec bash -l"
 """Says its process id first, so that its keeper knows whom to keep."""
-
-
-@contextmanager
-def _engine_errors(doing: str) -> Iterator[None]:
-    """Turn what docker and its HTTP client raise into what our callers know.
-
-    Raises:
-        EngineUnreachable: nothing answers on the socket.
-        NoRights: the socket is not for this user.
-        NameTaken: somebody else has the name.
-        DiskFull: the engine says that no space is left.
-        EngineSlow: no answer within the time-out.
-        EngineFault: anything else the engine said, in its own words.
-    """
-    begun = time.monotonic()
-    try:
-        yield
-    except (requests.exceptions.RequestException, docker.errors.DockerException, OSError) as error:
-        if any(isinstance(it, requests.exceptions.Timeout | TimeoutError) for it in _chain(error)):
-            waited = time.monotonic() - begun
-            raise EngineSlow(doing=doing, said=f"the engine did not answer within {waited:.0f} s") from error
-        raise fault(error, doing) from error
-
-
-def fault(error: Exception, doing: str) -> LabError:
-    """Say what an exception of the client library means to us."""
-    said = getattr(error, "explanation", None) or str(error)
-    if "No space left on device" in said:
-        return DiskFull(f"{doing}: no space left", remedy="lab prune  removes images that are not used.")
-    if isinstance(error, docker.errors.APIError):
-        taken = error.status_code == _HTTP_CONFLICT and "is already in use" in said
-        return (NameTaken if taken else EngineFault)(doing=doing, said=said)
-    if _has_cause(error, errno.EACCES):
-        return NoRights(
-            "this user may not use Docker's socket",
-            remedy="sudo usermod -aG docker $USER  and log in again, or run as root.",
-        )
-    if isinstance(error, requests.exceptions.ConnectionError | docker.errors.DockerException | OSError):
-        return EngineUnreachable(
-            "Docker does not answer", remedy="Is it running?  lab doctor --fix  installs and starts it."
-        )
-    return EngineFault(doing=doing, said=said)
-
-
-def _has_cause(error: BaseException, number: int) -> bool:
-    """Tell whether an errno is anywhere in the chain; docker wraps it several times, as text at last."""
-    return any(getattr(it, "errno", None) == number or os.strerror(number) in str(it) for it in _chain(error))
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and all that led to it."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 class DockerEngine:
@@ -133,11 +78,11 @@ class DockerEngine:
         """
         timeout = os.environ.get("DOCKER_CLIENT_TIMEOUT", "")
         self._timeout = int(timeout) if timeout.isdecimal() and int(timeout) else _TIMEOUT
-        with _engine_errors("connecting to Docker"):
+        with engine_errors("connecting to Docker"):
             self._client = docker.from_env(timeout=self._timeout, max_pool_size=32, version="auto")
         # The published stubs know half of the low-level API, and some of it wrongly.
         self._api: Any = self._client.api
-        with _engine_errors("connecting to Docker"):
+        with engine_errors("connecting to Docker"):
             self._told = self._api.version()
         self._api.hooks["response"].append(lambda response, *_, **__: _report(response, changed))
 
@@ -147,7 +92,7 @@ class DockerEngine:
 
     def about(self) -> About:
         """Say which engine it is, and on what machine."""
-        with _engine_errors("asking about the engine"):
+        with engine_errors("asking about the engine"):
             return translation.about(self._told, self._api.info())
 
     def labs(self) -> tuple[str, ...]:
@@ -155,14 +100,14 @@ class DockerEngine:
 
         Somebody else's container of an image of ours inherits the label with no value; it is not ours.
         """
-        with _engine_errors("listing labs"):
+        with engine_errors("listing labs"):
             labelled = {"label": labels.LAB}
             found = [*self._api.containers(all=True, filters=labelled), *self._api.networks(filters=labelled)]
         return tuple(sorted({it["Labels"][labels.LAB] for it in found} - {""}))
 
     def belongings(self) -> Belongings:
         """Name all that the engine has, ours or not."""
-        with _engine_errors("listing what the engine has"):
+        with engine_errors("listing what the engine has"):
             return Belongings(
                 containers=frozenset(it["Id"] for it in self._api.containers(all=True)),
                 networks=frozenset(it["Id"] for it in self._api.networks()),
@@ -181,7 +126,7 @@ class DockerEngine:
         """Read what there is of a lab; nothing at all is an empty lab."""
         if not lab:
             return RunningLab(name=lab)
-        with _engine_errors(f"looking at lab {lab}"):
+        with engine_errors(f"looking at lab {lab}"):
             networks = self._networks(lab)
             containers = self._containers(lab)
         ours = {it["Name"]: it["Labels"][labels.NETWORK] for it in networks}
@@ -198,14 +143,14 @@ class DockerEngine:
         """Make a network; unless it may reach the internet, the host is deaf on it."""
         name = translation.network_name(spec.lab, spec.name)
         doing = f"creating network {spec.name}"
-        with _engine_errors(doing):
+        with engine_errors(doing):
             if any(it["Name"] == name for it in self._api.networks(names=[name])):
                 raise NameTaken(doing=doing, said=f"the name {name} is already in use")
         refused: list[ipaddress.IPv4Network] = []
         while True:
             subnet = free_subnet(spec.prefix, [*self.subnets(), *routed(), *refused], seed=spec.bridge)
             try:
-                with _engine_errors(doing):
+                with engine_errors(doing):
                     self._create_network(name, spec, subnet)
             except EngineFault as error:
                 # Somebody took it just now, or the engine still holds it for a network that is gone.
@@ -236,7 +181,7 @@ class DockerEngine:
 
     def subnets(self) -> tuple[ipaddress.IPv4Network, ...]:
         """List the IPv4 blocks of all networks the engine has, ours or not."""
-        with _engine_errors("listing networks"):
+        with engine_errors("listing networks"):
             told = [it["IPAM"]["Config"] or () for it in self._api.networks()]
         pools = (pool.get("Subnet", "") for pools in told for pool in pools)
         return tuple(ipaddress.IPv4Network(pool) for pool in pools if pool and ":" not in pool)
@@ -251,7 +196,7 @@ class DockerEngine:
 
     def create_node(self, spec: NodeSpec) -> None:
         """Make a node, attach it and start it."""
-        with _engine_errors(f"creating {spec.name}"):
+        with engine_errors(f"creating {spec.name}"):
             made = self._api.create_container(
                 spec.image,
                 command=list(spec.command),
@@ -310,7 +255,7 @@ class DockerEngine:
 
     def start_node(self, node: SeenNode) -> None:
         """Start a node that stopped, or wake one that was paused."""
-        with _engine_errors(f"starting {node.name}"):
+        with engine_errors(f"starting {node.name}"):
             if node.state == "paused":
                 self._api.unpause(node.id)
             else:
@@ -318,7 +263,7 @@ class DockerEngine:
 
     def restart_node(self, node: SeenNode) -> None:
         """Start a node anew."""
-        with _engine_errors(f"restarting {node.name}"):
+        with engine_errors(f"restarting {node.name}"):
             self._api.restart(node.id, timeout=0)
 
     def remove_nodes(self, nodes: Iterable[SeenNode]) -> None:
@@ -333,14 +278,14 @@ class DockerEngine:
         together([partial(self._remove, node) for node in found])
 
     def _kill(self, node: SeenNode, leaving: threading.Lock | None) -> None:
-        with _engine_errors(f"stopping {node.name}"), suppress(docker.errors.NotFound):
+        with engine_errors(f"stopping {node.name}"), suppress(docker.errors.NotFound):
             if leaving:
                 with leaving:
                     self._detach(node)
             try:
                 self._api.kill(node.id)
             except docker.errors.APIError as error:
-                if error.status_code != _HTTP_CONFLICT:  # it does not run
+                if error.status_code != HTTP_CONFLICT:  # it does not run
                     raise
             self._api.wait(node.id, timeout=self._timeout)
 
@@ -350,7 +295,7 @@ class DockerEngine:
             self._api.disconnect_container_from_network(node.id, name, force=True)
 
     def _remove(self, node: SeenNode) -> None:
-        with _engine_errors(f"removing {node.name}"), suppress(docker.errors.NotFound):
+        with engine_errors(f"removing {node.name}"), suppress(docker.errors.NotFound):
             try:
                 self._api.remove_container(node.id, v=True, force=True)
             except docker.errors.APIError as error:
@@ -362,7 +307,7 @@ class DockerEngine:
         doing = f"removing network {network.name}"
         for attempt in range(_REMOVAL_TRIES):
             try:
-                with _engine_errors(doing), suppress(docker.errors.NotFound):
+                with engine_errors(doing), suppress(docker.errors.NotFound):
                     self._api.remove_network(network.id)
             except EngineFault as error:
                 if "active endpoints" not in error.said:
@@ -375,7 +320,7 @@ class DockerEngine:
                 return
 
     def _free(self, network: SeenNetwork) -> None:
-        with _engine_errors(f"freeing network {network.name}"), suppress(docker.errors.APIError):
+        with engine_errors(f"freeing network {network.name}"), suppress(docker.errors.APIError):
             held = self._api.inspect_network(network.id)["Containers"]
             for endpoint in held.values():
                 with suppress(docker.errors.APIError):
@@ -400,7 +345,7 @@ class DockerEngine:
             """Keep no more than is asked for."""
             heard[channel].extend(chunk[: MAX_OUTPUT - len(heard[channel])])
 
-        with _engine_errors(doing):
+        with engine_errors(doing):
             talk = self._converse(node, kept(argv), user, environment)
             in_time = talk.relay((stdin,), hear, timeout=timeout)
             code = self._ended(talk.id)
@@ -447,7 +392,7 @@ class DockerEngine:
     def relay(self, node: SeenNode, argv: tuple[str, ...], *, stdin: Iterable[bytes], hear: Hear) -> int:
         """Run a command inside a node, with input and outputs passed on as they come."""
         doing = f"running {argv[0]} on {node.name}"
-        with _engine_errors(doing):
+        with engine_errors(doing):
             talk = self._converse(node, kept(argv))
             talk.relay(stdin, hear)
             code = self._ended(talk.id)
@@ -457,7 +402,7 @@ class DockerEngine:
 
     def open_shell(self, node: SeenNode) -> int:
         """Give this terminal a shell on a node until it ends; return its exit code."""
-        with _engine_errors(f"opening a shell on {node.name}"):
+        with engine_errors(f"opening a shell on {node.name}"):
             made = self._api.exec_create(
                 node.id,
                 ["sh", "-c", _SHELL],
@@ -490,25 +435,25 @@ class DockerEngine:
 
     def stream(self, node: SeenNode, argv: tuple[str, ...]) -> Conversation:
         """Run a command inside a node and read its standard output, as it comes."""
-        with _engine_errors(f"running {argv[0]} on {node.name}"):
+        with engine_errors(f"running {argv[0]} on {node.name}"):
             return self._converse(node, kept(argv))
 
     def walls(self, lab: str) -> tuple[Wall, ...]:
         """Read how each node of a lab is confined."""
-        with _engine_errors(f"looking at the walls of lab {lab}"):
+        with engine_errors(f"looking at the walls of lab {lab}"):
             return tuple(
                 translation.wall(self._api.inspect_container(it["Id"])) for it in self._containers(lab)
             )
 
     def log_tail(self, node: SeenNode, lines: int) -> str:
         """Return the last lines the node's first process wrote."""
-        with _engine_errors(f"reading the log of {node.name}"):
+        with engine_errors(f"reading the log of {node.name}"):
             written: bytes = self._api.logs(node.id, tail=lines)
         return written.decode("utf-8", "backslashreplace")
 
     def image_labels(self, tag: str) -> Mapping[str, str] | None:
         """Return an image's labels; None when there is no such image."""
-        with _engine_errors(f"looking at image {tag}"):
+        with engine_errors(f"looking at image {tag}"):
             try:
                 return self._api.inspect_image(tag)["Config"].get("Labels") or {}
             except docker.errors.ImageNotFound:
@@ -517,7 +462,7 @@ class DockerEngine:
     def pull(self, image: str) -> bool:
         """Fetch an image from its registry; False when no registry has it or none answers."""
         try:
-            with _engine_errors(f"pulling {image}"):
+            with engine_errors(f"pulling {image}"):
                 self._client.images.pull(image)
         except (EngineFault, EngineUnreachable):
             return False
@@ -526,7 +471,7 @@ class DockerEngine:
     def load_root(self, archive: IO[bytes], tag: str) -> None:
         """Make an image of a root file system in a tar archive."""
         repository, _, version = tag.rpartition(":")
-        with _engine_errors(f"loading {tag}"):
+        with engine_errors(f"loading {tag}"):
             self._api.import_image_from_stream(archive, repository=repository, tag=version)
             self._api.inspect_image(tag)  # the import reports its failures inside an answer of 200
 
@@ -534,18 +479,18 @@ class DockerEngine:
     def open_baking(self, image: str, *, lab: str, role: str) -> Iterator[SeenNode]:
         """Run a throw-away container of an image, with a way to its distribution's packages."""
         name = translation.container_name(lab, f"bake-{role}")
-        with _engine_errors(f"starting to bake {role}"):
+        with engine_errors(f"starting to bake {role}"):
             with suppress(docker.errors.NotFound):
                 self._remove_left_over(name, lab)
             made = self._api.create_container(
                 image, command=["sleep", "infinity"], name=name, labels={labels.LAB: lab, labels.BAKING: role}
             )
         try:
-            with _engine_errors(f"starting to bake {role}"):
+            with engine_errors(f"starting to bake {role}"):
                 self._api.start(made["Id"])
             yield translation.baking_node(made["Id"], image, lab=lab, role=role)
         finally:
-            with _engine_errors(f"ending to bake {role}"), suppress(docker.errors.NotFound):
+            with engine_errors(f"ending to bake {role}"), suppress(docker.errors.NotFound):
                 self._api.remove_container(made["Id"], v=True, force=True)
 
     def _remove_left_over(self, name: str, lab: str) -> None:
@@ -559,59 +504,39 @@ class DockerEngine:
         # The baking container's own labels would make each container of the image look like one.
         plain = {labels.LAB: "", labels.BAKING: "", **labelled}
         changes = [f'LABEL "{key}"="{value}"' for key, value in plain.items()]
-        with _engine_errors(f"saving {tag}"):
+        with engine_errors(f"saving {tag}"):
             self._api.commit(node.id, repository=repository, tag=version, changes=changes)
 
     def images(self) -> Mapping[str, int]:
         """Return every image of ours: its tag to the bytes it takes."""
-        with _engine_errors("listing images"):
+        with engine_errors("listing images"):
             found = self._api.images(filters={"label": labels.BAKED})
         return {tag: it["Size"] for it in found for tag in it["RepoTags"] or ()}
 
     def remove_image(self, tag: str) -> None:
         """Remove an image; one that is gone already is no error."""
-        with _engine_errors(f"removing image {tag}"), suppress(docker.errors.ImageNotFound):
+        with engine_errors(f"removing image {tag}"), suppress(docker.errors.ImageNotFound):
             self._api.remove_image(tag)
 
     def registry_answers(self, image: str) -> bool:
         """Tell whether the engine reaches the registry of an image, and it has the image."""
         try:
-            with _engine_errors(f"asking the registry for {image}"):
+            with engine_errors(f"asking the registry for {image}"):
                 self._api.inspect_distribution(image)
         except (EngineFault, EngineUnreachable):
             return False
         return True
 
-    def happenings(self, lab: str) -> Happenings:
+    def happenings(self, lab: str) -> Told:
         """Tell of every change of a lab's nodes and networks from now on."""
-        with _engine_errors("listening to the engine"):
-            return _Happenings(self._api.events(decode=True), lab)
+        with engine_errors("listening to the engine"):
+            return Told(self._api.events(decode=True), lab)
 
     def vitals(self, node: SeenNode) -> Vitals:
         """Measure a running node."""
-        with _engine_errors(f"measuring {node.name}"):
+        with engine_errors(f"measuring {node.name}"):
             started = self._api.inspect_container(node.id)["State"]["StartedAt"]
             return translation.vitals(self._api.stats(node.id, stream=False, one_shot=True), started)
-
-
-class _Happenings:
-    """What the daemon tells of one lab."""
-
-    def __init__(self, told: Any, lab: str) -> None:  # noqa: ANN401  # docker's stubs do not know what it is
-        self._told = told
-        self._lab = lab
-
-    def __iter__(self) -> Iterator[Happening]:
-        """Yield each change, until we or the daemon hang up."""
-        with suppress(requests.exceptions.RequestException, docker.errors.DockerException, ValueError):
-            for event in self._told:
-                if found := translation.happening(event, self._lab):
-                    yield found
-
-    def close(self) -> None:
-        """Hang up."""
-        with suppress(OSError, AttributeError):  # it has hung up already
-            self._told.close()
 
 
 def _report(response: requests.Response, changed: Callable[[str], None]) -> None:

@@ -17,10 +17,10 @@ from lab.errors import LabError, OutOfScope
 from lab.exercise.checks.base import Check, Finding
 from lab.exercise.journal import Act, Journal
 from lab.exercise.place import Place
+from lab.exercise.rendering import Renderer
 from lab.exercise.scenario import Revert, Scenario, ScenarioStep
 from lab.exercise.scope import Target
 from lab.exercise.steps.base import Outcome
-from lab.exercise.template import fill_in, render_lazily
 from lab.exercise.truth import Clock, Label, Party, Predicate, Truth
 from lab.files import records
 from lab.inventory.definition import Lab
@@ -61,6 +61,7 @@ class Play:
     """Called before each step: raises when the run must not go on, as when nobody watches it."""
     _registered: dict[str, object] = field(default_factory=dict)
     _undo: list[_Undo] = field(default_factory=list)
+    _renderer: Renderer = field(default_factory=Renderer)
     _looked: list[Place] = field(default_factory=list)
 
     def play(self) -> None:
@@ -68,6 +69,7 @@ class Play:
         begun = Moment.now()
         self._measure_clocks()
         with contextlib.ExitStack() as ends:
+            ends.enter_context(self._renderer)
             ends.callback(self._finish, begun)
             self.tell(f"benign traffic alone for {self.scenario.benign / 1e9:.0f} s")
             self.pause(self.scenario.benign / 1e9)
@@ -136,7 +138,9 @@ class Play:
     def _act(self, step: ScenarioStep, running: RunningLab, source: SeenNode) -> None:
         """Look, act, look again, and write what happened; whatever was begun will be undone."""
         values = self._values(running, source)
-        action, check, reverts = fill_in((step.action, step.check, step.reverts), values)
+        action, check, reverts = self._renderer.fill_in(
+            (step.action, step.check, step.reverts), self.scenario.variables, values
+        )
         before = self._look_before(step, check, running)
         place = self._place(step, running, source, "run", step.timeout)
         try:
@@ -151,8 +155,7 @@ class Play:
 
     def _values(self, running: RunningLab, source: SeenNode) -> dict[str, object]:
         """Return what templates may use now."""
-        known = {"nodes": _nodes(running, source), "networks": _networks(running)}
-        return render_lazily(self.scenario.variables, {**self._registered, **known})
+        return {**self._registered, "nodes": _nodes(running, source), "networks": _networks(running)}
 
     def _place(
         self, step: ScenarioStep, running: RunningLab, node: SeenNode, act: Act, timeout: float

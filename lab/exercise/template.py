@@ -18,6 +18,9 @@ from lab.errors import WrongInput
 
 Filled = TypeVar("Filled")
 
+_LONGEST: Final = 100_000
+"""Characters of one template."""
+
 
 class BadTemplate(WrongInput):
     """A template is wrong, or asks for what there is not."""
@@ -64,10 +67,12 @@ def undeclared(text: str) -> frozenset[str]:
     Raises:
         BadTemplate: it is not a template.
     """
+    if len(text) > _LONGEST:
+        raise BadTemplate(f"{text[:40]}...", why=f"is longer than {_LONGEST} characters")
     try:
         return frozenset(meta.find_undeclared_variables(_JINJA.parse(text)))
-    except TemplateSyntaxError as error:
-        raise BadTemplate(text, why=str(error)) from error
+    except (TemplateSyntaxError, RecursionError, MemoryError) as error:
+        raise BadTemplate(text, why=str(error) or "is nested too deep") from error
 
 
 def render(text: str, values: Mapping[str, object]) -> str:
@@ -79,7 +84,8 @@ def render(text: str, values: Mapping[str, object]) -> str:
     try:
         return str(_JINJA.from_string(text).render(values))
     except (*_MISTAKES, TemplateError) as error:
-        raise BadTemplate(text, why=str(error)) from error
+        short = "needs more memory than it may have"
+        raise BadTemplate(text, why=short if isinstance(error, MemoryError) else str(error)) from error
 
 
 def render_lazily(variables: Mapping[str, object], values: Mapping[str, object]) -> dict[str, object]:
@@ -100,27 +106,23 @@ def _needs(value: object) -> frozenset[str]:
     return undeclared(value) if isinstance(value, str) else frozenset()
 
 
-def fill_in(value: Filled, values: Mapping[str, object]) -> Filled:
-    """Fill in every text of a value: of a tuple, and of a dataclass, however deep. Each is filled in once.
-
-    Raises:
-        BadTemplate: one cannot be filled in.
-    """
-    return cast("Filled", _filled(value, values))
+def replace_texts(value: Filled, texts: Mapping[str, str]) -> Filled:
+    """Replace texts of a value: of a tuple, and of a dataclass, however deep."""
+    return cast("Filled", _replaced(value, texts))
 
 
-def _filled(value: object, values: Mapping[str, object]) -> object:
+def _replaced(value: object, texts: Mapping[str, str]) -> object:
     if isinstance(value, str):
-        return render(value, values)
+        return texts.get(value, value)
     if isinstance(value, tuple):
-        return tuple(_filled(it, values) for it in value)
+        return tuple(_replaced(it, texts) for it in value)
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{it.name: _filled(getattr(value, it.name), values) for it in fields(value)})
+        return replace(value, **{it.name: _replaced(getattr(value, it.name), texts) for it in fields(value)})
     return value
 
 
 def texts_of(value: object) -> Iterator[str]:
-    """Yield every text that `fill_in` would fill in."""
+    """Yield every text that may be a template."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, tuple):

@@ -19,8 +19,9 @@ import docker.errors
 import pytest
 import requests.exceptions
 
-from lab.engine.docker import DockerEngine, fault
+from lab.engine.docker import DockerEngine
 from lab.engine.engine import Engine
+from lab.engine.faults import fault
 from lab.engine.labels import BAKED, BASE
 from lab.engine.memory import MemoryEngine
 from lab.engine.nodes import SeenNode

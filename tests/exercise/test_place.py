@@ -16,11 +16,12 @@ from lab.exercise.checks.open_port import OpenPort
 from lab.exercise.journal import Entry, Journal
 from lab.exercise.listed import by_kind
 from lab.exercise.place import Place
+from lab.exercise.rendering import Renderer
 from lab.exercise.steps import STEP_KINDS
 from lab.exercise.steps.nmap import Nmap
 from lab.exercise.steps.ssh import Ssh
 from lab.exercise.steps.wait import Wait
-from lab.exercise.template import fill_in, texts_of
+from lab.exercise.template import texts_of
 from lab.files import records
 from tests.world import World, completed
 
@@ -150,7 +151,8 @@ def test_every_text_is_a_template_and_filled_in_once() -> None:
     step = Ssh(target="{{ a }}", user="{{ b }}", password="p", command="c")
     check = File(node="bastion", path="{{ a }}", owner="x")
     assert list(texts_of((step, check))) == ["{{ a }}", "{{ b }}", "p", "c", "bastion", "{{ a }}", "x"]
-    filled, looked = fill_in((step, check), {"a": "{{ b }}", "b": "two"})
+    with Renderer() as renderer:
+        filled, looked = renderer.fill_in((step, check), {}, {"a": "{{ b }}", "b": "two"})
     assert (filled.target, filled.user, looked.path) == ("{{ b }}", "two", "{{ b }}")
 
 
