@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from lab.errors import BadFile, BadQuery, Problem
+from lab.files import careful
 from lab.runs import names
 from lab.telemetry.sql import TIME_LIMIT, Answer, Tables
 
@@ -105,7 +106,7 @@ def _add(tables: Tables, name: str, path: Path) -> None:
 def _whole_lines(path: Path) -> list[str]:
     """Read the lines that were written to their end; a kill may have torn the last."""
     try:
-        text = path.read_text("utf-8")
+        text = careful.read_bytes(path).decode()
     except UnicodeDecodeError as error:
         raise BadFile(Problem(path=str(path), line=0, what="is not UTF-8")) from error
     return [line for line in text.rpartition("\n")[0].split("\n") if line]

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from lab.cli.screen import Screen, age
-from lab.files import records
+from lab.files import careful, records
 
 if TYPE_CHECKING:
     from lab.bench.up import Contest
@@ -262,7 +262,7 @@ def _rate(rate: Rate) -> tuple[str, str, str]:
 def report(screen: Screen, run: RunFolder, *, markdown: bool) -> None:
     """Say where the report is, or write it."""
     if markdown:
-        sys.stdout.write(run.report_text.read_text(encoding="utf-8"))
+        sys.stdout.write(careful.read_bytes(run.report_text).decode())
         return
     screen.line(f"report: {run.report}")
 

@@ -7,7 +7,6 @@ torn last line is left out when reading, because its writer never said that it w
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from lab.errors import BadFile, Problem
+from lab.files import careful
 from lab.moment import Moment
 
 Record = TypeVar("Record")
@@ -52,10 +52,7 @@ def append(path: Path, records: Iterable[object]) -> None:
     lines = "".join(f"{to_json(record)}\n" for record in records)
     if not lines:
         return
-    with path.open("a", encoding="utf-8") as file:
-        file.write(lines)
-        file.flush()
-        os.fsync(file.fileno())
+    careful.append(path, lines.encode())
 
 
 def read_lines(path: Path, kind: type[Record]) -> tuple[Record, ...]:
@@ -69,9 +66,8 @@ def read_lines(path: Path, kind: type[Record]) -> tuple[Record, ...]:
 
 def _read(path: Path, kind: type[Record]) -> Iterator[Record]:
     problems: list[Problem] = []
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
-        if not line.endswith(b"\n"):
-            break
+    *whole, _torn = careful.read_bytes(path).split(b"\n")
+    for number, line in enumerate(whole, 1):
         try:
             yield from_json(line, kind)
         except ValueError as error:
@@ -83,12 +79,7 @@ def _read(path: Path, kind: type[Record]) -> Iterator[Record]:
 
 def write(path: Path, record: object) -> None:
     """Replace a file by one record, readable by people; readers see the old or the new file, never half."""
-    draft = path.with_name(f".{path.name}.draft")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(to_json(record, indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    careful.replace(path, (to_json(record, indent=2) + "\n").encode())
 
 
 def read(path: Path, kind: type[Record]) -> Record:
@@ -98,6 +89,6 @@ def read(path: Path, kind: type[Record]) -> Record:
         BadFile: the file is not a record of that kind.
     """
     try:
-        return from_json(path.read_bytes(), kind)
+        return from_json(careful.read_bytes(path), kind)
     except ValueError as error:
         raise BadFile(Problem(path=str(path), line=0, what=f"not a {kind.__name__}: {error}")) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -205,6 +206,7 @@ def find_recording(name: str, context: Context) -> RunFolder:
 def replay_run(recording: RunFolder, context: Context) -> RunFolder:
     """A recorded run -> a new run: the same events and truth, alerts by today's rules."""
     from lab.detect.detector import all_rules, detectors
+    from lab.files import careful
     from lab.runs import folder
     from lab.watch.replay import replay
 
@@ -212,7 +214,7 @@ def replay_run(recording: RunFolder, context: Context) -> RunFolder:
     run = folder.create(context.workplace, header.scenario, Moment.now(), prefix="replay-")
     recording.copy_to(run.path)
     rules = run.noticed.sensor_rules
-    loaded = detectors(rules.read_text(encoding="utf-8") if rules.exists() else "")
+    loaded = detectors(careful.read_bytes(rules).decode("utf-8", "replace") if os.path.lexists(rules) else "")
     hashes = all_rules(loaded)
     replay(run.noticed, loaded, context.on_alert)
     run.write_header(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping
@@ -21,6 +20,7 @@ from markupsafe import Markup
 
 from lab import attack
 from lab.detect.alert import Level
+from lab.files import careful
 from lab.report import timeline
 from lab.report.story import Story, duration
 from lab.runs.folder import RunFolder
@@ -87,12 +87,8 @@ def write_report(run: RunFolder, story: Story) -> Path:
 
 
 def _replace(path: Path, text: str) -> Path:
-    draft = path.with_name(f".{path.name}.draft")
-    with draft.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    return draft.replace(path)
+    careful.replace(path, text.encode())
+    return path
 
 
 # -- HTML ----------------------------------------------------------------------------------------

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from lab.errors import NotFound
-from lab.files import records
+from lab.files import careful, records
 from lab.files.workplace import Workplace
 from lab.moment import Moment
 from lab.runs import names
@@ -69,11 +69,19 @@ class RunFolder:
         records.write(self.path / names.LAB, lab)
 
     def copy_to(self, folder: Path) -> None:
-        """Copy what a replay needs into a folder that is there."""
+        """Copy what a replay needs into a folder that is there.
+
+        Raises:
+            BadFile: something of it is a link, or is no plain file.
+        """
         for name in _RECORDED:
-            if (self.path / name).exists():
-                shutil.copyfile(self.path / name, folder / name)
-        shutil.copytree(self.noticed.events, folder / names.EVENTS)
+            if os.path.lexists(self.path / name):
+                careful.copy(self.path / name, folder / name)
+        from lab.telemetry.store import present_segments  # whoever only lists runs needs no Parquet
+
+        (folder / names.EVENTS).mkdir()
+        for segment in present_segments(self.noticed.events):
+            careful.copy(segment.path, folder / names.EVENTS / segment.path.name)
 
 
 def create(workplace: Workplace, scenario: str, started: Moment, *, prefix: str = "") -> RunFolder:

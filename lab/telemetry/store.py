@@ -6,8 +6,9 @@ absent. Compacting writes `00000001-00000480.parquet` and then removes what it c
 out a segment whose numbers lie within those of another, so a kill in between doubles nothing.
 
 Columns are ECS names with dots. Times are nanoseconds in UTC; addresses are text in one short form
-(pandas, polars and DuckDB all read text; Parquet has no type for addresses). Every segment has every
-column. In SQL times are `TIMESTAMPTZ`, in microseconds, since DuckDB's functions know no finer ones.
+(pandas, polars and DuckDB all read text; Parquet has no type for addresses). A segment has the
+columns that its events need. In SQL times are `TIMESTAMPTZ`, in microseconds, since DuckDB's functions
+know no finer ones.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import IO, Any, Final, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lab.errors import DiskFull
+from lab.errors import BadFile, DiskFull, Problem
+from lab.files import careful
 from lab.moment import Moment
 from lab.telemetry.event import ECS_VERSION, FIELDS, SCHEMA_VERSION, Event, FieldType, Value
 from lab.telemetry.sources.reading import address
@@ -40,13 +42,21 @@ _ARROW: Final[dict[FieldType, pa.DataType]] = {
     "ip": pa.string(),
 }
 
+_VERSIONS: Final[dict[str | bytes, str | bytes]] = {
+    "homerange.schema": str(SCHEMA_VERSION),
+    "homerange.ecs": ECS_VERSION,
+}
+
 SCHEMA: Final = pa.schema(
     [pa.field(name, _ARROW[kind]) for name, kind in FIELDS.items()],
-    metadata={"homerange.schema": str(SCHEMA_VERSION), "homerange.ecs": ECS_VERSION},
+    metadata=_VERSIONS,
 )
 """The columns of every segment, and the versions written into it."""
 
 _SEGMENT: Final = re.compile(r"(\d{8})-(\d{8})\.parquet")
+_MERGE_EVERY: Final = 128
+"""Batches after which the smallest segments become one: half a minute of a live run."""
+
 _GROUP: Final = 65_536
 """Rows gathered before compacting writes them, which bounds its memory."""
 
@@ -117,6 +127,14 @@ class _Segment:
 
 
 def _all_segments(folder: Path) -> list[_Segment]:
+    """List the segments; what a link leads to is not ours.
+
+    Raises:
+        BadFile: the folder, or a segment, is a link.
+    """
+    for path in (folder, *folder.glob("*.parquet")):
+        if path.is_symlink():
+            raise BadFile(Problem(path=str(path), line=0, what="is a link; a run's folder must not have any"))
     found = ((_SEGMENT.fullmatch(path.name), path) for path in folder.glob("*.parquet"))
     return sorted(_Segment(first=int(m[1]), last=int(m[2]), path=path) for m, path in found if m)
 
@@ -152,6 +170,7 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._next = 1 + max((segment.last for segment in _all_segments(folder)), default=0)
+        self._merged = self._next
 
     def append(self, events: Sequence[Event]) -> None:
         """Write one batch; when this returns it is on disk. No events, no batch.
@@ -166,8 +185,17 @@ class Store:
         now = Moment.now()
         for event in events:
             event["event.ingested"] = now
-        self._write((table_of(events),), self._next, self._next)
+        self._write((_without_absent(table_of(events)),), self._next, self._next)
         self._next += 1
+        if self._next - self._merged > _MERGE_EVERY:
+            self._merge(self._merged)
+
+    def _merge(self, first: int) -> None:
+        """Merge the segments from a number on, so that a long run is not thousands of files."""
+        segments = [it for it in present_segments(self._folder) if it.first >= first]
+        self._write(_gathered(segments), segments[0].first, segments[-1].last)
+        self._remove_covered()
+        self._merged = self._next
 
     def events(self) -> Iterator[Event]:
         """Read all events back in the order they were stored, also while the store is compacted."""
@@ -192,12 +220,8 @@ class Store:
         path = self._folder / f"{first:08d}-{last:08d}.parquet"
         draft = path.with_suffix(".draft")
         with _disk_errors(self._folder):
-            with draft.open("wb") as file:
-                with pq.ParquetWriter(
-                    file, SCHEMA, compression="zstd", use_dictionary=last > first
-                ) as writer:
-                    for table in tables:
-                        writer.write_table(table)
+            with careful.open_new(draft) as file:
+                _write_tables(file, tables, use_dictionary=last > first)
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
@@ -221,34 +245,87 @@ class Store:
                 path.unlink(missing_ok=True)
 
 
+def _write_tables(file: IO[bytes], tables: Iterable[pa.Table], *, use_dictionary: bool) -> None:
+    """Write tables of one schema, that of the first."""
+    waiting = iter(tables)
+    first = next(waiting)
+    with pq.ParquetWriter(file, first.schema, compression="zstd", use_dictionary=use_dictionary) as writer:
+        writer.write_table(first)
+        for table in waiting:
+            writer.write_table(table)
+
+
+def _without_absent(table: pa.Table) -> pa.Table:
+    """Leave columns out that hold nothing: most events have a third of them."""
+    return table.select([name for name in table.column_names if table[name].null_count < len(table)])
+
+
+@contextmanager
+def _file_errors(path: Path) -> Iterator[None]:
+    """Say of a segment that cannot be read which file it is.
+
+    Raises:
+        BadFile: it is not Parquet, or its columns are not those of events.
+    """
+    try:
+        yield
+    except (pa.ArrowException, UnicodeDecodeError, ValueError, TypeError, OverflowError) as error:
+        what = f"is no segment of events: {str(error).splitlines()[0] if str(error) else error!r}"
+        raise BadFile(Problem(path=str(path), line=0, what=what)) from error
+
+
+def _batches(segment: _Segment, size: int) -> Iterator[pa.Table]:
+    with _file_errors(segment.path), pq.ParquetFile(segment.path) as file:
+        for batch in file.iter_batches(batch_size=size):
+            yield _plain(pa.Table.from_batches([batch]))
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Give columns their types, whatever wrote them.
+
+    Raises:
+        pa.ArrowException: one cannot be of its type.
+    """
+    names = [name for name in table.column_names if name in FIELDS]
+    for name in ("@timestamp", "event.id"):
+        if name not in names or table[name].null_count:
+            raise ValueError(f"it has events without {name}")
+    return pa.table({name: table[name].cast(_ARROW[FIELDS[name]]) for name in names})
+
+
 def _read(folder: Path) -> Iterator[Event]:
     for segment in present_segments(folder):
-        with pq.ParquetFile(segment.path) as file:
-            for batch in file.iter_batches():
-                yield from _events_of(pa.Table.from_batches([batch]))
+        for table in _batches(segment, _GROUP):
+            with _file_errors(segment.path):
+                yield from _events_of(table)
 
 
 def _gathered(segments: Sequence[_Segment]) -> Iterator[pa.Table]:
-    """Read segments of any schema version as tables of the present one, some ten thousand rows each."""
+    """Read segments of any schema version as tables with the columns that they have together."""
+    present = {name for it in segments for name in _columns(it)}
+    schema = pa.schema(
+        [field for field in SCHEMA if field.name in present], metadata=dict(SCHEMA.metadata or {})
+    )
     waiting: list[pa.Table] = []
     for segment in segments:
-        with pq.ParquetFile(segment.path) as file:
-            for batch in file.iter_batches(batch_size=_GROUP):
-                waiting.append(_widened(pa.Table.from_batches([batch])))
-                if sum(map(len, waiting)) >= _GROUP:
-                    yield pa.concat_tables(waiting)
-                    waiting = []
+        for table in _batches(segment, _GROUP):
+            waiting.append(_widened(table, schema))
+            if sum(map(len, waiting)) >= _GROUP:
+                yield pa.concat_tables(waiting)
+                waiting = []
     if waiting:
         yield pa.concat_tables(waiting)
 
 
-def _widened(table: pa.Table) -> pa.Table:
-    """Give a table of an older version the columns it lacks."""
-    if table.schema.equals(SCHEMA):
-        return table
+def _columns(segment: _Segment) -> list[str]:
+    with _file_errors(segment.path), pq.ParquetFile(segment.path) as file:
+        return list(file.schema_arrow.names)
+
+
+def _widened(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give a table the columns it lacks."""
     held = set(table.column_names)
     columns = [
-        table[field.name].cast(field.type) if field.name in held else _absent(len(table), field.type)
-        for field in SCHEMA
+        table[field.name] if field.name in held else _absent(len(table), field.type) for field in schema
     ]
-    return pa.table(columns, schema=SCHEMA)
+    return pa.table(columns, schema=schema)

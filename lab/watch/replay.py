@@ -41,7 +41,7 @@ def _batches(store: Store) -> Iterator[tuple[Moment, list[Event]]]:
 
     def ingested(event: Event) -> int:
         """Return when the event entered the store, in nanoseconds."""
-        return int(str(event["event.ingested"]))
+        return int(str(event.setdefault("event.ingested", event["@timestamp"])))
 
     events = sorted(store.events(), key=ingested)
     for moment, batch in groupby(events, key=ingested):

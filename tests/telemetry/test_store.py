@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.ask.query import query
-from lab.errors import BadQuery, DiskFull
+from lab.errors import BadFile, DiskFull
 from lab.moment import Moment
 from lab.telemetry import sql
 from lab.telemetry.event import FIELDS, SCHEMA_VERSION, Event, FieldType, Value
@@ -70,10 +70,11 @@ def test_every_event_says_when_it_was_stored(tmp_path: Path) -> None:
     assert list(store.events()) == events
 
 
-def test_a_segment_has_every_column_typed_and_the_version(tmp_path: Path) -> None:
-    filled(tmp_path, 1)
+def test_a_segment_has_the_columns_it_needs_typed_and_the_version(tmp_path: Path) -> None:
+    _, events = filled(tmp_path, 1)
     schema = pq.read_schema(next(tmp_path.glob("*.parquet")))
-    assert schema.equals(SCHEMA)
+    assert set(schema.names) == set().union(*events)
+    assert all(schema.field(name).type == SCHEMA.field(name).type for name in schema.names)
     assert (schema.metadata or {})[b"homerange.schema"] == str(SCHEMA_VERSION).encode()
 
 
@@ -251,3 +252,49 @@ def _raising(kind: type[Exception]) -> Callable[[], None]:
             raise kind("said")
 
     return raising
+
+
+def test_a_long_run_is_few_files_while_it_goes_on(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for number in range(400):
+        store.append([event(number)])
+    assert len(list(tmp_path.iterdir())) < 135
+    assert [it["event.id"] for it in Store(tmp_path).events()] == [f"e{number}" for number in range(400)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PAR1", b"not parquet at all", b"PAR1" + b"\0" * 100 + b"PAR1"],
+)
+def test_a_segment_that_is_no_parquet_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "00000001-00000001.parquet").write_bytes(content)
+    with pytest.raises(BadFile, match=r"00000001-00000001\.parquet: is no segment of events"):
+        list(Store(tmp_path).events())
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"a": [1]},
+        {"@timestamp": ["no time"], "event.id": ["e"]},
+        {"@timestamp": [1], "event.id": [None]},
+        {"@timestamp": [1], "event.id": ["e"], "source.port": ["no number"]},
+        {"@timestamp": [1], "event.id": ["e"], "event.category": [[[1]]]},
+    ],
+)
+def test_a_segment_with_other_columns_is_named(tmp_path: Path, columns: dict[str, list[object]]) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "00000001-00000001.parquet")
+    with pytest.raises(BadFile, match="is no segment of events"):
+        list(Store(tmp_path).events())
+
+
+def test_links_are_neither_read_nor_written_through(tmp_path: Path) -> None:
+    store, _ = filled(tmp_path / "events", 1)
+    secret = tmp_path / "secret"
+    secret.write_text("mine", encoding="utf-8")
+    (tmp_path / "events" / "00000003-00000003.draft").symlink_to(secret)
+    Store(tmp_path / "events").append([event(5)])
+    assert secret.read_text(encoding="utf-8") == "mine"
+    (tmp_path / "events" / "00000009-00000009.parquet").symlink_to(secret)
+    with pytest.raises(BadFile, match="is a link"):
+        list(store.events())
