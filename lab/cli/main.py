@@ -12,7 +12,7 @@ import typer.core
 
 from lab.cli import bench, labs, machine, runs
 from lab.cli.session import Outside
-from lab.errors import LabError, Leak, NotReady, Stopped
+from lab.errors import LabError, Leak, NotReady, Stopped, WrongInput
 
 if TYPE_CHECKING:
     from lab.cli.screen import Screen
@@ -80,6 +80,11 @@ def main(outside: Outside | None = None) -> NoReturn:
         outside: The engine and the folder; those of this machine when nothing else is given.
     """
     _stop_when_told()
+    if any(_unreadable(argument) for argument in sys.argv[1:]):
+        from lab.cli.screen import Screen
+
+        Screen().fault("an argument is not UTF-8, so nothing was done")
+        sys.exit(WrongInput.exit_code)
     try:
         result = app(standalone_mode=False, obj=outside or Outside())
     except BrokenPipeError:
@@ -88,6 +93,11 @@ def main(outside: Outside | None = None) -> NoReturn:
     except (click.ClickException, click.Abort, KeyboardInterrupt, LabError, OSError, ExceptionGroup) as error:
         sys.exit(_explain(error))
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _unreadable(argument: str) -> bool:
+    """Tell whether an argument has bytes that are no text: Python keeps them as lone surrogates."""
+    return any("\ud800" <= character <= "\udfff" for character in argument)
 
 
 def _stop_when_told() -> None:

@@ -31,6 +31,10 @@ _LEVEL_STYLES: Final = {
 }
 
 
+_PAUSE: Final = 10 * SECOND
+"""After this long without a repeat an alert is news again, in nanoseconds."""
+
+
 class Screen:
     """Standard output and standard error of one command.
 
@@ -39,6 +43,7 @@ class Screen:
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
+        self._raised: dict[tuple[str, tuple[str, ...]], tuple[int, int]] = {}
 
     @cached_property
     def _out(self) -> Console | None:
@@ -76,16 +81,32 @@ class Screen:
             self.tell(f"{name} took {took:.1f} s")
 
     def alert(self, alert: Alert) -> None:
-        """Show an alert the moment it is raised, with its delay since its first event."""
+        """Show an alert the moment it is raised, with its delay since its first event.
+
+        One that repeats another within seconds, from the same source, is counted and shown when the count has
+        doubled: an attack raises the same thing dozens of times. The file keeps each.
+        """
+        count = self._repeated(alert)
+        if count & (count - 1):
+            return
+        times = f"  ({count} times by now)" if count > 1 else ""
         delay = (alert.raised - alert.first_event) / SECOND
         who = ", ".join(sorted({value for values in alert.entities.values() for value in values}))
         self._say(
             self._elapsed(),
             (f"ALERT {alert.level:<13} ", _LEVEL_STYLES[alert.level]),
             (f"{' '.join(alert.techniques) or '-':<10} ", "bold"),
-            (f"{visible(alert.title)}  ", ""),
+            (f"{visible(alert.title)}{times}  ", ""),
             (f"{visible(who)}  {delay:.1f} s after the event", "dim"),
         )
+
+    def _repeated(self, alert: Alert) -> int:
+        """Count an alert: how often its rule has named the same source without a pause."""
+        key = (alert.rule_id, alert.entities.get("source.ip") or alert.entities.get("host.name", ()))
+        last, count = self._raised.get(key, (0, 0))
+        count = count + 1 if alert.raised - last < _PAUSE else 1
+        self._raised[key] = (alert.raised, count)
+        return count
 
     def fault(self, message: str) -> None:
         """Show what went wrong."""
@@ -106,7 +127,9 @@ class Screen:
 
         drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
         for column in columns:
-            drawn.add_column(column, justify="right" if column in right else "left", overflow="fold")
+            drawn.add_column(
+                Text(visible(column)), justify="right" if column in right else "left", overflow="fold"
+            )
         for row in rows:
             drawn.add_row(*(Text(visible(cell)) for cell in row))
         self._out.print(drawn)

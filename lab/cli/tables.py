@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from lab.cli.screen import Screen, age
 from lab.files import careful, records
+from lab.text import visible
 
 if TYPE_CHECKING:
+    from lab.ask.bounded import Answer
     from lab.bench.up import Contest
     from lab.engine.nodes import RunningLab
     from lab.flow.runs import Scored
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from lab.runs.folder import RunFolder
     from lab.score.intervals import Rate, Share
     from lab.score.values import Score, StepScore
-    from lab.telemetry.sql import Answer
 
 _MB: Final = 2**20
 
@@ -273,20 +274,28 @@ def answer(screen: Screen, found: Answer, output: str) -> None:
         screen.json([dict(zip(found.columns, row, strict=True)) for row in found.rows])
     elif output == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(found.columns)
+        writer.writerow([_cell(name, guard=True) for name in found.columns])
         writer.writerows([[_cell(value, guard=True) for value in row] for row in found.rows])
     else:
         screen.table(found.columns, [[_cell(value) for value in row] for row in found.rows])
-        if found.cut:
-            screen.tell(f"only the first {len(found.rows)} rows are shown")
+    if found.cut:
+        screen.tell(f"only the first {len(found.rows)} rows are shown")
 
 
 def _cell(value: object, *, guard: bool = False) -> str:
-    """Write a value for a table; in CSV, a text that a spreadsheet would run as a formula is quoted."""
+    """Write a value for a table.
+
+    In CSV no terminal is to obey it, and a text that a spreadsheet would run as a formula is quoted.
+    """
     if value is None:
         return ""
     text = value if isinstance(value, str) else records.to_json(value).strip('"')
-    return f"'{text}" if guard and isinstance(value, str) and text[:1] in "=+-@\t\r" and text else text
+    if not guard:
+        return text
+    return f"'{visible(text)}" if isinstance(value, str) and text[:1] in _FORMULA and text else visible(text)
+
+
+_FORMULA: Final = "=+-@\t\r\n|%"
 
 
 def requirements(screen: Screen, found: Sequence[Requirement], *, as_json: bool) -> None:

@@ -19,12 +19,12 @@ from lab.workers import together
 if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is quick
     from pathlib import Path
 
+    from lab.ask.bounded import Answer
     from lab.engine.nodes import RunningLab
     from lab.exercise.scenario import Scenario
     from lab.runs.folder import RunFolder
     from lab.runs.header import LabRecord, State
     from lab.score.values import Score
-    from lab.telemetry.sql import Answer
 
 DEFAULT_SCENARIO: Final = "ssh-brute-force"
 """What `lab demo` plays."""
@@ -319,7 +319,7 @@ class Question:
 
 def ask_run(question: Question, context: Context) -> Answer:
     """A question -> its answer."""
-    from lab.ask.query import query
+    from lab.ask.bounded import ask
     from lab.runs import folder
 
-    return query(folder.find(context.workplace, question.run).path, question.sql)
+    return ask(folder.find(context.workplace, question.run).path, question.sql)

@@ -75,21 +75,27 @@ def nodes(engine: Engine, kinds: Kinds, name: str, pause: Callable[[float], None
         raise NotFound("lab", name=name, known=known, remedy="lab up  makes one")
     found = [node for it in ((name,) if name else known) for node in engine.observe(it).nodes]
     labels = {image: engine.image_labels(image) or {} for image in {node.image for node in found}}
-    tasks = [
-        partial(_status, node, engine, kinds.find(node.kind), pause, labels[node.image].get(BASE, ""))
-        for node in found
-    ]
-    return tuple(together(tasks))
+    before = together([partial(_vitals, node, engine) for node in found])
+    said = together([partial(_health, node, kinds.find(node.kind), engine) for node in found])
+    if any(before):
+        pause(_MOMENT)  # once for all of them
+    now = together([partial(_vitals, node, engine) for node in found])
+    return tuple(
+        _status(node, health, (first, second), labels[node.image].get(BASE, ""))
+        for node, health, first, second in zip(found, said, before, now, strict=True)
+    )
 
 
-def _status(
-    node: SeenNode, engine: Engine, kind: Kind | None, pause: Callable[[float], None], base: str
-) -> NodeStatus:
-    before = engine.vitals(node) if node.state == "running" else None
-    said = apply.healthy(node, kind.health if kind else (), engine)
-    if before:
-        pause(_MOMENT)
-    now = engine.vitals(node) if before else None
+def _vitals(node: SeenNode, engine: Engine) -> Vitals | None:
+    return engine.vitals(node) if node.state == "running" else None
+
+
+def _health(node: SeenNode, kind: Kind | None, engine: Engine) -> str:
+    return apply.healthy(node, kind.health if kind else (), engine)
+
+
+def _status(node: SeenNode, said: str, seen: tuple[Vitals | None, Vitals | None], base: str) -> NodeStatus:
+    before, now = seen
     return NodeStatus(
         lab=node.lab,
         name=node.name,

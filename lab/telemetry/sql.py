@@ -23,8 +23,11 @@ from lab.telemetry.store import SCHEMA, present_segments, table_of
 TIME_LIMIT: Final = 30.0
 """Seconds after which a question is stopped."""
 
-MEMORY_LIMIT: Final = "1GB"
-"""What a question may use; nothing is written to disk beyond it."""
+MEMORY_LIMIT: Final = "600MB"
+"""What the database may use; nothing is written to disk beyond it."""
+
+MAX_BYTES: Final = 32 * 2**20
+"""Bytes that an answer has at most, as the database holds it; the rest is cut likewise."""
 
 MAX_ROWS: Final = 100_000
 """Rows an answer has at most; the rest is cut and said to be cut."""
@@ -38,6 +41,11 @@ _SAFE: Final[dict[str, str | int | float | list[str]]] = {
     "allow_community_extensions": False,
 }
 """Settings of every connection: no spilling, no extensions, no reach into our own variables."""
+
+
+_EARLIEST: Final = -62_135_596_800 * 10**9
+_LATEST: Final = 253_402_300_799 * 10**9
+"""The years 1 to 9999 in nanoseconds."""
 
 
 def _as_sql_types() -> str:
@@ -243,27 +251,61 @@ def _stopped_after(connection: duckdb.DuckDBPyConnection, seconds: float) -> Ite
 def _answer(relation: duckdb.DuckDBPyRelation) -> Answer:
     columns, types = tuple(relation.columns), tuple(map(str, relation.types))
     rows: list[tuple[object, ...]] = []
+    left, cut = MAX_BYTES, False
     with relation.to_arrow_reader(2048) as batches:
         for batch in batches:
-            rows.extend(zip(*map(_shown, batch.columns), strict=True))
-            if len(rows) > MAX_ROWS:
+            fits = _fitting(batch, left)
+            left -= batch.nbytes
+            rows.extend(zip(*map(_shown, batch.slice(0, fits).columns), strict=True))
+            cut = fits < len(batch) or len(rows) > MAX_ROWS
+            if cut:
                 break
-    return Answer(columns=columns, types=types, rows=tuple(rows[:MAX_ROWS]), cut=len(rows) > MAX_ROWS)
+    return Answer(columns=columns, types=types, rows=tuple(rows[:MAX_ROWS]), cut=cut)
+
+
+def _fitting(batch: pa.RecordBatch, left: int) -> int:
+    """Return how many rows of a batch there is room for, at least one."""
+    if batch.nbytes <= left:
+        return len(batch)
+    return max(1, len(batch) * max(left, 0) // max(1, batch.nbytes))
 
 
 def _shown(column: pa.Array[Any]) -> list[object]:
-    """Turn a column of an answer into Python's values, times into moments."""
+    """Turn a column of an answer into Python's values, times into moments; what has none, into text."""
     kind = column.type
     if pa.types.is_timestamp(kind):
         unit = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}[kind.unit]
-        return [None if n is None else Moment(n * unit) for n in column.cast(pa.int64()).to_pylist()]
+        return [None if n is None else _moment(n * unit) for n in column.cast(pa.int64()).to_pylist()]
+    if pa.types.is_time(kind):
+        return [None if it is None else str(it) for it in column.cast(pa.string()).to_pylist()]
     if pa.types.is_interval(kind):
         return [None if span is None else _length(*span) for span in column.to_pylist()]
     if pa.types.is_decimal(kind) and kind.scale == 0:  # sums of whole numbers
         return [None if number is None else int(number) for number in column.to_pylist()]
-    return column.to_pylist()
+    try:
+        return column.to_pylist()
+    except (OverflowError, ValueError, TypeError, pa.ArrowException):
+        return [_as_text(it) for it in column]
 
 
-def _length(months: int, days: int, nanoseconds: int) -> timedelta:
-    """A month counts 30 days, as in DuckDB."""
-    return timedelta(days=30 * months + days, microseconds=nanoseconds / 1000)
+def _as_text(value: pa.Scalar[Any]) -> str:
+    """Write a value that Python has no type for: a date beyond its years, also inside a list."""
+    try:
+        return str(value)
+    except (OverflowError, ValueError, TypeError, pa.ArrowException):
+        return f"a {value.type} that cannot be shown"
+
+
+def _moment(nanoseconds: int) -> Moment | str:
+    """Return a moment, or what Python has no time for: DuckDB's infinities, and years beyond 9999."""
+    if _EARLIEST <= nanoseconds <= _LATEST:
+        return Moment(nanoseconds)
+    return "infinity" if nanoseconds > 0 else "-infinity" if nanoseconds < -(2**62) else f"{nanoseconds} ns"
+
+
+def _length(months: int, days: int, nanoseconds: int) -> timedelta | str:
+    """A month counts 30 days, as in DuckDB; what Python has no length for is written out."""
+    try:
+        return timedelta(days=30 * months + days, microseconds=nanoseconds / 1000)
+    except OverflowError:
+        return f"{months} months {days} days {nanoseconds} ns"

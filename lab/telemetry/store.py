@@ -269,7 +269,9 @@ def _file_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (pa.ArrowException, UnicodeDecodeError, ValueError, TypeError, OverflowError) as error:
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, TypeError, OverflowError) as error:
         what = f"is no segment of events: {str(error).splitlines()[0] if str(error) else error!r}"
         raise BadFile(Problem(path=str(path), line=0, what=what)) from error
 
@@ -303,9 +305,7 @@ def _read(folder: Path) -> Iterator[Event]:
 def _gathered(segments: Sequence[_Segment]) -> Iterator[pa.Table]:
     """Read segments of any schema version as tables with the columns that they have together."""
     present = {name for it in segments for name in _columns(it)}
-    schema = pa.schema(
-        [field for field in SCHEMA if field.name in present], metadata=dict(SCHEMA.metadata or {})
-    )
+    schema = pa.schema([field for field in SCHEMA if field.name in present], metadata=_VERSIONS)
     waiting: list[pa.Table] = []
     for segment in segments:
         for table in _batches(segment, _GROUP):

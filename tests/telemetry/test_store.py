@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.ask.query import query
-from lab.errors import BadFile, DiskFull
+from lab.errors import BadFile, BadQuery, DiskFull
 from lab.moment import Moment
 from lab.telemetry import sql
 from lab.telemetry.event import FIELDS, SCHEMA_VERSION, Event, FieldType, Value
