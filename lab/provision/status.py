@@ -54,6 +54,9 @@ class NodeStatus:
     """What its image is built on."""
 
 
+_AT_ONCE: Final = 32
+"""Measurements at once: Docker lets each wait up to a second for its own clock, and does nothing meanwhile."""
+
 _MOMENT: Final = 0.3
 """Seconds over which the use of processors is measured."""
 
@@ -75,11 +78,11 @@ def nodes(engine: Engine, kinds: Kinds, name: str, pause: Callable[[float], None
         raise NotFound("lab", name=name, known=known, remedy="lab up  makes one")
     found = [node for it in ((name,) if name else known) for node in engine.observe(it).nodes]
     labels = {image: engine.image_labels(image) or {} for image in {node.image for node in found}}
-    before = together([partial(_vitals, node, engine) for node in found])
+    before = together([partial(_vitals, node, engine) for node in found], workers=_AT_ONCE)
     said = together([partial(_health, node, kinds.find(node.kind), engine) for node in found])
     if any(before):
         pause(_MOMENT)  # once for all of them
-    now = together([partial(_vitals, node, engine) for node in found])
+    now = together([partial(_vitals, node, engine) for node in found], workers=_AT_ONCE)
     return tuple(
         _status(node, health, (first, second), labels[node.image].get(BASE, ""))
         for node, health, first, second in zip(found, said, before, now, strict=True)
