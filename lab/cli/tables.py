@@ -61,6 +61,8 @@ def walls_in_short(screen: Screen, proof: Proof) -> None:
     if not proof.probes:
         screen.tell("nothing had to be changed;  lab verify  tries the walls again")
         return
+    for it in proof.untried:
+        screen.tell(f"not tried: {it}")
     inside = len({probe.node for probe in proof.probes})
     screen.tell(f"isolated: {len(proof.probes)} probes from {inside} nodes, none got through")
 

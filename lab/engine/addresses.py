@@ -50,6 +50,12 @@ def host_addresses() -> Addresses:
     return Addresses(ipv4=ipv4, ipv6=ipv6)
 
 
+def addresses_of(interface: str) -> tuple[str, ...]:
+    """List the IPv4 addresses of one interface of this machine."""
+    found = psutil.net_if_addrs().get(interface, ())
+    return tuple(sorted(it.address for it in found if it.family == socket.AF_INET))
+
+
 def _plain(addresses: Iterable[str]) -> tuple[str, ...]:
     plain = {address.partition("%")[0] for address in addresses}
     return tuple(sorted(address for address in plain if not ipaddress.ip_address(address).is_loopback))

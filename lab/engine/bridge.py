@@ -3,16 +3,23 @@
 A bridge without an address is not enough. The kernel takes a packet for any address it has from any
 interface (the weak host model of RFC 1122, 3.3.4.2), answers ARP for it, and gives the bridge an
 IPv6 address of its own. A node that may write raw frames would reach the host that way. The settings
-belong to the bridge and go with it, so they leave nothing behind. Only root may change them.
+belong to the bridge and go with it, so they leave nothing behind. What is sent to everybody, from no address,
+no setting stops; the firewall does, by one rule that goes when the network does. Only root may do all this.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Final
 
+from lab.engine.addresses import addresses_of
+
 _SETTINGS: Final = Path("/proc/sys/net")
+_UP: Final = 0x1
 
 _DEAF: Final = {
     "ipv4/conf/{}/arp_ignore": "8",  # answers no ARP request
@@ -24,18 +31,85 @@ _DEAF: Final = {
 """Names and values as the kernel's Documentation/networking/ip-sysctl.rst has them."""
 
 
-def sealed(bridge: str) -> bool | None:
-    """Tell whether the host is deaf on a bridge; None when this user, or this system, cannot make it so."""
+_IPTABLES: Final = shutil.which("iptables", path="/usr/sbin:/sbin:/usr/bin:/bin")
+
+_RULE: Final = re.compile(r"-A INPUT -i (lab[0-9a-f]{10}) -j DROP")
+
+
+def firewall() -> frozenset[str] | None:
+    """Name the bridges from which the firewall lets nothing in; None where this user may not read it."""
+    if os.geteuid() != 0 or _IPTABLES is None:
+        return None
+    ran = _iptables("-S", "INPUT")
+    return frozenset(_RULE.findall(ran.stdout)) if ran.returncode == 0 else None
+
+
+def loose(bridge: str, dropped: frozenset[str] | None) -> tuple[str, ...] | None:
+    """Say where the host listens on a bridge; None when this user, or this system, cannot make it deaf.
+
+    Args:
+        bridge: Its name.
+        dropped: What `firewall` said.
+    """
     if os.geteuid() != 0 or not (_SETTINGS / "ipv4/conf" / bridge).is_dir():
         return None
-    return all(path.read_text(encoding="ascii").strip() == value for path, value in _settings(bridge))
+    found = [
+        f"{path.name} is {now}"
+        for path, value in _settings(bridge)
+        if (now := path.read_text(encoding="ascii").strip()) != value
+    ]
+    if dropped is not None and bridge not in dropped:
+        found.append("the firewall lets it in")
+    return tuple(found)
 
 
 def seal(bridge: str) -> None:
     """Make the host deaf on a bridge, as far as this user may."""
-    if sealed(bridge) is False:
-        for path, value in _settings(bridge):
-            path.write_text(value, encoding="ascii")
+    dropped = firewall()
+    if not loose(bridge, dropped):
+        return
+    for path, value in _settings(bridge):
+        path.write_text(value, encoding="ascii")
+    if dropped is not None and bridge not in dropped:
+        _iptables("-I", "INPUT", "-i", bridge, "-j", "DROP")
+
+
+def unseal(bridge: str) -> None:
+    """Take a bridge's rule out of the firewall, and those of bridges that are gone; the rest goes with it."""
+    for name in firewall() or ():
+        if name == bridge or not (_SETTINGS / "ipv4/conf" / name).is_dir():
+            _iptables("-D", "INPUT", "-i", name, "-j", "DROP")
+
+
+def strange(bridge: str, nodes: int) -> str:
+    """Say what somebody changed about a bridge that only making it anew puts right; nothing when all is well.
+
+    Args:
+        bridge: Its name.
+        nodes: How many running nodes are attached to it.
+    """
+    folder = Path("/sys/class/net") / bridge
+    if not folder.is_dir():
+        return "its bridge is gone" if Path("/sys/class/net").is_dir() and nodes else ""
+    addresses = addresses_of(bridge)
+    ports = sorted(it.name for it in (folder / "brif").iterdir())
+    up = int((folder / "flags").read_text(encoding="ascii"), 16) & _UP
+    said = (
+        (bool(addresses), f"its bridge has the address {', '.join(addresses)}"),
+        (len(ports) > nodes, f"its bridge has {len(ports)} ports for {nodes} nodes: {', '.join(ports)}"),
+        (not up, "its bridge is down"),
+    )
+    return "; ".join(words for holds, words in said if holds)
+
+
+def _iptables(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [_IPTABLES or "iptables", "-w", "5", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
 
 
 def _settings(bridge: str) -> list[tuple[Path, str]]:

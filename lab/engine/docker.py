@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import IO, Any, Final
 
 import docker
@@ -86,6 +86,10 @@ class DockerEngine:
             self._told = self._api.version()
         self._api.hooks["response"].append(lambda response, *_, **__: _report(response, changed))
 
+    @cached_property
+    def _limits_disk(self) -> bool:
+        return self.about().limits_disk
+
     def close(self) -> None:
         """Give the connections to the daemon back."""
         self._client.close()
@@ -130,13 +134,11 @@ class DockerEngine:
             networks = self._networks(lab)
             containers = self._containers(lab)
         ours = {it["Name"]: it["Labels"][labels.NETWORK] for it in networks}
-        seen = (_with_seal(translation.seen_network(it)) for it in networks)
+        nodes = sorted((translation.seen_node(it, ours) for it in containers), key=lambda it: it.name)
+        seen = sorted((translation.seen_network(it) for it in networks), key=lambda it: it.name)
+        dropped = bridge.firewall() if seen else None
         return RunningLab(
-            name=lab,
-            networks=tuple(sorted(seen, key=lambda it: it.name)),
-            nodes=tuple(
-                sorted((translation.seen_node(it, ours) for it in containers), key=lambda it: it.name)
-            ),
+            name=lab, networks=tuple(_looked_at(it, nodes, dropped) for it in seen), nodes=tuple(nodes)
         )
 
     def create_network(self, spec: NetworkSpec) -> None:
@@ -238,6 +240,9 @@ class DockerEngine:
             nano_cpus=int(spec.cpus * 1e9),
             pids_limit=spec.processes,
             read_only=spec.read_only,
+            # A file at most, where the storage driver cannot limit all of them together.
+            ulimits=[docker.types.Ulimit(name="fsize", soft=spec.disk, hard=spec.disk)],
+            storage_opt={"size": str(spec.disk)} if self._limits_disk and not spec.read_only else None,
             tmpfs=dict(translation.tmpfs(entry) for entry in spec.tmpfs),
             log_config={"Type": "json-file", "Config": {"max-size": "10m", "max-file": "1"}},
             **apart,
@@ -260,6 +265,17 @@ class DockerEngine:
                 self._api.unpause(node.id)
             else:
                 self._api.start(node.id)
+
+    def stop_node(self, node: SeenNode) -> None:
+        """Stop a node at once."""
+        with engine_errors(f"stopping {node.name}"), suppress(docker.errors.NotFound):
+            self._api.stop(node.id, timeout=0)
+
+    def written(self, node: SeenNode) -> int:
+        """Return how many bytes a node has written to its root file system."""
+        with engine_errors(f"measuring {node.name}"):
+            found = self._api.containers(all=True, size=True, filters={"id": node.id})
+        return int(found[0].get("SizeRw") or 0) if found else 0
 
     def restart_node(self, node: SeenNode) -> None:
         """Start a node anew."""
@@ -305,6 +321,7 @@ class DockerEngine:
     def remove_network(self, network: SeenNetwork) -> None:
         """Remove a network; endpoints that outlive their containers are disconnected by force."""
         doing = f"removing network {network.name}"
+        bridge.unseal(network.bridge)
         for attempt in range(_REMOVAL_TRIES):
             try:
                 with engine_errors(doing), suppress(docker.errors.NotFound):
@@ -546,5 +563,13 @@ def _report(response: requests.Response, changed: Callable[[str], None]) -> None
         changed(f"{method} {path}")
 
 
-def _with_seal(network: SeenNetwork) -> SeenNetwork:
-    return network if network.internet else replace(network, sealed=bridge.sealed(network.bridge))
+def _looked_at(network: SeenNetwork, nodes: list[SeenNode], dropped: frozenset[str] | None) -> SeenNetwork:
+    """Add what this machine shows of a network's bridge."""
+    if network.internet or not network.bridge:
+        return network
+    attached = sum(node.state != "stopped" and network.name in node.addresses for node in nodes)
+    return replace(
+        network,
+        loose=bridge.loose(network.bridge, dropped),
+        strange=bridge.strange(network.bridge, attached),
+    )

@@ -42,6 +42,9 @@ class About:
     cannot: tuple[str, ...] = ()
     """Limits and walls that this engine cannot give to a node."""
 
+    limits_disk: bool = False
+    """Whether its storage driver can limit what a node writes."""
+
     clock: Moment | None = None
     """The time on the engine's machine when it was asked."""
 
@@ -93,6 +96,15 @@ class Wall:
 
     processes: int
     """Limit; 0 for none."""
+
+    cpus: float = 0
+    """Limit in processors; 0 for none."""
+
+    called: str = ""
+    """The engine's name of its container."""
+
+    interfaces: tuple[str, ...] | None = None
+    """Its network interfaces beside loopback; None where nobody can look."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,6 +172,10 @@ class Facts(Protocol):
 
     def happenings(self, lab: str) -> Happenings:
         """Tell of every change of a lab's nodes and networks from now on; commands on nodes are none."""
+        ...
+
+    def written(self, node: SeenNode) -> int:
+        """Return how many bytes a node has written to its root file system."""
         ...
 
     def vitals(self, node: SeenNode) -> Vitals:

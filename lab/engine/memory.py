@@ -76,6 +76,9 @@ class MemoryEngine:
     follow: Follow = lambda _node, _argv: None
     """What commands write that are followed."""
 
+    disks: dict[str, int] = field(default_factory=dict)
+    """What nodes have written, in bytes."""
+
     typed: bytes = b""
     """All that commands were given to read."""
 
@@ -133,12 +136,12 @@ class MemoryEngine:
             before=spec.before,
             inventory=spec.inventory,
             internet=spec.internet,
-            sealed=None if spec.internet else True,
+            loose=None if spec.internet else (),
         )
 
     def seal_network(self, network: SeenNetwork) -> None:
         """Note that it is sealed."""
-        self._networks[network.lab, network.name] = replace(network, sealed=True)
+        self._networks[network.lab, network.name] = replace(network, loose=())
 
     def create_node(self, spec: NodeSpec) -> None:
         """Make a node, attach it and start it."""
@@ -181,6 +184,10 @@ class MemoryEngine:
         self._existing(node)
         self._nodes[node.lab, node.name] = replace(node, state="running")
         self._tell(node.lab, node.name, "was started")
+
+    def written(self, node: SeenNode) -> int:
+        """Return what a test says that it has written."""
+        return self.disks.get(node.name, 0)
 
     def restart_node(self, node: SeenNode) -> None:
         """Start a node anew."""
@@ -335,4 +342,6 @@ def _wall(spec: NodeSpec) -> Wall:
         nameservers=() if spec.host_network else ("127.0.0.1",),
         memory=spec.memory,
         processes=spec.processes,
+        cpus=spec.cpus,
+        called=f"lab-{spec.lab}-{spec.name}",
     )

@@ -72,6 +72,9 @@ class NodeSpec:
     processes: int
     """Limit of processes and threads."""
 
+    disk: int
+    """What it may write to its root file system, in bytes."""
+
     read_only: bool
     """Whether the root file system is read-only."""
 
@@ -122,8 +125,16 @@ class SeenNetwork:
     internet: bool = False
     """Whether the inventory gave it a way out."""
 
-    sealed: bool | None = None
-    """Whether the host is deaf on its bridge; None where that cannot be changed, or need not be."""
+    loose: tuple[str, ...] | None = None
+    """Where the host listens on its bridge; None where that cannot be changed, or need not be."""
+
+    strange: str = ""
+    """What somebody changed about its bridge that only making it anew puts right."""
+
+    @property
+    def sealed(self) -> bool | None:
+        """Whether the host is deaf on its bridge; None where that cannot be changed, or need not be."""
+        return None if self.loose is None else not self.loose
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,6 +239,10 @@ class Nodes(Protocol):
 
     def start_node(self, node: SeenNode) -> None:
         """Start a node that stopped, or wake one that was paused."""
+        ...
+
+    def stop_node(self, node: SeenNode) -> None:
+        """Stop a node at once; what it wrote to its disk stays."""
         ...
 
     def restart_node(self, node: SeenNode) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from lab.engine import labels
@@ -64,8 +65,17 @@ def about(version: Mapping[str, Any], info: Mapping[str, Any]) -> About:
         storage=info["DockerRootDir"],
         rootless=rootless,
         cgroups=info.get("CgroupVersion", "1"),
+        limits_disk=_limits_disk(info),
         cannot=tuple(words for key, words in _FEATURES.items() if not info.get(key, True)),
         clock=Moment.parse(clock) if clock else None,
+    )
+
+
+def _limits_disk(info: Mapping[str, Any]) -> bool:
+    """Tell whether a node can be given a largest size: on btrfs, on zfs, and by overlay2 on xfs."""
+    driver = info.get("Driver", "")
+    return driver in {"btrfs", "zfs"} or (
+        driver == "overlay2" and ["Backing Filesystem", "xfs"] in (info.get("DriverStatus") or [])
     )
 
 
@@ -150,6 +160,10 @@ _HAPPENED: Final = {
 }
 """Docker's words for what happens to a container, and ours. What it says of commands is left out."""
 
+_OF_THE_KERNEL: Final = frozenset({"lo", "tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0",
+                                   "ip6tnl0", "ip6gre0"})  # fmt: skip
+"""Interfaces that the kernel makes in every name space, by its modules."""
+
 _ATTACHED: Final = {"connect": "got one more endpoint", "disconnect": "lost an endpoint"}
 
 
@@ -167,6 +181,15 @@ def happening(told: Mapping[str, Any], lab: str) -> Happening | None:
     return None
 
 
+def _interfaces(process: int) -> tuple[str, ...] | None:
+    """List the interfaces that a process has, beside loopback, where it is of this machine (proc(5))."""
+    try:
+        rows = Path(f"/proc/{process}/net/dev").read_text(encoding="ascii").splitlines()[2:]
+    except OSError:
+        return None
+    return tuple(sorted({row.split(":")[0].strip() for row in rows} - _OF_THE_KERNEL))
+
+
 def wall(told: dict[str, Any]) -> Wall:
     """Read how a container is confined."""
     host = told["HostConfig"]
@@ -182,5 +205,8 @@ def wall(told: dict[str, Any]) -> Wall:
         mounts=tuple(mount["Source"] for mount in told["Mounts"] if mount["Type"] == "bind"),
         nameservers=tuple(host["Dns"] or ()),
         memory=host["Memory"],
-        processes=host["PidsLimit"] or 0,
+        processes=max(0, host["PidsLimit"] or 0),
+        cpus=(host.get("NanoCpus") or 0) / 1e9,
+        called=told["Name"].lstrip("/"),
+        interfaces=_interfaces(told["State"].get("Pid", 0)) if host["NetworkMode"] != "host" else None,
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from lab.engine.nodes import RunningLab, SeenNode
@@ -13,14 +14,14 @@ from lab.errors import BadFile, NotFound
 from lab.files.workplace import lab_name
 from lab.flow.context import Context
 from lab.inventory.definition import Lab, read_inventory
-from lab.provision import apply, blueprint, doctor, images, status, walls
+from lab.provision import apply, blueprint, disk, doctor, images, status, walls
 from lab.provision.blueprint import Blueprint
 from lab.provision.images import Baker, OldImage, Recipe
 from lab.provision.lock import locked, taken_over
 from lab.provision.plan import Plan, plan_changes, reset_changes
 from lab.provision.receipt import Receipt
 from lab.provision.status import LabStatus, LogTail, NodeStatus
-from lab.provision.walls import Proof
+from lab.provision.walls import Probe, Proof
 
 DEFAULT_LAB: Final = "starter"
 """The lab that is meant when none is named, none runs, and the folder has no inventory of its own."""
@@ -78,7 +79,8 @@ def plan_lab(lab: Lab, context: Context) -> Planned:
     unbaked = images.missing(recipes.values(), context.engine)
     drawn = blueprint.draw(lab, {name: it.tag for name, it in recipes.items()})
     running = context.engine.observe(lab.name)
-    plan = plan_changes(drawn, running, [it.tag for it in unbaked])
+    confined = context.engine.walls(lab.name) if running.nodes else ()
+    plan = plan_changes(drawn, running, [it.tag for it in unbaked], confined)
     return Planned(lab=lab, recipes=unbaked, blueprint=drawn, plan=plan)
 
 
@@ -137,7 +139,25 @@ def attack_walls(name: str, context: Context) -> Proof:
     running = context.engine.observe(name)
     if not any(node.state == "running" for node in running.nodes):
         raise NotFound("running lab", name=name, known=context.engine.labs(), remedy="lab up  makes one")
-    return walls.attack(running, context.engine, context.kinds)
+    proof = walls.attack(running, context.engine, context.kinds)
+    return replace(proof, probes=(*_held_against_plan(running, context), *proof.probes))
+
+
+def _held_against_plan(running: RunningLab, context: Context) -> Iterator[Probe]:
+    """Hold a lab against its inventory, as `plan` does: what somebody changed by hand is a hole."""
+    if not Path(running.inventory).is_file():
+        return  # taken away meanwhile; the probes go on without it
+    planned = plan_lab(read_lab(running.inventory, context), context)
+    for change in planned.plan.changes:
+        if change.by_hand:
+            said = f"{change.reason};  lab up  puts it right"
+            yield Probe(
+                node=change.subject,
+                wall="definition",
+                target=f"{change.what} as planned",
+                held=False,
+                said=said,
+            )
 
 
 def plan_reset(nodes: tuple[str, ...], context: Context) -> Planned:
@@ -249,12 +269,20 @@ class NodeCommand:
 def run_command(command: NodeCommand, context: Context) -> int:
     """A command -> the exit code with which it ended on its node."""
     node = find_node(command.node, context)
-    return context.engine.relay(node, command.argv, stdin=command.stdin, hear=command.hear)
+    with _disk_watched(node, context):
+        return context.engine.relay(node, command.argv, stdin=command.stdin, hear=command.hear)
+
+
+def _disk_watched(node: SeenNode, context: Context) -> AbstractContextManager[None]:
+    kind = context.kinds.find(node.kind)
+    return disk.watched(node.lab, context.engine, {node.name: kind.disk} if kind else {}, context.tell)
 
 
 def open_shell(name: str, context: Context) -> int:
     """A node's name -> the exit code of the shell that this terminal had there."""
-    return context.engine.open_shell(find_node(name, context))
+    node = find_node(name, context)
+    with _disk_watched(node, context):
+        return context.engine.open_shell(node)
 
 
 # -- prune ---------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from lab.flow.context import Context
 from lab.flow.labs import lab_at_hand, lock_lab
 from lab.inventory.definition import Lab
 from lab.moment import Moment
-from lab.provision import apply
+from lab.provision import apply, disk
 from lab.workers import together
 
 if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is quick
@@ -157,15 +157,19 @@ def play_and_watch(opened: Opened, context: Context) -> RunFolder:
     run.write_header(replace(run.header(), rules=all_rules(loaded)))
     state: State = "stopped"
     try:
-        with watching(
-            engine=context.engine,
-            lab=prepared.lab,
-            running=opened.running,
-            noticed=run.noticed,
-            detectors=loaded,
-            on_alert=context.on_alert,
-            pause=context.pause,
-        ) as watch:
+        limits = {node.name: node.kind.disk for node in prepared.lab.nodes}
+        with (
+            disk.watched(prepared.lab.name, context.engine, limits, context.tell),
+            watching(
+                engine=context.engine,
+                lab=prepared.lab,
+                running=opened.running,
+                noticed=run.noticed,
+                detectors=loaded,
+                on_alert=context.on_alert,
+                pause=context.pause,
+            ) as watch,
+        ):
             Play(
                 lab=prepared.lab,
                 scenario=prepared.scenario,

@@ -126,6 +126,9 @@ class NodeFile:
     processes: Annotated[int, Key(least=1)] = 128
     """Limit of processes and threads."""
 
+    disk: Annotated[int, _SIZE] = 2**30
+    """What it may write to its root file system, in bytes."""
+
     ports: Mapping[str, str] = field(default_factory=dict)
     """Port to the service that listens there."""
 

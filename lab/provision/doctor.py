@@ -117,6 +117,15 @@ def _engine(told: About) -> Iterator[Requirement]:
         + (f": cannot {', '.join(told.cannot)}" if told.cannot else ""),
         remedy="enable the memory, pids and cpu control groups; on Debian boot with  cgroup_enable=memory",
     )
+    yield Requirement(
+        name="disk limit",
+        ready=True,
+        found="the storage driver limits what each node writes"
+        if told.limits_disk
+        else "the storage driver limits nothing: a file of a node has a largest size, and a node that writes "
+        "more than it may is stopped while a command of ours is at work in it",
+        remedy="",
+    )
     if told.clock is not None:
         apart = abs(Moment.now() - told.clock) / SECOND
         yield Requirement(

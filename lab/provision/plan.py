@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lab.engine.facts import Wall
 from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
 from lab.provision.blueprint import Blueprint, changed
+from lab.provision.confinement import Wanted, faults
 
 Action = Literal["bake", "create", "recreate", "seal", "start", "remove"]
 What = Literal["image", "network", "node"]
@@ -29,6 +31,9 @@ class Change:
     reason: str
     """Why, for a person."""
 
+    by_hand: bool = False
+    """Whether somebody changed what runs; else the inventory or a role changed."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
@@ -45,21 +50,25 @@ class Plan:
         return frozenset(it.subject for it in self.changes if it.what == what and it.action in actions)
 
 
-def plan_changes(wanted: Blueprint, running: RunningLab, unbaked: Sequence[str] = ()) -> Plan:
+def plan_changes(
+    wanted: Blueprint, running: RunningLab, unbaked: Sequence[str] = (), walls: Sequence[Wall] = ()
+) -> Plan:
     """Say what has to change, and why. Touches nothing.
 
     Args:
         wanted: What the engine is to have.
         running: What it has.
         unbaked: Tags of images that do not exist yet.
+        walls: How the nodes are confined now.
     """
+    confined = {wall.node: wall for wall in walls}
     images = tuple(
         Change(action="bake", what="image", subject=tag, reason="no image has this role and these variables")
         for tag in unbaked
     )
     networks = _network_changes(wanted, running)
     made_anew = frozenset(it.subject for it in networks if it.action in {"create", "recreate"})
-    nodes = _node_changes(wanted, running, made_anew)
+    nodes = _node_changes(wanted, running, made_anew, confined)
     return Plan(lab=wanted.lab, changes=(*images, *networks, *nodes))
 
 
@@ -95,22 +104,30 @@ def _network_change(spec: NetworkSpec, seen: SeenNetwork | None) -> Change | Non
     if aspects := changed(spec.definition, seen.definition):
         why = f"its {' and '.join(aspects)} changed"
         return Change(action="recreate", what="network", subject=spec.name, reason=why)
-    if seen.sealed is False:
-        return Change(
-            action="seal", what="network", subject=spec.name, reason="the host listens on its bridge"
-        )
+    if seen.strange:
+        return Change(action="recreate", what="network", subject=spec.name, reason=seen.strange, by_hand=True)
+    if seen.loose:
+        why = f"the host listens on its bridge: {', '.join(seen.loose)}"
+        return Change(action="seal", what="network", subject=spec.name, reason=why, by_hand=True)
     return None
 
 
-def _node_changes(wanted: Blueprint, running: RunningLab, networks: frozenset[str]) -> tuple[Change, ...]:
+def _node_changes(
+    wanted: Blueprint, running: RunningLab, networks: frozenset[str], walls: Mapping[str, Wall]
+) -> tuple[Change, ...]:
     names = {node.name for node in wanted.nodes}
     removed = [
-        Change(action="remove", what="node", subject=seen.name, reason=_unwanted(seen))
+        Change(action="remove", what="node", subject=seen.name, reason=_unwanted(seen), by_hand=True)
         for seen in running.nodes
         if seen.name not in names
     ]
     # A sensor captures bridges; a network made anew has a new one.
-    found = [_node_change(spec, running.node(spec.name), networks) for spec in wanted.nodes]
+    found = [
+        _node_change(
+            spec, running.node(spec.name), networks, walls.get(spec.name), standing=bool(running.nodes)
+        )
+        for spec in wanted.nodes
+    ]
     return (*removed, *(change for change in found if change))
 
 
@@ -118,14 +135,20 @@ def _unwanted(seen: SeenNode) -> str:
     return "left by a bake that was killed" if seen.baking else "not in the inventory"
 
 
-def _node_change(spec: NodeSpec, seen: SeenNode | None, networks: frozenset[str]) -> Change | None:
+def _node_change(
+    spec: NodeSpec, seen: SeenNode | None, networks: frozenset[str], wall: Wall | None, *, standing: bool
+) -> Change | None:
     if seen is None:
-        return Change(action="create", what="node", subject=spec.name, reason="in the inventory")
+        return Change(
+            action="create", what="node", subject=spec.name, reason="in the inventory", by_hand=standing
+        )
     if why := _drift(spec, seen, networks):
         return Change(action="recreate", what="node", subject=spec.name, reason=why)
+    if why := _attached_by_hand(spec, seen) or _loosened(spec, seen, wall):
+        return Change(action="recreate", what="node", subject=spec.name, reason=why, by_hand=True)
     if seen.state != "running":
         why = "it was paused" if seen.state == "paused" else "it stopped"
-        return Change(action="start", what="node", subject=spec.name, reason=why)
+        return Change(action="start", what="node", subject=spec.name, reason=why, by_hand=True)
     return None
 
 
@@ -141,10 +164,24 @@ def _drift(spec: NodeSpec, seen: SeenNode, networks: frozenset[str]) -> str:
         return f"network {min(touched)} is made anew"
     if spec.host_network:
         return "a network it watches is made anew" if networks else ""
-    return _attached_by_hand(spec, seen)
+    return ""
+
+
+def _loosened(spec: NodeSpec, seen: SeenNode, wall: Wall | None) -> str:
+    """Say how a node is confined less than it should be, because somebody changed that by hand."""
+    wanted = Wanted(
+        capabilities=spec.capabilities,
+        memory=spec.memory,
+        processes=spec.processes,
+        cpus=spec.cpus,
+        host_network=spec.host_network,
+    )
+    return "; ".join(f"it {said}" for said in faults(wall, wanted, seen)) if wall else ""
 
 
 def _attached_by_hand(spec: NodeSpec, seen: SeenNode) -> str:
+    if spec.host_network:
+        return ""
     extra = sorted({*seen.addresses, *seen.elsewhere} - set(spec.networks))
     missing = sorted(set(spec.networks) - seen.addresses.keys())
     if extra:

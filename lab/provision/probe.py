@@ -20,6 +20,7 @@ ICMPV6_ECHO = struct.pack("!BBHHH", 128, 0, 0, 1, 1)
 ETHERTYPE = {"arp": 0x0806, "ipv4": 0x0800, "ipv6": 0x86DD}
 EVERYBODY, ALL_NODES = b"\xff" * 6, b"\x33\x33\x00\x00\x00\x01"
 ARP_REPLY = 2
+BROADCASTS = {"255.255.255.255": EVERYBODY, "224.0.0.1": b"\x01\x00\x5e\x00\x00\x01"}
 
 Way = tuple[str, str, int]
 """Protocol, address and port; for ICMP the port means nothing."""
@@ -151,6 +152,9 @@ def write_frames(targets: list[str], port: int, token: str) -> list[socket.socke
             line.send(EVERYBODY + hardware + struct.pack("!H", ETHERTYPE["arp"]) + asked)
             datagram = ipv4_frame(source, target, port, f"{token} raw {target}".encode())
             line.send(EVERYBODY + hardware + struct.pack("!H", ETHERTYPE["ipv4"]) + datagram)
+        for target, hardware_target in BROADCASTS.items():
+            datagram = ipv4_frame("0.0.0.0", target, port, f"{token} raw {target}".encode())  # noqa: S104  # no address
+            line.send(hardware_target + hardware + struct.pack("!H", ETHERTYPE["ipv4"]) + datagram)
         datagram = ipv6_frame(hardware, port, f"{token} raw ff02::1".encode())
         line.send(ALL_NODES + hardware + struct.pack("!H", ETHERTYPE["ipv6"]) + datagram)
         opened.append(line)

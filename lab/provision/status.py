@@ -55,7 +55,7 @@ class NodeStatus:
 
 
 _AT_ONCE: Final = 32
-"""Measurements at once: Docker lets each wait up to a second for its own clock, and does nothing meanwhile."""
+"""Measurements at once: Docker lets each wait up to a second, and does nothing meanwhile."""
 
 _MOMENT: Final = 0.3
 """Seconds over which the use of processors is measured."""

@@ -21,10 +21,11 @@ from typing import Final, Literal
 from lab.engine.addresses import host_addresses, routed
 from lab.engine.engine import Engine
 from lab.engine.facts import Wall
-from lab.engine.nodes import RunningLab, SeenNode
+from lab.engine.nodes import RunningLab, SeenNetwork, SeenNode
 from lab.errors import Leak
 from lab.files import records
 from lab.inventory.kind import Kind, Kinds
+from lab.provision.confinement import Wanted, faults, upstream
 from lab.workers import together
 
 _SCRIPT: Final = Path(__file__).with_name("probe.py")
@@ -52,7 +53,18 @@ _ENOUGH: Final = secrets.token_bytes(16)
 _NOBODYS_NAME: Final = "homerange-probe.invalid"
 """A name that can exist nowhere (RFC 6761); asked only where no resolver outside is set."""
 
-WallName = Literal["host", "gateway", "raw frames", "route", "engine", "dns", "other networks", "confinement"]
+WallName = Literal[
+    "host",
+    "gateway",
+    "raw frames",
+    "route",
+    "engine",
+    "dns",
+    "other networks",
+    "confinement",
+    "bridge",
+    "definition",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +96,9 @@ class Proof:
 
     probes: tuple[Probe, ...]
     """What was tried."""
+
+    untried: tuple[str, ...] = ()
+    """What was not tried, or could not be closed, and why."""
 
     @property
     def holes(self) -> tuple[Probe, ...]:
@@ -178,7 +193,19 @@ class _WallTest:
             tasks = [partial(self._probe, node, port, heard) for node in nodes if node.state == "running"]
             found = [probe for probes in together(tasks) for probe in probes]
         confined = [self._confinement(wall) for wall in self._confinements.values()]
-        return Proof(running=self._running, probes=(*confined, *found))
+        placed = [_placement(node) for node in self._running.nodes]
+        bridges = [_bridge(network) for network in self._running.networks if not network.internet]
+        probes = (*confined, *placed, *bridges, *found)
+        return Proof(running=self._running, probes=probes, untried=tuple(self._untried()))
+
+    def _untried(self) -> Iterator[str]:
+        """Say what nobody tried, or could close."""
+        unknown = [it.name for it in self._running.networks if not it.internet and it.loose is None]
+        if unknown and not self._thorough:
+            yield (
+                f"raw frames on {', '.join(unknown)}: only root can make this machine deaf to them, so they "
+                "were not tried;  lab verify  tries them,  sudo lab up  closes them"
+            )
 
     def _probe(self, node: SeenNode, port: int, heard: Callable[[str], set[str]]) -> tuple[Probe, ...]:
         tries = list(self._tries(node, port))
@@ -257,7 +284,7 @@ class _WallTest:
     def _asks_nobody(self, node: SeenNode) -> bool:
         """Tell whether the engine hands the node's questions to no resolver outside."""
         found = self._confinements.get(node.name)
-        return found is not None and bool(found.nameservers) and not _upstream(found)
+        return found is not None and bool(found.nameservers) and not upstream(found)
 
     def _near(self, node: SeenNode, address: str) -> bool:
         """Tell whether an address is on a network that the node is attached to."""
@@ -290,7 +317,7 @@ class _WallTest:
     def _confinement(self, wall: Wall) -> Probe:
         node = self._running.node(wall.node)
         kind = self._kinds.find(node.kind) if node else None
-        said = "; ".join(_faults(wall, kind))
+        said = "; ".join(faults(wall, _wanted(kind) if kind else None, node))
         fine = (
             "as its kind says"
             if kind
@@ -351,6 +378,31 @@ def _outcome(node: SeenNode, tried: _Try, *, reached: bool) -> Probe:
     )
 
 
+def _placement(node: SeenNode) -> Probe:
+    """Look whether a node is on networks of its lab alone."""
+    said = f"is attached to {', '.join(node.elsewhere)} by hand;  lab up  makes it anew"
+    return Probe(
+        node=node.name,
+        wall="other networks",
+        target="networks it is attached to",
+        held=not node.elsewhere,
+        said=said if node.elsewhere else "those of the lab",
+    )
+
+
+def _bridge(network: SeenNetwork) -> Probe:
+    """Look at the host's end of a network."""
+    found = [*(network.loose or ()), *([network.strange] if network.strange else [])]
+    fine = "the host is deaf on it" if network.loose is not None else "only root can look, and close it"
+    return Probe(
+        node=network.name,
+        wall="bridge",
+        target=f"bridge {network.bridge}",
+        held=not found,
+        said=f"{'; '.join(found)}; as root,  lab up  puts it right" if found else fine,
+    )
+
+
 def _socket_probe(node: SeenNode, found: _Found) -> Probe:
     return Probe(
         node=node.name,
@@ -369,33 +421,18 @@ def _frames(node: SeenNode, orders: _Orders, found: _Found, heard: set[str]) -> 
     if found.raw is None:
         deaf = "the node may not write frames"
     through = {f"ARP for {address}": address in (found.raw or ()) for address in orders.raw}
-    through |= {f"UDP to {address}": f"raw {address}" in heard for address in (*orders.raw, "ff02::1")}
+    everybody = ("ff02::1", "255.255.255.255", "224.0.0.1")
+    through |= {f"UDP to {address}": f"raw {address}" in heard for address in (*orders.raw, *everybody)}
     for target, got in through.items():
         said = "the host heard it; as root,  lab up  closes this" if got else deaf
         yield Probe(node=node.name, wall="raw frames", target=target, held=not got, said=said)
 
 
-def _upstream(wall: Wall) -> list[str]:
-    return [it for it in wall.nameservers if not ipaddress.ip_address(it).is_loopback]
-
-
-def _faults(wall: Wall, kind: Kind | None) -> Iterator[str]:
-    extra = sorted(set(wall.capabilities) - set(kind.capabilities)) if kind else []
-    if wall.privileged:
-        yield "is privileged"
-    if not wall.drops_all:
-        yield "keeps capabilities it was not given"
-    if extra:
-        yield f"has capabilities its kind does not name: {', '.join(extra)}"
-    if wall.new_privileges:
-        yield "may gain privileges"
-    if wall.mounts:
-        yield f"has folders of the host: {', '.join(wall.mounts)}"
-    if not wall.host_network and (not wall.nameservers or _upstream(wall)):
-        yield "asks the host's name servers"
-    if wall.host_network and kind and not kind.host_network:
-        yield "shares the host's network"
-    if not wall.memory:
-        yield "has no memory limit"
-    if not wall.processes:
-        yield "has no limit of processes"
+def _wanted(kind: Kind) -> Wanted:
+    return Wanted(
+        capabilities=kind.capabilities,
+        memory=kind.memory,
+        processes=kind.processes,
+        cpus=kind.cpus,
+        host_network=kind.host_network,
+    )

@@ -26,7 +26,7 @@ NETWORK = NetworkSpec(
 )
 NODE = NodeSpec(
     lab=LAB, name="one", kind="tiny", image="homerange/tiny:0", command=("sleep", "infinity"), user="root",
-    capabilities=("NET_RAW",), memory=2**25, cpus=0.5, processes=32, read_only=True,
+    capabilities=("NET_RAW",), memory=2**25, cpus=0.5, processes=32, disk=2**30, read_only=True,
     tmpfs=("/run:rw,size=4096",), networks=("left",), host_network=False, environment={"A": "b"},
     definition="a=1",
 )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lab.engine.facts import Wall
 from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
 from lab.moment import Moment
 from lab.provision.blueprint import Blueprint
@@ -26,6 +27,7 @@ def _node(name: str, kind: str) -> NodeSpec:
         memory=1,
         cpus=1,
         processes=1,
+        disk=1,
         read_only=False,
         tmpfs=(),
         networks=() if kind == "suricata" else ("outside",),
@@ -95,4 +97,23 @@ def _observed(told: dict[str, dict[str, Any]]) -> RunningLab:
 @pytest.mark.parametrize("case", cases("plan"), ids=by_name)
 def test_plan(case: Case) -> None:
     plan = plan_changes(WANTED, _observed(case.raw["observed"] or {}), case.raw.get("unbaked", []))
-    assert [asdict(change) for change in plan.changes] == case.raw["expected"]
+    found = [asdict(change) for change in plan.changes]
+    assert found == [
+        {"by_hand": found[place]["by_hand"], **it} for place, it in enumerate(case.raw["expected"])
+    ]
+
+
+def test_what_somebody_did_by_hand_is_told_from_what_the_inventory_changed() -> None:
+    limits = Wall(
+        node="attacker", capabilities=(), drops_all=True, new_privileges=False, privileged=False,
+        host_network=False, mounts=(), nameservers=("127.0.0.1",), memory=2, processes=0, cpus=1,
+    )  # fmt: skip
+    running = _observed({"bastion": {"state": "stopped"}, "sensor": {"definition": "limits=2 variables=1"}})
+    found = {
+        it.subject: (it.by_hand, it.reason) for it in plan_changes(WANTED, running, (), [limits]).changes
+    }
+    assert found == {
+        "attacker": (True, "it has no limit of processes; it has a limit of memory of 2, not 1"),
+        "bastion": (True, "it stopped"),
+        "sensor": (False, "its limits changed"),
+    }

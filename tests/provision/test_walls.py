@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from dataclasses import replace
+from typing import Final
 
 import pytest
 
@@ -27,12 +28,16 @@ def holes(world: World, running: RunningLab) -> set[tuple[str, str]]:
     return {(it.wall, it.said) for it in walls.attack(running, world.engine, KINDS).holes}
 
 
+NETWORKS: Final = ("inside", "outside")
+
+
 def test_walls_that_hold_have_no_holes(world: World) -> None:
     proof = walls.attack(world.stand_up(), world.engine, KINDS)
     assert proof.holes == ()
-    assert {it.node for it in proof.probes} == {"attacker", "bastion", "desk", "sensor", "shop"}
+    assert {it.node for it in proof.probes} == {"attacker", "bastion", "desk", "sensor", "shop", *NETWORKS}
     assert {it.wall for it in proof.probes} == {
         "host", "gateway", "raw frames", "route", "engine", "dns", "other networks", "confinement",
+        "bridge",
     }  # fmt: skip
 
 
@@ -113,9 +118,9 @@ def test_how_a_node_is_confined_is_compared_with_its_kind(world: World) -> None:
     world.engine._specs[key] = replace(spec, capabilities=("SYS_ADMIN",), memory=0, processes=0)  # noqa: SLF001
     (said,) = {said for wall, said in holes(world, running) if wall == "confinement"}
     assert said.split("; ") == [
-        "has capabilities its kind does not name: SYS_ADMIN",
         "has no memory limit",
         "has no limit of processes",
+        "has capabilities its kind does not name: SYS_ADMIN",
     ]
 
 
