@@ -20,6 +20,20 @@ def visible(text: str) -> str:
     )
 
 
+def escaped(json: str) -> str:
+    r"""Write what a reader would not see in JSON as `\u202e`, which reads back as the same text."""
+    if json.isascii():
+        return json  # JSON's own rules leave no control character
+    return "".join(
+        it if it in "\n\t" or unicodedata.category(it) not in _HIDDEN else _utf16(it) for it in json
+    )
+
+
+def _utf16(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))
+
+
 def _escape(character: str) -> str:
     code = ord(character)
     if code < 0x100:  # noqa: PLR2004  # what two digits can say

@@ -26,6 +26,8 @@ def entry() -> NoReturn:
     """Run the command line and end the process with its exit code."""
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, _too_early)
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # closed by our parent
+    sys.stderr = sys.stderr or sys.stdout
     gc.set_threshold(_SELDOM, 20, 100)
     from lab.cli.main import main
 

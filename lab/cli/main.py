@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import click
 import typer
@@ -121,12 +122,33 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, ExceptionGroup):
         return _explain_all(screen, error)
     if isinstance(error, OSError):
-        screen.fault(
-            f"{error.strerror}: {error.filename or 'this folder'}\n    lab doctor  says what is missing"
-        )
-        return NotReady.exit_code
+        return _explain_system(screen, error)
     screen.fault(f"stopped\n    {_AFTERWARDS}")
     return Stopped.exit_code
+
+
+def _explain_system(screen: Screen, error: OSError) -> int:
+    """Say what the system refused, of which file, and what to do."""
+    what = f"{error.strerror or error}: {error.filename or 'this folder'}"
+    for numbers, remedy, code in _REFUSALS:
+        if error.errno in numbers:
+            screen.fault(f"{what}\n    {remedy}")
+            return code
+    screen.fault(f"{what}\n    repeat the command; if it goes on,  lab doctor  says what is missing")
+    return LabError.exit_code
+
+
+_REFUSALS: Final = (
+    ({errno.ENOSPC, errno.EDQUOT}, "make room, then repeat the command", NotReady.exit_code),
+    ({errno.EACCES, errno.EPERM, errno.EROFS}, "work in a folder that you may write", NotReady.exit_code),
+    ({errno.EEXIST, errno.ENOTEMPTY}, "it is there already; name another", WrongInput.exit_code),
+    (
+        {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP},
+        "look at the path that was given",
+        WrongInput.exit_code,
+    ),
+)
+"""What the system says, what to do, and how we end."""
 
 
 def _explain_all(screen: Screen, group: ExceptionGroup[Exception]) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from lab.files import records
 from lab.moment import SECOND, Moment
-from lab.text import visible
+from lab.text import escaped, visible
 
 if TYPE_CHECKING:  # rich is for terminals; `lab up` raises no alert
     from rich.console import Console
@@ -147,7 +147,7 @@ class Screen:
 
     def json(self, value: object, *, indent: int = 2) -> None:
         """Write a value as JSON, at once."""
-        sys.stdout.write(records.to_json(value, indent=indent) + "\n")
+        sys.stdout.write(escaped(records.to_json(value, indent=indent)) + "\n")
         sys.stdout.flush()
 
     def line(self, text: str = "") -> None:

@@ -107,7 +107,9 @@ class DockerEngine:
         with engine_errors("listing labs"):
             labelled = {"label": labels.LAB}
             found = [*self._api.containers(all=True, filters=labelled), *self._api.networks(filters=labelled)]
-        return tuple(sorted({it["Labels"][labels.LAB] for it in found} - {""}))
+        return tuple(
+            sorted({it["Labels"][labels.LAB] for it in found if translation.is_ours(it["Labels"])} - {""})
+        )
 
     def belongings(self) -> Belongings:
         """Name all that the engine has, ours or not."""
@@ -119,12 +121,12 @@ class DockerEngine:
             )
 
     def _containers(self, lab: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._api.containers(all=True, filters={"label": f"{labels.LAB}={lab}"})
-        return found
+        found = self._api.containers(all=True, filters={"label": f"{labels.LAB}={lab}"})
+        return [it for it in found if translation.is_ours(it["Labels"])]
 
     def _networks(self, lab: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._api.networks(filters={"label": f"{labels.LAB}={lab}"})
-        return found
+        found = self._api.networks(filters={"label": f"{labels.LAB}={lab}"})
+        return [it for it in found if translation.is_ours(it["Labels"])]
 
     def observe(self, lab: str) -> RunningLab:
         """Read what there is of a lab; nothing at all is an empty lab."""

@@ -92,6 +92,11 @@ def vitals(told: Mapping[str, Any], started: str) -> Vitals:
     )
 
 
+def is_ours(labelled: Mapping[str, str]) -> bool:
+    """Tell whether something has all the labels that we give; what has half of them is somebody else's."""
+    return any(labelled.get(it) for it in (labels.NODE, labels.NETWORK, labels.BAKING))
+
+
 def seen_network(told: dict[str, Any]) -> SeenNetwork:
     """Read what the engine tells of a network."""
     labelled = told["Labels"]
@@ -100,7 +105,7 @@ def seen_network(told: dict[str, Any]) -> SeenNetwork:
         lab=labelled[labels.LAB],
         name=labelled[labels.NETWORK],
         id=told["Id"],
-        bridge=told["Options"].get("com.docker.network.bridge.name", ""),
+        bridge=(told["Options"] or {}).get("com.docker.network.bridge.name", ""),
         subnet=pools[0].get("Subnet", ""),
         definition=labelled.get(labels.DEFINITION, ""),
         before=labelled.get(labels.BEFORE, ""),

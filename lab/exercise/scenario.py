@@ -67,6 +67,11 @@ class Revert:
     user: str = "root"
     """Who runs it: root on a node may not touch what others own, it has few capabilities."""
 
+    def faults(self) -> Iterator[Fault]:
+        """Find that nothing is run."""
+        if not self.argv:
+            yield Fault(key="argv", what="names no program", remedy=self.remedy)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepEntry:
@@ -312,8 +317,11 @@ class _Steps:
                 self._reading.problem(entry.where, error.message(), "see Jinja2's template syntax")
                 continue
             for name in sorted(missing):
+                said = f"undefined name {name!r} in {text!r}"
                 remedy = suggestion(name, self._known | self._variables.keys(), "names")
-                self._reading.problem(entry.where, f"undefined name {name!r} in {text!r}", remedy)
+                if name in self._variables:
+                    said, remedy = f"variable {name!r} in {text!r} needs itself", "give one of them a value"
+                self._reading.problem(entry.where, said, remedy)
 
     def _missing(self, text: str, inside: frozenset[str]) -> set[str]:
         """Name what a template needs that is not there, also through variables that are templates."""

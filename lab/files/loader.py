@@ -7,6 +7,7 @@ and mappings, which notes what is wrong and goes on, so that a user hears of eve
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +134,8 @@ class Reading:
         value = item.value
         if isinstance(value, bool) or not isinstance(value, int | float):
             self.problem(item, f"{what} must be a number, not {kind_of(item)}")
+        elif not math.isfinite(value):
+            self.problem(item, f"{what} must be a number, not {value}")
         elif whole and value != value // 1:
             self.problem(item, f"{what} must be a whole number, not {value}")
         elif least is not None and not value >= least:

@@ -29,7 +29,7 @@ def _encode(value: object) -> object:
 def _decode(kind: type, value: object) -> object:
     if kind is Moment and isinstance(value, str):
         return Moment.parse(value)
-    raise NotImplementedError(kind)
+    raise ValueError(f"expected {kind.__name__}, not {type(value).__name__}")
 
 
 def to_json(record: object, *, indent: int = 0) -> str:
@@ -44,7 +44,10 @@ def from_json(text: str | bytes, kind: type[Record]) -> Record:
     Raises:
         ValueError: the text is not JSON, or not a record of that kind; says which field.
     """
-    return msgspec.json.decode(text, type=kind, dec_hook=_decode)
+    try:
+        return msgspec.json.decode(text, type=kind, dec_hook=_decode)
+    except (RecursionError, OverflowError) as error:
+        raise ValueError(f"nested too deep, or a number too large: {error}") from error
 
 
 def append(path: Path, records: Iterable[object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ from lab.engine.nodes import SeenNode
 from lab.exercise.place import Place
 from lab.exercise.steps.base import Outcome, outputs, traffic
 from lab.exercise.truth import Predicate
+from lab.files.declared import Fault
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +29,11 @@ class Command:
 
     user: str = "root"
     """Who runs it."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Find that nothing is run."""
+        if not self.argv:
+            yield Fault(key="argv", what="names no program", remedy=self.remedy)
 
     def act(self, place: Place) -> Outcome:
         """Run it."""
