@@ -1,7 +1,7 @@
 """Disturbs a run in many ways; its state and its report have to tell, and `down` has to leave nothing.
 
-Root and an engine on this machine are needed; the engine is not restarted unless --engine is given, since
-other labs would notice. Run it from a checkout:  .venv/bin/python bench/disturbed.py
+Root and an engine on this machine are needed; the engine is restarted as
+well, which other labs notice. Run it from a checkout:  .venv/bin/python bench/disturbed.py
 """
 
 from __future__ import annotations
@@ -44,6 +44,13 @@ steps:
 NODES: Final = ("attacker", "bastion", "shop", "desk", "sensor")
 FILL: Final = "dd if=/dev/zero of=/var/log/suricata/fill bs=1M count=200"
 
+ENGINE: Final = (
+    "set -- $(tr '\\0' ' ' </proc/$(cat /var/run/docker.pid)/cmdline); "
+    "kill $(cat /var/run/docker.pid); sleep 3; "
+    'setsid "$@" >/dev/null 2>&1 </dev/null & sleep 6'
+)
+"""Restarts a daemon that nobody supervises; with systemd one would ask that."""
+
 WAYS: Final = {
     **{f"{node} removed": f"docker rm -f lab-{NAME}-{node}" for node in NODES},
     **{f"{node} killed": f"docker kill lab-{NAME}-{node}" for node in ("bastion", "sensor", "attacker")},
@@ -60,6 +67,7 @@ WAYS: Final = {
     "clock set back": "date -s '-17 seconds' >/dev/null; sleep 1; date -s '+17 seconds' >/dev/null",
     "another run": f"LAB run slow --lab {NAME} || true",
     "reset": f"LAB reset bastion --lab {NAME} || true",
+    "engine restarted": ENGINE,
     "terminal closed": "HUP",
     "killed": "KILL",
     "down": f"LAB down {NAME}",
@@ -126,7 +134,8 @@ def say(*words: object) -> None:
 
 def begin(place: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start a command of ours."""
-    code = "from lab.cli.entry import entry; entry()"
+    heeding = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"
+    code = f"{heeding}; from lab.cli.entry import entry; entry()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         cwd=place, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
