@@ -58,7 +58,7 @@ WAYS: Final = {
     "paused for a moment": f"docker pause lab-{NAME}-bastion; sleep 0.2; docker unpause lab-{NAME}-bastion",
     "sensor filled": f"docker exec lab-{NAME}-sensor {FILL}",
     "sensor's log taken away": f"docker exec lab-{NAME}-sensor sh -c 'rm /var/log/suricata/eve.json'",
-    "sensor stopped from within": f"docker exec -u suricata lab-{NAME}-sensor sh -c 'kill -STOP 1'",
+    "sensor halted": f"docker kill -s STOP lab-{NAME}-sensor",
     "log daemon stopped": f"docker exec lab-{NAME}-bastion pkill -KILL rsyslogd",
     "log of programs cut": f"docker exec lab-{NAME}-bastion sh -c 'rm /etc/ld.so.preload'",
     "network of somebody else": f"docker network connect bridge lab-{NAME}-shop",
