@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final, Literal, TextIO
 
 from lab.files import records
 from lab.moment import SECOND, Moment
@@ -115,9 +115,21 @@ class Screen:
             self._say((_lines(head), "bold red"), (_lines(f"\n{rest}") if rest else "", ""))
 
     def table(
-        self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        *,
+        right: Sequence[str] = (),
+        spare: Sequence[str] = (),
     ) -> None:
-        """Show a table; through a pipe it is tab-separated, one row a line, without a header."""
+        """Show a table; through a pipe it is tab-separated, one row a line, without a header.
+
+        Args:
+            columns: What stands above each.
+            rows: The cells.
+            right: The columns that are numbers.
+            spare: The columns that a narrow terminal leaves out.
+        """
         if self._out is None:
             for row in rows:
                 sys.stdout.write("\t".join(visible(cell).replace("\t", " ") for cell in row) + "\n")
@@ -126,12 +138,13 @@ class Screen:
         from rich.text import Text
 
         drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for column in columns:
-            drawn.add_column(
-                Text(visible(column)), justify="right" if column in right else "left", overflow="fold"
-            )
+        left_out = spare if self._out.width < _WIDE else ()
+        shown = [place for place, column in enumerate(columns) if column not in left_out]
+        for column in (columns[place] for place in shown):
+            side: Literal["left", "right"] = "right" if column in right else "left"
+            drawn.add_column(Text(visible(column)), justify=side, overflow="fold")
         for row in rows:
-            drawn.add_row(*(Text(visible(cell)) for cell in row))
+            drawn.add_row(*(Text(visible(row[place])) for place in shown))
         self._out.print(drawn)
 
     def clear(self) -> None:
@@ -159,6 +172,9 @@ class Screen:
 
         self._out.print(Text(_lines(text)))
 
+
+_WIDE: Final = 120
+"""Columns of a terminal from which on every column of a table is shown."""
 
 _WORTH_SAYING: Final = 1.0
 """Seconds; what is quicker needs no line."""

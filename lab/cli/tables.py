@@ -120,7 +120,7 @@ def status(screen: Screen, found: Sequence[NodeStatus], *, as_json: bool) -> Non
         for it in found
     ]
     columns = ("node", "kind", "health", "addresses", "up for", "CPU", "memory", "image", "built on")
-    screen.table(columns, rows, right=("CPU", "memory"))
+    screen.table(columns, rows, right=("CPU", "memory"), spare=("image", "built on"))
 
 
 def top(screen: Screen, found: Sequence[NodeStatus], *, as_json: bool) -> None:

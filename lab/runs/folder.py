@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ _RECORDED: Final = (
     *(names.CLOCK, names.COLLECTION, names.SENSOR_RULES),
 )
 """What a replay needs beside the events; packets and raw logs stay behind."""
+
+
+_RESERVED: Final = 64 * 1024
+"""Bytes kept free while a run goes on, so that its end can be written on a full disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +66,20 @@ class RunFolder:
         return records.read(self.path / names.HEADER, Header)
 
     def write_header(self, header: Header) -> None:
-        """Write what the run is."""
-        records.write(self.path / names.HEADER, header)
+        """Write what the run is; on a full disk there is room kept for that."""
+        try:
+            records.write(self.path / names.HEADER, header)
+        except OSError as error:
+            if error.errno != errno.ENOSPC or not self._reserve.exists():
+                raise
+            self._reserve.unlink()
+            records.write(self.path / names.HEADER, header)
+        if header.ended:
+            self._reserve.unlink(missing_ok=True)
+
+    @property
+    def _reserve(self) -> Path:
+        return self.path / names.RESERVE
 
     def write_lab(self, lab: LabRecord) -> None:
         """Write what the lab was."""
@@ -94,6 +111,7 @@ def create(workplace: Workplace, scenario: str, started: Moment, *, prefix: str 
         count += 1
         path = base.with_name(f"{base.name}-{count}")
     path.mkdir(parents=True)
+    (path / names.RESERVE).write_bytes(os.urandom(_RESERVED))
     return RunFolder(path)
 
 

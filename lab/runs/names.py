@@ -51,6 +51,9 @@ ALERTS: Final = "alerts.jsonl"
 SCORE: Final = "score.json"
 """Both sides compared."""
 
+RESERVE: Final = ".reserve"
+"""Room for the end of a run on a disk that is full by then."""
+
 REPORT: Final = "report.html"
 """All of it for people."""
 
