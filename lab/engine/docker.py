@@ -370,6 +370,8 @@ class DockerEngine:
             code = self._ended(talk.id)
         if in_time and code is None:
             raise EngineFault(doing=doing, said="the connection to it broke")
+        if in_time and not talk.process:
+            raise EngineFault(doing=doing, said=_not_started(node, bytes(heard[2] or heard[1])))
         ran = Completed(
             argv=argv,
             code=-1 if code is None else code,
@@ -417,6 +419,8 @@ class DockerEngine:
             code = self._ended(talk.id)
         if code is None:
             raise EngineFault(doing=doing, said="the connection to it broke")
+        if not talk.process:
+            raise EngineFault(doing=doing, said=_not_started(node, b"see above"))
         return code
 
     def open_shell(self, node: SeenNode) -> int:
@@ -563,6 +567,13 @@ def _report(response: requests.Response, changed: Callable[[str], None]) -> None
     method, path = response.request.method, response.request.path_url.partition("?")[0]
     if method in {"POST", "DELETE"} and not any(f"/{word}" in path for word in ("exec", "wait")):
         changed(f"{method} {path}")
+
+
+def _not_started(node: SeenNode, said: bytes) -> str:
+    """Say why a node could not even start a command."""
+    words = (said.decode("utf-8", "backslashreplace").strip().splitlines() or ["it said nothing"])[0]
+    full = "its limit of processes is reached: " if "temporarily unavailable" in words else ""
+    return f"{full}{words}\n    lab reset {node.name}  makes it anew"
 
 
 def _looked_at(network: SeenNetwork, nodes: list[SeenNode], dropped: frozenset[str] | None) -> SeenNetwork:

@@ -268,6 +268,25 @@ class TestCommands:
         ran = running.execute(one(running), ("no-such-program",))
         assert (ran.code, ran.stderr) == (127, b"no-such-program: No such file or directory\n")
 
+    def test_a_node_that_has_no_room_for_a_process_is_named_as_such(self, running: Engine) -> None:
+        fill = "for (1 .. 60) { my $child = fork; sleep 987, exit if defined $child && !$child }"
+        code = f"{fill} $| = 1; print qq(on\\n); sleep 987"
+        full = ("perl", "-e", code)
+        stream = running.stream(one(running), full)
+        chunks = iter(stream)
+        assert next(chunks) == b"on\n"
+        said = ""
+        for _ in range(50):
+            try:
+                running.execute(one(running), ("true",))
+            except EngineFault as error:
+                said = error.message()
+                break
+            time.sleep(0.1)
+        stream.close()
+        assert "its limit of processes is reached" in said
+        assert "lab reset one" in said
+
     def test_a_command_knows_its_process(self, running: Engine) -> None:
         ran = running.execute(one(running), ("sh", "-c", "echo $$"))
         assert int(ran.stdout) == ran.process > 1

@@ -130,3 +130,23 @@ def test_a_kind_that_is_not_known_is_not_compared(world: World) -> None:
     assert {it.said for it in probes if it.wall == "confinement"} == {
         "its kind is not known here, so its capabilities were not compared"
     }
+
+
+def test_what_only_root_can_close_is_said_and_not_called_proved(world: World) -> None:
+    running = world.stand_up()
+    unknown = replace(running, networks=tuple(replace(it, loose=None) for it in running.networks))
+    (said,) = walls.prove(unknown, world.engine, KINDS).untried
+    assert said.startswith("raw frames on inside, outside: only root can make this machine deaf to them")
+    assert walls.prove(running, world.engine, KINDS).untried == ()
+
+
+def test_a_bridge_on_which_the_host_listens_is_a_hole(world: World) -> None:
+    running = world.stand_up()
+    strange = "its bridge has the address 10.0.0.1"
+    told = replace(running.networks[0], loose=("arp_ignore is 0",), strange=strange)
+    changed = replace(running, networks=(told, *running.networks[1:]))
+    (hole,) = walls.attack(changed, world.engine, KINDS).holes
+    assert (hole.node, hole.wall) == ("inside", "bridge")
+    assert (
+        hole.said == "arp_ignore is 0; its bridge has the address 10.0.0.1; as root,  lab up  puts it right"
+    )
