@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,9 @@ from lab.engine.addresses import addresses_of
 
 _SETTINGS: Final = Path("/proc/sys/net")
 _UP: Final = 0x1
+_TRIES: Final = 3
+"""How often the firewall is asked: while the engine starts, it may keep others waiting too long."""
+
 
 _DEAF: Final = {
     "ipv4/conf/{}/arp_ignore": "8",  # answers no ARP request
@@ -53,11 +57,14 @@ def loose(bridge: str, dropped: frozenset[str] | None) -> tuple[str, ...] | None
     """
     if os.geteuid() != 0 or not (_SETTINGS / "ipv4/conf" / bridge).is_dir():
         return None
-    found = [
-        f"{path.name} is {now}"
-        for path, value in _settings(bridge)
-        if (now := path.read_text(encoding="ascii").strip()) != value
-    ]
+    try:
+        found = [
+            f"{path.name} is {now}"
+            for path, value in _settings(bridge)
+            if (now := path.read_text(encoding="ascii").strip()) != value
+        ]
+    except OSError:  # it is going just now
+        return None
     if dropped is not None and bridge not in dropped:
         found.append("the firewall lets it in")
     return tuple(found)
@@ -68,17 +75,21 @@ def seal(bridge: str) -> None:
     dropped = firewall()
     if not loose(bridge, dropped):
         return
-    for path, value in _settings(bridge):
-        path.write_text(value, encoding="ascii")
+    with suppress(FileNotFoundError):  # it is going just now
+        for path, value in _settings(bridge):
+            path.write_text(value, encoding="ascii")
     if dropped is not None and bridge not in dropped:
         _iptables("-I", "INPUT", "-i", bridge, "-j", "DROP")
 
 
 def unseal(bridge: str) -> None:
     """Take a bridge's rule out of the firewall, and those of bridges that are gone; the rest goes with it."""
-    for name in firewall() or ():
-        if name == bridge or not (_SETTINGS / "ipv4/conf" / name).is_dir():
+    for _ in range(_TRIES):
+        old = [it for it in firewall() or () if it == bridge or not (_SETTINGS / "ipv4/conf" / it).is_dir()]
+        for name in old:
             _iptables("-D", "INPUT", "-i", name, "-j", "DROP")
+        if not old:
+            return
 
 
 def strange(bridge: str, nodes: int) -> str:
@@ -89,11 +100,12 @@ def strange(bridge: str, nodes: int) -> str:
         nodes: How many running nodes are attached to it.
     """
     folder = Path("/sys/class/net") / bridge
-    if not folder.is_dir():
-        return "its bridge is gone" if Path("/sys/class/net").is_dir() and nodes else ""
     addresses = addresses_of(bridge)
-    ports = sorted(it.name for it in (folder / "brif").iterdir())
-    up = int((folder / "flags").read_text(encoding="ascii"), 16) & _UP
+    try:
+        ports = sorted(it.name for it in (folder / "brif").iterdir())
+        up = int((folder / "flags").read_text(encoding="ascii"), 16) & _UP
+    except OSError:  # gone, or going while the engine is restarted
+        return "its bridge is gone" if Path("/sys/class/net").is_dir() and nodes else ""
     said = (
         (bool(addresses), f"its bridge has the address {', '.join(addresses)}"),
         (len(ports) > nodes, f"its bridge has {len(ports)} ports for {nodes} nodes: {', '.join(ports)}"),

@@ -336,6 +336,7 @@ class DockerEngine:
                 self._free(network)
                 threading.Event().wait(0.05 * 2**attempt)
             else:
+                bridge.unseal(network.bridge)  # somebody may have sealed it meanwhile
                 return
 
     def _free(self, network: SeenNetwork) -> None:
