@@ -36,8 +36,8 @@ _APPEND: Final = ("sh", "-c", 'printf "%s\\n" "$1" >>"$2"', "sh")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Proof:
-    """Something that proves itself together with a log: packets, which have no lines."""
+class Packets:
+    """The packets of a network: they have no lines, and prove themselves together with a log."""
 
     log: FollowedLog
     """The log whose canary makes it grow."""
@@ -77,7 +77,7 @@ class Canaries:
 
     shell: Shell
     logs: Sequence[FollowedLog]
-    packets: Sequence[Proof] = ()
+    packets: Sequence[Packets] = ()
     _waiting: dict[str, _Token] = field(default_factory=dict)
     _arrived: set[tuple[str, str, str]] = field(default_factory=set)
     _states: dict[tuple[str, str, str], _State] = field(default_factory=dict)

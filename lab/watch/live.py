@@ -22,7 +22,7 @@ from lab.files import records
 from lab.inventory.definition import Lab
 from lab.runs.noticed import Noticed
 from lab.telemetry.store import Store
-from lab.watch.canary import Canaries, Proof
+from lab.watch.canary import Canaries, Packets
 from lab.watch.collection import Collection
 from lab.watch.collector import Collector, captures_of, logs_of
 from lab.watch.desk import AlertFile, AlertListener, Desk, DetectorTaker, LineQueue, OnAlert, StoreTaker
@@ -136,7 +136,7 @@ def watching(  # noqa: PLR0913  # what is watched, with what, and where it goes
     canaries = Canaries(engine, logs)
     collector = Collector(engine, noticed, queue, canaries.heard)
     canaries.packets = [
-        Proof(log=log, network=it.network, size=partial(collector.size, it.network))
+        Packets(log=log, network=it.network, size=partial(collector.size, it.network))
         for it in captures
         for log in logs
         if log.node.name == it.node.name
