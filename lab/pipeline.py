@@ -32,17 +32,25 @@ from lab.flow.labs import (
     show_nodes,
 )
 from lab.flow.machine import engine_for_demo, examine_machine
+from lab.flow.play import (
+    clean_run,
+    find_unfinished,
+    hold_lab,
+    hold_unfinished,
+    lint_scenario,
+    open_run,
+    play_and_watch,
+    read_exercise,
+    reopen_run,
+    reset_dirty,
+    restart_sensors,
+)
 from lab.flow.runs import (
     ask_run,
     find_recording,
     find_run,
-    hold_lab,
-    open_run,
-    play_and_watch,
-    read_exercise,
     record_run,
     replay_run,
-    restart_sensors,
     score_run,
     write_report,
 )
@@ -94,8 +102,30 @@ RUN: Final[Stages] = (
     hold_lab,  # Prepared    -> Prepared
     restart_sensors,  # Prepared    -> Prepared
     open_run,  # Prepared    -> Opened
-    play_and_watch,  # Opened      -> RunFolder
+    play_and_watch,  # Opened      -> Played
+    reset_dirty,  # Played      -> RunFolder
     *_JUDGE,
+)
+
+RESUME: Final[Stages] = (
+    find_unfinished,  # name        -> Opened
+    hold_unfinished,  # Opened      -> Opened
+    reopen_run,  # Opened      -> Opened
+    play_and_watch,  # Opened      -> Played
+    reset_dirty,  # Played      -> RunFolder
+    *_JUDGE,
+)
+
+CLEAN: Final[Stages] = (
+    find_unfinished,  # name        -> Opened
+    hold_unfinished,  # Opened      -> Opened
+    clean_run,  # Opened      -> Played
+    reset_dirty,  # Played      -> RunFolder
+    *_JUDGE,
+)
+
+LINT: Final[Stages] = (
+    lint_scenario,  # Draft       -> Scenario
 )
 
 REPLAY: Final[Stages] = (

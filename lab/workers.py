@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 Result = TypeVar("Result")
@@ -44,3 +46,58 @@ def together(
     if errors:
         raise errors[0]
     return [future.result() for future in futures]
+
+
+class Stop(threading.Event):
+    """An event that also calls whoever asked to be called when it is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: list[Callable[[], None]] = []
+
+    def set(self) -> None:
+        """Stop all that listens; a second time nothing more happens."""
+        if not self.is_set():
+            super().set()
+            for call in tuple(self._calls):
+                call()
+
+    @contextmanager
+    def calling(self, call: Callable[[], None]) -> Iterator[None]:
+        """Call something when this is set while the body runs, or at once when it is set already."""
+        self._calls.append(call)
+        try:
+            if self.is_set():
+                call()
+            yield
+        finally:
+            self._calls.remove(call)
+
+
+@contextmanager
+def told_to_stop(stop: Stop, tell: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C set a stop while the body runs, and the second one interrupt it.
+
+    Args:
+        stop: What is set.
+        tell: Says so to the user.
+    """
+    numbers = [it for it in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(it) != signal.SIG_IGN]
+
+    def told(_number: int, _frame: object) -> None:
+        """Stop, in a thread of its own: the one that is interrupted may hold what setting needs."""
+        if stop.is_set():
+            raise KeyboardInterrupt
+        threading.Thread(target=stop.set, daemon=True).start()
+        tell()
+
+    before = {number: signal.signal(number, told) for number in numbers if _is_main()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()

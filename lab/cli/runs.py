@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lab.cli.options import AsFormat, Format, LabName, RunName
-from lab.cli.session import open_session
-from lab.errors import LabError
+from lab.cli.session import Session, open_session
+from lab.errors import LabError, Stopped
+
+if TYPE_CHECKING:
+    from lab.flow.runs import Scored
 
 app = typer.Typer()
 
@@ -30,14 +33,58 @@ def run(
     output: AsFormat = Format.TABLE,
 ) -> None:
     """Run an exercise: benign traffic, then the attack; alerts appear while it runs; then the score."""
-    from lab.cli import tables
     from lab.pipeline import RUN
 
     session = open_session(lab)
-    scored = session.run(RUN, scenario)
+    _show(session, session.run(RUN, scenario), output)
+
+
+def _show(session: Session, scored: Scored, output: Format) -> None:
+    """Show the score of a run that took place, and end with what it came to."""
+    from lab.cli import tables
+
     tables.score(session.screen, scored, as_json=output == Format.JSON)
+    if scored.run.header().state == "stopped":
+        raise typer.Exit(Stopped.exit_code)
     if scored.degraded:
         raise typer.Exit(LabError.exit_code)
+
+
+@app.command(epilog="Example:  lab resume 20261123")
+def resume(name: RunName = "", lab: LabName = "", output: AsFormat = Format.TABLE) -> None:
+    """Play on a run that was killed or stopped at once: what it owes is undone at its end, as always."""
+    from lab.pipeline import RESUME
+
+    session = open_session(lab)
+    _show(session, session.run(RESUME, name), output)
+
+
+@app.command(epilog="Example:  lab clean 20261123")
+def clean(name: RunName = "", lab: LabName = "", output: AsFormat = Format.TABLE) -> None:
+    """Undo what a run that was killed or stopped at once still owes, and do nothing else."""
+    from lab.cli import tables
+    from lab.pipeline import CLEAN
+
+    session = open_session(lab)
+    tables.score(session.screen, session.run(CLEAN, name), as_json=output == Format.JSON)
+
+
+@app.command(epilog="Example:  lab lint ssh-brute-force")
+def lint(
+    scenario: Annotated[str, typer.Argument(help="Name or path of a scenario.")],
+    inventory: Annotated[
+        str, typer.Option("--inventory", help="What it is read against; else the one that it names.")
+    ] = "",
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Read an exercise without a lab: name every problem of it, else show its steps."""
+    from lab.cli import tables
+    from lab.flow.play import Draft
+    from lab.pipeline import LINT
+
+    session = open_session()
+    found = session.run(LINT, Draft(scenario=scenario, inventory=inventory))
+    tables.scenario(session.screen, found, as_json=output == Format.JSON)
 
 
 @app.command(epilog="Example:  lab score 20261123")

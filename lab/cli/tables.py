@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lab.ask.bounded import Answer
     from lab.bench.up import Contest
     from lab.engine.nodes import RunningLab
+    from lab.exercise.scenario import Scenario
     from lab.flow.runs import Scored
     from lab.provision.doctor import Requirement
     from lab.provision.images import OldImage
@@ -190,6 +191,29 @@ def images(screen: Screen, found: Sequence[OldImage], *, removed: bool, as_json:
         return
     screen.table(("image", "size"), [(it.tag, f"{it.size / _MB:.0f} MB") for it in found], right=("size",))
     screen.tell(f"{len(found)} images {'removed' if removed else 'are not needed'}")
+
+
+def scenario(screen: Screen, found: Scenario, *, as_json: bool) -> None:
+    """Show the steps of an exercise."""
+    if as_json:
+        steps = [
+            {"id": it.id, "name": it.name, "technique": it.technique, "kind": it.action.kind}
+            for it in found.steps
+        ]
+        screen.json({"name": found.name, "summary": found.summary, "steps": steps})
+        return
+    rows = [
+        (
+            it.technique or "-",
+            it.action.kind,
+            it.source,
+            it.name,
+            "yes" if it.check else "NO",
+            "yes" if it.reverts else "nothing",
+        )
+        for it in found.steps
+    ]
+    screen.table(("technique", "kind", "from", "step", "checked", "undone"), rows)
 
 
 def score(screen: Screen, scored: Scored, *, as_json: bool) -> None:

@@ -6,34 +6,71 @@ import os
 import socket
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
-from lab.engine.shell import Hear
+from lab.engine import trace
+from lab.engine.shell import MAX_OUTPUT, Hear
+from lab.workers import Stop
 
 _STDERR: Final = 2
+
+_LAST_WORDS: Final = 3.0
+"""Seconds in which a command that is ended is gone, and its keeper has said what it did."""
 
 _END: Final = b"0\n"
 """The frame that ends the input; the connection itself goes on, since its end means that we are gone."""
 
 
 @cache
-def keeper() -> str:
-    """Return what runs inside a node and keeps a command: the text of `keeper.pl`, without its comments."""
-    lines = Path(__file__).with_name("keeper.pl").read_text(encoding="ascii").splitlines()
+def _script(*names: str) -> str:
+    """Return Perl that runs inside a node, without its comments."""
+    texts = [Path(__file__).with_name(f"{name}.pl").read_text(encoding="ascii") for name in names]
+    lines = [line for text in texts for line in text.splitlines()]
     return "\n".join(line for line in lines if line and not line.startswith("#"))
 
 
-def kept(argv: tuple[str, ...]) -> list[str]:
-    """Return a command line that runs another and ends with us."""
-    return ["perl", "-e", keeper(), "--", *argv]
+def kept(argv: tuple[str, ...], *, traced: bool = False) -> list[str]:
+    """Return a command line that runs another and ends with us; traced, it ends with a trailer."""
+    if traced:
+        return ["perl", "-e", _script("tracer", "keeper"), "--", "--trace", *argv]
+    return ["perl", "-e", _script("keeper"), "--", *argv]
 
 
 def leash(process: str) -> list[str]:
     """Return a command line that ends a process, and all that it started, when we are gone."""
-    return ["perl", "-e", keeper(), "--", "--leash", process]
+    return ["perl", "-e", _script("keeper"), "--", "--leash", process]
+
+
+class Heard:
+    """What a command writes: of each stream the beginning, of standard error the end as well."""
+
+    def __init__(self) -> None:
+        self._kept = {1: bytearray(), _STDERR: bytearray()}
+        self._tail = bytearray()
+        self._passed = 0
+
+    def hear(self, channel: int, chunk: bytes) -> None:
+        """Keep no more than is asked for."""
+        kept = self._kept[channel]
+        kept.extend(chunk[: MAX_OUTPUT - len(kept)])
+        if channel == _STDERR:
+            self._passed += len(chunk)
+            self._tail.extend(chunk)
+            del self._tail[: -trace.LONGEST]
+
+    @property
+    def stdout(self) -> bytes:
+        """The beginning of standard output."""
+        return bytes(self._kept[1])
+
+    def stderr(self) -> tuple[bytes, trace.Trace | None]:
+        """Return the beginning of standard error, and what a trailer at its end says."""
+        before, found = trace.read_trailer(bytes(self._tail))
+        own = self._passed - len(self._tail) + len(before)
+        return bytes(self._kept[_STDERR][:own]), found
 
 
 class Conversation:
@@ -67,32 +104,42 @@ class Conversation:
         if head:
             yield _STDERR, head
 
-    def relay(self, stdin: Iterable[bytes], hear: Hear, *, timeout: float | None = None) -> bool:
-        """Send the input while both outputs are read to their end; tell whether that came in time.
+    def relay(
+        self, stdin: Iterable[bytes], hear: Hear, *, timeout: float | None = None, stop: Stop | None = None
+    ) -> bool:
+        """Send the input while both outputs are read to their end; tell whether that came by itself.
 
         Args:
             stdin: What the command reads.
             hear: Takes what it writes.
-            timeout: Seconds until we hang up; None for never.
+            timeout: Seconds until it is ended; None for never.
+            stop: Ends it when it is set.
         """
         threading.Thread(target=self._send, args=(stdin,), daemon=True).start()
-        late = threading.Event()
-        clock = threading.Timer(timeout or 0, partial(self._give_up, late))
+        ended = threading.Event()
+        give_up = partial(self._give_up, ended)
+        clock = threading.Timer(timeout or 0, give_up)
         if timeout is not None:
             clock.start()
         try:
-            for channel, chunk in self._frames:
-                hear(channel, chunk)
+            with stop.calling(give_up) if stop else nullcontext():
+                for channel, chunk in self._frames:
+                    hear(channel, chunk)
         except ConnectionError:
-            return not late.is_set()  # it broke: what came before was heard
+            return not ended.is_set()  # it broke: what came before was heard
         finally:
             clock.cancel()
             self._release()
-        return not late.is_set()
+        return not ended.is_set()
 
-    def _give_up(self, late: threading.Event) -> None:
-        late.set()
-        self.close()
+    def _give_up(self, ended: threading.Event) -> None:
+        """End the command; its keeper has a moment to say what it did."""
+        ended.set()
+        with suppress(OSError):
+            self._line.shutdown(socket.SHUT_WR)
+        last = threading.Timer(_LAST_WORDS, self.close)
+        last.daemon = True
+        last.start()
 
     def _send(self, stdin: Iterable[bytes]) -> None:
         with suppress(OSError):  # the command ended before it had read everything

@@ -23,15 +23,15 @@ import requests.exceptions
 
 from lab.engine import bridge, labels, terminal, translation
 from lab.engine.addresses import free_subnet, routed
-from lab.engine.conversation import Conversation, kept, leash, release
+from lab.engine.conversation import Conversation, Heard, kept, leash, release
 from lab.engine.facts import About, Belongings, Vitals, Wall
 from lab.engine.faults import HTTP_CONFLICT, engine_errors
 from lab.engine.happenings import Told
 from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
-from lab.engine.shell import MAX_OUTPUT, CommandSlow, Completed, Hear
+from lab.engine.shell import CommandSlow, Completed, Hear
 from lab.errors import EngineFault, EngineUnreachable, NameTaken
 from lab.moment import Moment
-from lab.workers import together
+from lab.workers import Stop, together
 
 _TIMEOUT: Final = 60
 """Seconds the engine may take for one answer, unless `DOCKER_CLIENT_TIMEOUT` says otherwise."""
@@ -355,35 +355,35 @@ class DockerEngine:
         stdin: bytes = b"",
         timeout: float = 60,
         environment: Mapping[str, str] | None = None,
+        traced: bool = False,
+        stop: Stop | None = None,
     ) -> Completed:
         """Run a command inside a node and wait for it, no longer than the time-out."""
         start = Moment.now()
         doing = f"running {argv[0]} on {node.name}"
-        heard: dict[int, bytearray] = {1: bytearray(), 2: bytearray()}
-
-        def hear(channel: int, chunk: bytes) -> None:
-            """Keep no more than is asked for."""
-            heard[channel].extend(chunk[: MAX_OUTPUT - len(heard[channel])])
-
+        heard = Heard()
         with engine_errors(doing):
-            talk = self._converse(node, kept(argv), user, environment)
-            in_time = talk.relay((stdin,), hear, timeout=timeout)
+            talk = self._converse(node, kept(argv, traced=traced), user, environment)
+            by_itself = talk.relay((stdin,), heard.hear, timeout=timeout, stop=stop)
             code = self._ended(talk.id)
-        if in_time and code is None:
+        stopped = stop is not None and stop.is_set()
+        stderr, trace = heard.stderr() if traced else (heard.stderr()[0], None)
+        if by_itself and code is None:
             raise EngineFault(doing=doing, said="the connection to it broke")
-        if in_time and not talk.process:
-            raise EngineFault(doing=doing, said=_not_started(node, bytes(heard[2] or heard[1])))
+        if by_itself and not talk.process:
+            raise EngineFault(doing=doing, said=_not_started(node, stderr or heard.stdout))
         ran = Completed(
             argv=argv,
             code=-1 if code is None else code,
-            stdout=bytes(heard[1]),
-            stderr=bytes(heard[2]),
+            stdout=heard.stdout,
+            stderr=stderr,
             start=start,
             end=Moment.now(),
-            timed_out=not in_time,
+            timed_out=not (by_itself or stopped),
             process=talk.process,
+            trace=trace,
         )
-        if not in_time:
+        if ran.timed_out:
             what = "it could not be stopped" if code is None else "it was stopped"
             raise CommandSlow(ran, doing=doing, said=f"did not end within {timeout:g} s; {what}")
         return ran

@@ -18,13 +18,14 @@ use Config;
 
 my %PRCTL = (x86_64 => 157, aarch64 => 167);    # numbers of prctl(2), by architecture
 my $SUBREAPER = 36;
-my ($WNOHANG, $F_SETFL, $O_NONBLOCK) = (1, 4, 2048);
+my ($WNOHANG, $ALL, $F_SETFL, $O_NONBLOCK) = (1, 0x40000000, 4, 2048);    # __WALL: threads too
 my $ENOUGH = 1 << 20;                           # bytes of input held for a command that does not read
 my $ROUNDS = 500;                               # looks at what is left, 10 ms apart, before we give up
 
 my ($machine) = split /-/, $Config{archname};
 syscall($PRCTL{$machine}, $SUBREAPER, 1, 0, 0, 0) if $PRCTL{$machine};
 
+my $traced = @ARGV && $ARGV[0] eq '--trace' && shift @ARGV;
 if (@ARGV == 2 && $ARGV[0] eq '--leash') {
     syswrite STDERR, "$ARGV[1]\n";
     1 while sysread STDIN, my $frames, 4096;
@@ -39,19 +40,29 @@ pipe(my $woken, my $wake) or die "pipe: $!";
 fcntl($_, $F_SETFL, $O_NONBLOCK) for $woken, $wake;
 pipe(my $input, my $feed) or die "pipe: $!";
 fcntl($feed, $F_SETFL, $O_NONBLOCK);
+pipe(my $gate, my $opener) or die "pipe: $!";
 $SIG{CHLD} = sub { syswrite $wake, '.' };
 $SIG{PIPE} = 'IGNORE';
-$SIG{$_} = sub { end_family($$); exit 143 } for qw(TERM HUP INT);
+$SIG{$_} = sub { finish(143) } for qw(TERM HUP INT);
 
 my $command = fork // die "fork: $!";
 if (!$command) {
     open STDIN, '<&', $input or die "dup: $!";
     $SIG{$_} = 'DEFAULT' for qw(PIPE TERM HUP INT CHLD);
+    close $opener;
+    my $followed = sysread $gate, my $word, 1;    # until it is known whether we are followed
     syswrite STDERR, "$$\n";
+    filter_calls() if $followed;
     exec { $ARGV[0] } @ARGV or print STDERR "$ARGV[0]: $!\n";
     exit($!{ENOENT} ? 127 : 126);
 }
 close $input;
+close $gate;
+if ($traced) {
+    if (follow($command)) { syswrite $opener, '.' }
+    else                  { missed("this node lets nobody follow a process: $!") }
+}
+close $opener;
 
 my ($waiting, $left, $head) = ('', undef, '');    # input for the command, bytes of the frame to come
 my $open = 1;                                     # whether more input may come
@@ -64,7 +75,7 @@ while (1) {
     select($read, $write, undef, undef) > 0 or next;
     sysread $woken, my $dots, 4096 if vec $read, fileno $woken, 1;
     if (vec $read, fileno STDIN, 1) {
-        sysread(STDIN, my $chunk, 65536) or do { end_family($$); exit 137 };
+        sysread(STDIN, my $chunk, 65536) or finish(137);
         take($chunk);
     }
     give();
@@ -102,12 +113,20 @@ sub give {
 
 # Bury who has died; when it was the command, end what it left and answer as a shell does.
 sub reap {
-    while ((my $dead = waitpid -1, $WNOHANG) > 0) {
-        next if $dead != $command;
-        my $code = $? & 127 ? 128 + ($? & 127) : $? >> 8;
-        end_family($$);
-        exit $code;
+    while (1) {
+        my ($changed, $status) = $traced ? changed() : (waitpid(-1, $WNOHANG), $?);
+        last if $changed <= 0;
+        if (($status & 0xff) == 0x7f) { went($changed, $status) }
+        elsif ($changed == $command)  { finish($status & 127 ? 128 + ($status & 127) : $status >> 8) }
     }
+}
+
+# End what is left, tell what was seen, and answer as a shell does.
+sub finish {
+    my ($code) = @_;
+    end_family($$);
+    write_trailer() if $traced;
+    exit $code;
 }
 
 # Kill every descendant of a process, as the user it belongs to, until none is left.
@@ -115,7 +134,7 @@ sub end_family {
     my ($head) = @_;
     local $SIG{CHLD} = 'DEFAULT';
     for (1 .. $ROUNDS) {
-        1 while waitpid(-1, $WNOHANG) > 0;
+        1 while waitpid(-1, $WNOHANG | $ALL) > 0;
         my @left = family($head) or return;
         for my $process (@left) {
             my $owner = (stat "/proc/$process")[4] // next;

@@ -18,6 +18,7 @@ from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, See
 from lab.engine.shell import Completed, Hear, Stream
 from lab.errors import EngineFault, NameTaken
 from lab.moment import Moment
+from lab.workers import Stop
 
 Answer = Callable[[SeenNode, tuple[str, ...]], Completed]
 """Says what a command on a node does."""
@@ -228,9 +229,11 @@ class MemoryEngine:
         stdin: bytes = b"",
         timeout: float = 60,
         environment: Mapping[str, str] | None = None,
+        traced: bool = False,
+        stop: Stop | None = None,
     ) -> Completed:
         """Ask `answer` what the command does."""
-        del user, stdin, timeout, environment
+        del user, stdin, timeout, environment, traced, stop
         return self.answer(self._existing(node), argv)
 
     def relay(self, node: SeenNode, argv: tuple[str, ...], *, stdin: Iterable[bytes], hear: Hear) -> int:

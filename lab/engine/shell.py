@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from lab.engine.nodes import SeenNode
+from lab.engine.trace import Trace
 from lab.errors import EngineSlow
 from lab.moment import Moment
+from lab.workers import Stop
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +40,9 @@ class Completed:
 
     process: int = 0
     """Its process id inside the node; 0 where nobody knows it."""
+
+    trace: Trace | None = None
+    """What it started and opened; None when it was not traced, or could not be."""
 
 
 class CommandSlow(EngineSlow):
@@ -84,6 +89,8 @@ class Shell(Protocol):
         stdin: bytes = b"",
         timeout: float = 60,
         environment: Mapping[str, str] | None = None,
+        traced: bool = False,
+        stop: Stop | None = None,
     ) -> Completed:
         """Run a command inside a node and wait for it.
 
@@ -94,6 +101,8 @@ class Shell(Protocol):
             stdin: What it reads.
             timeout: Seconds until it is stopped.
             environment: Variables to set.
+            traced: Whether to follow what it starts and opens.
+            stop: Ends it before its time when it is set; that is no time-out.
 
         Raises:
             CommandSlow: it did not end in time; says whether it could be stopped, and has what it wrote.

@@ -1,10 +1,11 @@
 """What is about to be done on a node, synced to disk before it is done.
 
-So a run that was killed can be cleaned up by whoever reads the journal.
+So a run that was killed can be finished or cleaned up by whoever reads the journal.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +19,10 @@ from lab.moment import Moment
 Act = Literal["run", "check", "revert"]
 """Why something is done on a node: for the step itself, to look for its effect, or to undo it."""
 
+State = Literal["owed", "begun", "done", "failed"]
+"""Of what has to be undone: `owed`, once its step has begun to act, and `done`. Else: before the act, or how
+it ended."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
@@ -29,43 +34,61 @@ class Entry:
     step: str
     """Step id."""
 
-    act: Act
-    """Why."""
+    attempt: int = 1
+    """Which attempt of the step."""
 
-    state: Literal["begun", "done", "failed"]
+    act: Act | Literal["step", "undo"]
+    """Why; or a step as a whole, or something that has to be undone."""
+
+    state: State
     """Before the act, or after it."""
 
     node: str
     """Where."""
 
-    argv: tuple[str, ...]
+    argv: tuple[str, ...] = ()
     """What."""
+
+    user: str = ""
+    """Who runs it, for what is owed."""
 
     said: str = ""
     """Why it failed."""
 
 
-@dataclass(frozen=True, slots=True)
 class Journal:
-    """The journal of one run."""
+    """The journal of one run. May be written from several threads."""
 
-    path: Path
-    """The file."""
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
 
     @contextmanager
-    def entry(self, step: str, act: Act, node: str, argv: tuple[str, ...]) -> Iterator[None]:
+    def entry(
+        self,
+        step: str,
+        act: Act | Literal["step"],
+        node: str,
+        argv: tuple[str, ...] = (),
+        *,
+        attempt: int = 1,
+    ) -> Iterator[None]:
         """Write down what the body is about to do, and afterwards how it ended."""
-        begun = Entry(at=Moment.now(), step=step, act=act, state="begun", node=node, argv=argv)
-        self._write(begun)
+        begun = Entry(
+            at=Moment.now(), step=step, attempt=attempt, act=act, state="begun", node=node, argv=argv
+        )
+        self.write(begun)
         try:
             yield
         except LabError as error:
-            self._write(replace(begun, at=Moment.now(), state="failed", said=str(error)))
+            self.write(replace(begun, at=Moment.now(), state="failed", said=str(error)))
             raise
         except KeyboardInterrupt:
-            self._write(replace(begun, at=Moment.now(), state="failed", said="stopped by the user"))
+            self.write(replace(begun, at=Moment.now(), state="failed", said="stopped by the user"))
             raise
-        self._write(replace(begun, at=Moment.now(), state="done"))
+        self.write(replace(begun, at=Moment.now(), state="done"))
 
-    def _write(self, entry: Entry) -> None:
-        records.append(self.path, (entry,))
+    def write(self, entry: Entry) -> None:
+        """Write one line; when this returns, it is on disk."""
+        with self._lock:
+            records.append(self.path, (entry,))

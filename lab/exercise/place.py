@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from lab.engine.nodes import RunningLab, SeenNode
 from lab.engine.shell import CommandSlow, Completed, Shell
+from lab.exercise.evidence import Evidence, evidence_of
 from lab.exercise.journal import Act, Journal
 from lab.exercise.scope import Scope, Target
-from lab.exercise.truth import Predicate
+from lab.workers import Stop
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +42,8 @@ class Place:
         act: Act,
         timeout: float,
         pause: Callable[[float], None],
+        attempt: int = 1,
+        stop: Stop | None = None,
     ) -> None:
         """Open the door to a node.
 
@@ -53,19 +56,27 @@ class Place:
             act: Why it acts.
             timeout: Seconds that a command may take.
             pause: Waits for some seconds.
+            attempt: Which attempt of the step it is.
+            stop: Ends what is under way when it is set.
         """
         self.node = node
         self.timeout = timeout
         self.pause = pause
         self.acted = False
         """Whether anything was begun here."""
-        self.processes: list[int] = []
-        """Process ids, on the node, of the commands that were run here."""
         self._shell = shell
         self._scope = Scope(running, node)
         self._journal = journal
         self._step = step
         self._act = act
+        self._attempt = attempt
+        self._stop = stop
+        self._ran: list[Ran] = []
+
+    @property
+    def ran(self) -> tuple[Completed, ...]:
+        """The commands that were run here."""
+        return tuple(it.completed for it in self._ran)
 
     def resolve(self, target: str) -> Target:
         """Turn a target's name into what may be touched, for a command line; nothing is sent.
@@ -75,11 +86,10 @@ class Place:
         """
         return self._scope.resolve(target)
 
-    def evidence(self) -> tuple[Predicate, ...]:
-        """Say which events are of the commands that were run here, and of what they started."""
-        here, mine = (self.node.name,), tuple(self.processes)
-        names = ("process.pid", "process.parent.pid") if mine else ()
-        return tuple(Predicate(where={"host.name": here, name: mine}) for name in names)
+    def evidence(self) -> Evidence:
+        """Say which events are of the commands that were run here, and of what they started and opened."""
+        targets = [target for it in self._ran for target in it.targets]
+        return evidence_of(self.node, [it.completed for it in self._ran], targets)
 
     def run(
         self,
@@ -105,11 +115,11 @@ class Place:
         """
         resolved = tuple(self._scope.resolve(target) for target in targets)
         self._scope.check_words((*argv, stdin.decode("utf-8", "backslashreplace")))
-        with self._journal.entry(self._step, self._act, self.node.name, tuple(argv)):
+        with self._journal.entry(self._step, self._act, self.node.name, tuple(argv), attempt=self._attempt):
             self.acted = True
-            completed = self._execute(tuple(argv), user, stdin, environment)
-            self.processes += [completed.process] if completed.process else []
-        return Ran(completed=completed, targets=resolved)
+            ran = Ran(completed=self._execute(tuple(argv), user, stdin, environment), targets=resolved)
+            self._ran.append(ran)
+        return ran
 
     def _execute(
         self, argv: tuple[str, ...], user: str, stdin: bytes, environment: Mapping[str, str] | None
@@ -117,7 +127,14 @@ class Place:
         """Execute; what a step did up to its limit counts, so it is no error that it was stopped there."""
         try:
             return self._shell.execute(
-                self.node, argv, user=user, stdin=stdin, timeout=self.timeout, environment=environment
+                self.node,
+                argv,
+                user=user,
+                stdin=stdin,
+                timeout=self.timeout,
+                environment=environment,
+                traced=True,
+                stop=self._stop,
             )
         except CommandSlow as slow:
             if self._act != "run":

@@ -1,53 +1,49 @@
-"""Plays a scenario: one step after the other, each guarded, checked, recorded and undone.
+"""Plays a scenario: its steps in order, each guarded, checked, recorded and undone.
 
-Truth is written from what was observed. Steps, checks and reverts act through `lab.exercise.place` alone.
+Truth is written from what was observed. A run that was killed is played on from what its files say.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from functools import partial
+from typing import Final
 
-from lab import attack
 from lab.engine.engine import Engine
-from lab.engine.nodes import RunningLab, SeenNode
-from lab.errors import LabError, OutOfScope
-from lab.exercise.checks.base import Check, Finding
-from lab.exercise.journal import Act, Journal
+from lab.engine.nodes import SeenNode
+from lab.errors import LabError
+from lab.exercise.attempt import Attempt, Surroundings
+from lab.exercise.evidence import Evidence
+from lab.exercise.journal import Journal
 from lab.exercise.place import Place
+from lab.exercise.recorder import Recorder
+from lab.exercise.recover import Past
 from lab.exercise.rendering import Renderer
-from lab.exercise.scenario import Revert, Scenario, ScenarioStep
-from lab.exercise.scope import Target
-from lab.exercise.steps.base import Outcome
-from lab.exercise.truth import Clock, Label, Party, Predicate, Truth
-from lab.files import records
+from lab.exercise.scenario import MOST_LOOPS, Scenario, ScenarioStep
+from lab.exercise.template import BadTemplate
+from lab.exercise.truth import Clock, Predicate, Truth
+from lab.exercise.undoing import Undoing
 from lab.inventory.definition import Lab
-from lab.moment import Moment
+from lab.moment import SECOND, Moment
 from lab.runs.happened import Happened
+from lab.workers import Stop
 
 Tell = Callable[[str], None]
 """Takes one line about what is going on."""
 
-_REVERT_TRIES: Final = 2
-
-_CHECK_TIMEOUT: Final = 60.0
-_REVERT_TIMEOUT: Final = 30.0
-"""Seconds that one command of a check or a revert may take."""
+_BESIDE: Final = 8
+"""Steps that run beside each other, whatever a file says."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Undo:
-    """What has to be undone, its templates filled in when its step was done."""
-
-    step: ScenarioStep
-    reverts: tuple[Revert, ...]
-
-
-@dataclass(slots=True)
+@dataclass(kw_only=True)
 class Play:
-    """One execution of a scenario."""
+    """One execution of a scenario, or what is left of one."""
 
     lab: Lab
     scenario: Scenario
@@ -59,50 +55,91 @@ class Play:
     """Waits for some seconds; given, so that tests need not wait."""
     check: Callable[[], None] = lambda: None
     """Called before each step: raises when the run must not go on, as when nobody watches it."""
-    _registered: dict[str, object] = field(default_factory=dict)
-    _undo: list[_Undo] = field(default_factory=list)
-    _renderer: Renderer = field(default_factory=Renderer)
-    _looked: list[Place] = field(default_factory=list)
+    stop: Stop = field(default_factory=Stop)
+    """Set when the user wants it to end: what is under way is ended, undone and recorded."""
+    past: Past = field(default_factory=Past)
+    """What was done before it was killed."""
 
-    def play(self) -> None:
-        """Let the benign phase pass, run the steps, undo them all, whatever happens in between."""
+    def __post_init__(self) -> None:
+        """Take over what the past left."""
+        self._recorder = Recorder(self.run, self.happened)
+        self._journal = Journal(self.happened.journal)
+        self._renderer = Renderer()
+        self._undoing = Undoing(
+            engine=self.engine,
+            lab=self.lab.name,
+            recorder=self._recorder,
+            journal=self._journal,
+            tell=self.tell,
+            pause=self.pause,
+        )
+        self._undoing.take_over(self.past.owed)
+        self._registered: dict[str, object] = dict(self.past.results)
+        self._looked: list[Place] = []
+        self._chance = random.Random(self.scenario.seed)  # noqa: S311  # pauses, repeatable
+        self._lock = threading.Lock()
+        self._deadline = float("inf")
+
+    def play(self) -> Mapping[str, str]:
+        """Let the benign phase pass, run the steps, undo them all, whatever happens in between.
+
+        Returns:
+            Nodes on which something could not be undone, each with what and why.
+        """
         begun = Moment.now()
         self._measure_clocks()
         with contextlib.ExitStack() as ends:
             ends.enter_context(self._renderer)
-            ends.callback(self._finish, begun)
-            self.tell(f"benign traffic alone for {self.scenario.benign / 1e9:.0f} s")
-            self.pause(self.scenario.benign / 1e9)
-            self._write(self._phase("benign", begun, "0-benign-phase", "Benign traffic alone"))
-            ends.callback(self._revert_all)
-            for step in self.scenario.steps:
+            ends.push(_unless_interrupted(partial(self._finish, begun)))
+            ends.push(_unless_interrupted(self._undoing.undo_all))
+            self._record_killed()
+            self._benign_phase(begun)
+            self._deadline = time.monotonic() + self.scenario.timeout / SECOND
+            for group in _groups(self.scenario.steps):
                 self.check()
-                self._step(step)
+                self._together(group)
+        return self._undoing.dirty
+
+    def clean(self) -> Mapping[str, str]:
+        """Undo what a run that was killed still owes, and no more; returns what `play` does."""
+        begun = Moment.now()
+        self._record_killed()
+        self._undoing.undo_all()
+        self._recorder.phase("setup", begun, "0-cleaning", "Cleaning up after a run that was killed")
+        return self._undoing.dirty
+
+    def _benign_phase(self, begun: Moment) -> None:
+        if self.past.benign_phase:
+            return
+        self.tell(f"benign traffic alone for {self.scenario.benign / SECOND:.0f} s")
+        self.pause(self.scenario.benign / SECOND)
+        self._recorder.phase("benign", begun, "0-benign-phase", "Benign traffic alone")
 
     def _finish(self, begun: Moment) -> None:
         """Write what went on all the time: people at work, and this program reading the nodes."""
         self._measure_clocks()
-        self._write(self._phase("benign", begun, "0-benign-throughout", "Benign traffic beside the attack"))
-        checks = [predicate for place in self._looked for predicate in place.evidence()]
+        self._recorder.phase("benign", begun, "0-benign-throughout", "Benign traffic beside the attack")
         canaries = Predicate(where={"event.module": ("suricata",), "source.ip": ("127.0.0.1",)})
-        self._write(self._phase("setup", begun, "0-collection", "Checks and collection", *checks, canaries))
+        looked = sum((place.evidence() for place in self._looked), Evidence(predicates=(canaries,)))
+        self._recorder.phase("setup", begun, "0-collection", "Checks and collection", looked)
 
-    def _phase(
-        self, label: Literal["benign", "setup"], begun: Moment, step: str, name: str, *evidence: Predicate
-    ) -> Truth:
-        return Truth(
-            run=self.run, step=step, name=name, label=label, start=begun, end=Moment.now(), evidence=evidence
-        )
+    def _record_killed(self) -> None:
+        """Write of the steps that were under way when the run was killed: nobody could look what they did."""
+        for step in self.scenario.steps:
+            if step.id in self.past.begun and not (step.repeatable and self._left(step)):
+                start, end = self.past.begun[step.id]
+                base = self._recorder.base(step, self.past.attempts.get(step.id, 0) + 1, start, end)
+                self._recorder.write(replace(base, reason="the run was killed while it was under way"))
 
-    def _write(self, truth: Truth) -> None:
-        records.append(self.happened.truth, (truth,))
+    def _left(self, step: ScenarioStep) -> bool:
+        return step.id not in self.past.done
 
     def _measure_clocks(self) -> None:
         """Ask each node with logs for its time; the true offset lies within half the round trip."""
         running = self.engine.observe(self.lab.name)
         monitored = {node.name for node in self.lab.nodes if node.kind.logs}
         found = [self._clock(node) for node in running.nodes if node.name in monitored]
-        records.append(self.happened.clock, tuple(clock for clock in found if clock))
+        self._recorder.clocks(clock for clock in found if clock)
 
     def _clock(self, node: SeenNode) -> Clock | None:
         try:
@@ -115,199 +152,127 @@ class Play:
             node=node.name, measured=Moment(middle), offset=told - middle, bound=(ran.end - ran.start) // 2
         )
 
-    # -- one step ----------------------------------------------------------------------------------
+    # -- steps -------------------------------------------------------------------------------------
+
+    def _together(self, group: Sequence[ScenarioStep]) -> None:
+        """Run steps beside each other; all come to their end."""
+        left = [step for step in group if self._left(step)]
+        if len(left) < 2:  # noqa: PLR2004  # nothing beside it
+            for step in left:
+                self._step(step)
+            return
+        with ThreadPoolExecutor(max_workers=min(_BESIDE, len(left))) as pool:
+            futures = [pool.submit(self._step, step) for step in left]
+        for future in futures:
+            future.result()
 
     def _step(self, step: ScenarioStep) -> None:
-        running = self.engine.observe(self.lab.name)
-        source = running.node(step.source)
-        self.tell(f"{step.technique or 'no attack'}  {step.name}")
-        if source is None or source.state != "running":
-            self._write(self._not_run(step, "skipped", f"{step.source} does not run"))
+        """Do a step as often as it is wanted, and say in the journal that it is over."""
+        if step.id in self.past.begun and not step.repeatable:
             return
-        start = Moment.now()
+        with self._journal.entry(step.id, "step", step.source):
+            numbers = iter(range(self.past.attempts.get(step.id, 0) + 1, 10**6))
+            for item in self._items(step, numbers):
+                self._tried(step, item, numbers)
+
+    def _items(self, step: ScenarioStep, numbers: Iterator[int]) -> Sequence[Mapping[str, object]]:
+        """Return what the step is done for: values for its templates; one without any when it has no loop."""
         try:
-            self._act(step, running, source)
-        except OutOfScope as error:
-            self._write(self._not_run(step, "refused", str(error)))
-        except LabError as error:
-            self._write(self._broken_off(step, source, start, str(error)))
-        except KeyboardInterrupt:
-            self._write(self._broken_off(step, source, start, "stopped by the user"))
-            raise
+            if step.when and not self._evaluate(step.when):
+                self._skip(step, next(numbers), f"its condition does not hold: {step.when}")
+                return ()
+            if step.loop is None:
+                return ({},)
+            return [{"item": it} for it in self._looped(step)]
+        except BadTemplate as error:
+            self._skip(step, next(numbers), str(error))
+            return ()
 
-    def _act(self, step: ScenarioStep, running: RunningLab, source: SeenNode) -> None:
-        """Look, act, look again, and write what happened; whatever was begun will be undone."""
-        values = self._values(running, source)
-        action, check, reverts = self._renderer.fill_in(
-            (step.action, step.check, step.reverts), self.scenario.variables, values
-        )
-        before = self._look_before(step, check, running)
-        place = self._place(step, running, source, "run", step.timeout)
-        try:
-            outcome = action.act(place)
-        finally:
-            if place.acted and reverts:
-                self._undo.append(_Undo(step=step, reverts=reverts))
-        finding = self._look_after(step, check, running, before) if check else None
-        self._write(self._took_place(step, source, outcome, finding))
-        if step.register:
-            self._registered[step.register] = outcome.registered
+    def _looped(self, step: ScenarioStep) -> list[object]:
+        found = self._evaluate(step.loop) if isinstance(step.loop, str) else step.loop
+        if not isinstance(found, list):
+            raise BadTemplate(str(step.loop), why="is no list")
+        if len(found) > MOST_LOOPS:
+            self.tell(f"{step.name}: a loop of {len(found)}; only the first {MOST_LOOPS} are done")
+        return found[:MOST_LOOPS]
 
-    def _values(self, running: RunningLab, source: SeenNode) -> dict[str, object]:
-        """Return what templates may use now."""
-        return {**self._registered, "nodes": _nodes(running, source), "networks": _networks(running)}
+    def _evaluate(self, text: str) -> object:
+        return self._renderer.evaluate(text, self.scenario.variables, self._registered)
 
-    def _place(
-        self, step: ScenarioStep, running: RunningLab, node: SeenNode, act: Act, timeout: float
-    ) -> Place:
-        place = Place(
-            shell=self.engine,
-            running=running,
-            node=node,
-            journal=Journal(self.happened.journal),
-            step=step.id,
-            act=act,
-            timeout=timeout,
+    def _tried(self, step: ScenarioStep, item: Mapping[str, object], numbers: Iterator[int]) -> None:
+        """Try a step until it has its effect, or was tried often enough."""
+        for _ in range(step.retries + 1):
+            number = next(numbers)
+            if why := self._over():
+                self._skip(step, number, why)
+                return
+            self._delay(step)
+            if self._once(step, item, number).occurred is not False:
+                return
+
+    def _over(self) -> str:
+        """Say why no further step begins; nothing while they do."""
+        if self.stop.is_set():
+            return "the run was stopped by the user"
+        if time.monotonic() > self._deadline:
+            return f"the run was over: it may take {self.scenario.timeout / SECOND:g} s"
+        return ""
+
+    def _delay(self, step: ScenarioStep) -> None:
+        """Wait as long as the step wants, more or less."""
+        if step.delay:
+            with self._lock:
+                factor = 1 + step.jitter * self._chance.uniform(-1, 1)
+            self.pause(step.delay / SECOND * factor)
+
+    def _once(self, step: ScenarioStep, item: Mapping[str, object], number: int) -> Truth:
+        self.tell(f"{step.technique or 'no attack'}  {step.name}{_shown(item)}")
+        around = Surroundings(
+            lab=self.lab,
+            engine=self.engine,
+            journal=self._journal,
+            recorder=self._recorder,
+            undoing=self._undoing,
+            renderer=self._renderer,
             pause=self.pause,
+            stop=self.stop,
         )
-        if act == "check":
-            self._looked.append(place)
-        return place
+        left = max(0.1, min(step.timeout / SECOND, self._deadline - time.monotonic()))
+        attempt = Attempt(around, step, number, left)
+        truth = attempt.run(self.scenario.variables, {**self._registered, **item})
+        self._recorder.write(truth)
+        with self._lock:
+            self._looked += attempt.looked
+            if step.register and truth.status == "ran":
+                self._registered[step.register] = attempt.registered
+                self._recorder.result(step.id, step.register, attempt.registered)
+        return truth
 
-    def _look_before(self, step: ScenarioStep, check: Check | None, running: RunningLab) -> int | None:
-        """Look before the step; None when the node cannot be asked."""
-        node = running.node(check.node) if check else None
-        if check is None or node is None:
-            return None
-        try:
-            return check.before(self._place(step, running, node, "check", _CHECK_TIMEOUT))
-        except (LabError, ValueError):
-            return None
-
-    def _look_after(
-        self, step: ScenarioStep, check: Check, running: RunningLab, before: int | None
-    ) -> Finding:
-        """Look after the step; where nobody can look, the finding says so."""
-        node = running.node(check.node)
-        if node is None or before is None:
-            return Finding(occurred=None, said=f"{check.node} could not be asked before the step")
-        try:
-            return check.after(self._place(step, running, node, "check", _CHECK_TIMEOUT), before)
-        except (LabError, ValueError) as error:
-            return Finding(occurred=None, said=f"{check.node} could not be asked: {error}")
-
-    # -- truth -------------------------------------------------------------------------------------
-
-    def _base(self, step: ScenarioStep, start: Moment, end: Moment) -> Truth:
-        """Fill in what every record of a step has."""
-        label: Label = "attack" if step.technique else "setup"
-        return Truth(
-            run=self.run,
-            step=step.id,
-            name=step.name,
-            label=label,
-            technique=step.technique,
-            tactics=step.tactics,
-            attack_version=attack.version(),
-            start=start,
-            end=end,
-            expected_rules=step.expected_rules,
-            limit=step.limit,
-        )
-
-    def _not_run(self, step: ScenarioStep, status: Literal["refused", "skipped"], why: str) -> Truth:
-        now = Moment.now()
-        return replace(self._base(step, now, now), status=status, reason=why)
-
-    def _broken_off(self, step: ScenarioStep, source: SeenNode, start: Moment, why: str) -> Truth:
-        """Write of a step that nobody could look at any more; what it did up to then nobody knows."""
-        base = self._base(step, start, Moment.now())
-        return replace(base, occurred=None, reason=why, sources=(_party(source),))
-
-    def _took_place(
-        self, step: ScenarioStep, source: SeenNode, outcome: Outcome, finding: Finding | None
-    ) -> Truth:
-        completed = outcome.completed
-        return replace(
-            self._base(step, completed.start, completed.end),
-            occurred=finding.occurred if finding else None,
-            reason=finding.said if finding else "the step has no check",
-            timed_out=completed.timed_out,
-            exit_code=None if completed.timed_out else completed.code,
-            sources=(_party(source),),
-            targets=_parties(outcome.targets),
-            users=outcome.users,
-            processes=(outcome.command_line,),
-            evidence=outcome.evidence,
-        )
-
-    # -- undoing -----------------------------------------------------------------------------------
-
-    def _revert_all(self) -> None:
-        """Undo in reverse order; what cannot be undone is said and the rest goes on."""
-        for undo in reversed(self._undo):
-            for revert in undo.reverts:
-                self._revert(undo.step, revert)
-        self._undo.clear()
-
-    def _revert(self, step: ScenarioStep, revert: Revert) -> None:
-        start = Moment.now()
-        said = ""
-        evidence: list[Predicate] = []
-        for _ in range(_REVERT_TRIES):
-            said = self._undo_once(step, revert, evidence)
-            if not said:
-                break
-        if said:
-            self.tell(f"could not undo {step.name}: {said}")
-        self._write(
-            Truth(
-                run=self.run,
-                step=f"{step.id}-revert",
-                name=f"Undo: {step.name}",
-                label="cleanup",
-                start=start,
-                end=Moment.now(),
-                reason=said,
-                processes=(" ".join(revert.argv),),
-                evidence=tuple(evidence),
-            )
-        )
-
-    def _undo_once(self, step: ScenarioStep, revert: Revert, evidence: list[Predicate]) -> str:
-        """Try to undo, and note which events that leaves; return why it failed, or nothing."""
-        running = self.engine.observe(self.lab.name)
-        node = running.node(revert.node)
-        if node is None:
-            return ""
-        try:
-            place = self._place(step, running, node, "revert", _REVERT_TIMEOUT)
-            ran = place.run(revert.argv, user=revert.user).completed
-            evidence += place.evidence()
-        except LabError as error:
-            return str(error)
-        words = ran.stderr.decode("utf-8", "backslashreplace").strip()
-        return "" if ran.code == 0 else words or f"exit {ran.code}"
+    def _skip(self, step: ScenarioStep, number: int, why: str) -> None:
+        self._recorder.write(self._recorder.not_run(step, number, "skipped", why))
 
 
-def _party(node: SeenNode) -> Party:
-    return Party(node=node.name, addresses=tuple(sorted(it for it in node.addresses.values() if it)))
+def _unless_interrupted(end: Callable[[], None]) -> Callable[..., None]:
+    """Do something at the end, unless it is because the user would not wait: the journal has what is left."""
+
+    def exiting(kind: type[BaseException] | None, *_: object) -> None:
+        """End."""
+        if kind is None or not issubclass(kind, KeyboardInterrupt):
+            end()
+
+    return exiting
 
 
-def _parties(targets: tuple[Target, ...]) -> tuple[Party, ...]:
-    nodes = {node.name: node for target in targets for node in target.nodes}
-    return tuple(_party(nodes[name]) for name in sorted(nodes))
+def _shown(item: Mapping[str, object]) -> str:
+    return f"  ({str(item['item'])[:60]})" if item else ""
 
 
-def _nodes(running: RunningLab, source: SeenNode) -> Mapping[str, object]:
-    """Give templates each node's address, the one the source can reach where there is one."""
-    found: dict[str, object] = {}
-    for node in running.nodes:
-        shared = [address for network, address in node.addresses.items() if network in source.addresses]
-        address = next(iter((*shared, *node.addresses.values())), "")
-        found[node.name] = {"address": address, "addresses": dict(node.addresses)}
-    return found
-
-
-def _networks(running: RunningLab) -> Mapping[str, object]:
-    return {network.name: {"subnet": network.subnet} for network in running.networks}
+def _groups(steps: Sequence[ScenarioStep]) -> list[list[ScenarioStep]]:
+    """Gather steps that run beside each other."""
+    groups: list[list[ScenarioStep]] = []
+    for step in steps:
+        if step.parallel and groups:
+            groups[-1].append(step)
+        else:
+            groups.append([step])
+    return groups

@@ -6,16 +6,18 @@ and neither can be interrupted from within; a process can be ended.
 
 from __future__ import annotations
 
+import json
 import resource
 import select
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from lab.exercise.template import BadTemplate, render, render_lazily, replace_texts, texts_of
+from lab.exercise.template import BadTemplate, expression, render, render_lazily, replace_texts, texts_of
 from lab.files import records
 
 Filled = TypeVar("Filled")
@@ -55,6 +57,7 @@ class Renderer:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         """Begin; nothing runs yet."""
@@ -87,10 +90,19 @@ class Renderer:
         texts = tuple(dict.fromkeys(it for it in texts_of(value) if "{" in it))
         if not texts:
             return value
-        answer = self._ask(_Question(texts=texts, variables=variables, values=values))
+        with self._lock:  # steps may run beside each other
+            answer = self._ask(_Question(texts=texts, variables=variables, values=values))
         if answer.why:
             raise BadTemplate(answer.wrong, why=answer.why)
         return replace_texts(value, dict(zip(texts, answer.texts, strict=True)))
+
+    def evaluate(self, text: str, variables: Mapping[str, object], values: Mapping[str, object]) -> object:
+        """Return what an expression is worth: a text, a number, a list, ...
+
+        Raises:
+            BadTemplate: it cannot be evaluated, or takes too much.
+        """
+        return json.loads(self.fill_in(expression(text), variables, values))
 
     def _ask(self, question: _Question) -> _Answer:
         process = self._begun()

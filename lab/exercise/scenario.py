@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
@@ -17,7 +17,7 @@ from lab.exercise.checks import CHECK_KINDS
 from lab.exercise.checks.base import Check
 from lab.exercise.steps import STEP_KINDS
 from lab.exercise.steps.base import Step
-from lab.exercise.template import BadTemplate, texts_of, undeclared
+from lab.exercise.template import BadTemplate, expression, texts_of, undeclared
 from lab.exercise.truth import DEFAULT_LIMIT
 from lab.files import loader
 from lab.files.declared import Fault, Key, read
@@ -49,6 +49,18 @@ def duration(text: str) -> int:
     return int(seconds * SECOND)
 
 
+MOST_RETRIES: Final = 10
+"""Tries beyond the first, whatever a file says."""
+
+MOST_LOOPS: Final = 100
+"""Items of a loop, whatever a file says."""
+
+_MOST_STEPS: Final = 500
+"""Steps of a scenario."""
+
+_RUN_TIMEOUT: Final = 1800 * SECOND
+"""How long all of a run may take when its author says nothing, in nanoseconds."""
+
 _DURATION: Final = Key(convert=duration, remedy="write  30s  or  2m")
 
 
@@ -74,14 +86,22 @@ class Revert:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StepEntry:
-    """One step, as written."""
+class Needs:
+    """What the node must have before a step can run there; else the step is skipped, with the reason."""
 
-    where: Annotated[Item, Key(here=True)]
-    """The entry itself."""
+    programs: tuple[str, ...] = ()
+    """Programs on its path."""
 
-    action: Annotated[Step | None, Key(kinds=STEP_KINDS, inline=True)]
-    """What it does: one of the kinds of step."""
+    files: tuple[str, ...] = ()
+    """Paths that must be there."""
+
+    capabilities: tuple[str, ...] = ()
+    """Linux capabilities that its kind keeps, `NET_RAW`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepKeys:
+    """What is said of a step, whatever its kind."""
 
     source: Annotated[str, Key(name="from", remedy="name the node it runs on")]
     """The node it runs on."""
@@ -92,8 +112,8 @@ class StepEntry:
     technique: str = ""
     """ATT&CK technique id, `T1046`; only a pause has none."""
 
-    tactic: str = ""
-    """ATT&CK short name of the one tactic it serves here; else all those of its technique."""
+    needs: Needs = field(default_factory=Needs)
+    """What the node must have."""
 
     check: Annotated[Check | None, Key(kinds=CHECK_KINDS)] = None
     """How to see that it had an effect."""
@@ -101,8 +121,29 @@ class StepEntry:
     reverts: Annotated[tuple[Revert, ...], Key(name="revert", single=True)] = ()
     """How to undo it; `none` when there is nothing to undo."""
 
+    repeatable: bool = True
+    """Whether doing it once more does no harm; one that is not is never tried again, by `resume` neither."""
+
     register: str = ""
     """The name under which later steps read its results."""
+
+    when: str = ""
+    """A condition, as in Ansible: an expression without braces. The step is skipped when it does not hold."""
+
+    loop: Annotated[Plain, Key(remedy="write a list, or  loop: scan.hosts")] = None
+    """What it is done for, one after the other, each as `item`: a list, or an expression that gives one."""
+
+    retries: Annotated[int, Key(least=0, most=MOST_RETRIES)] = 0
+    """How often it is tried again while its check finds no effect."""
+
+    delay: Annotated[int, _DURATION] = 0
+    """How long to wait before each try."""
+
+    jitter: Annotated[float, Key(least=0, most=1)] = 0.0
+    """By which part of it the delay varies, drawn from the scenario's seed."""
+
+    parallel: bool = False
+    """Whether it begins together with the step before it."""
 
     limit: Annotated[int, _DURATION] = DEFAULT_LIMIT
     """Time to detect above which detection is late."""
@@ -113,11 +154,31 @@ class StepEntry:
     expected_rules: Annotated[tuple[str, ...], Key(name="expect")] = ()
     """Rules its author expects to fire; shown, never scored."""
 
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepEntry(StepKeys):
+    """One step, as written."""
+
+    where: Annotated[Item, Key(here=True)]
+    """The entry itself."""
+
+    action: Annotated[Step | None, Key(kinds=STEP_KINDS, inline=True)]
+    """What it does: one of the kinds of step."""
+
+    tactic: str = ""
+    """ATT&CK short name of the one tactic it serves here; else all those of its technique."""
+
     def faults(self) -> Iterator[Fault]:
-        """Find a name for results that templates could not say."""
+        """Find a name for results that templates could not say, and tries that must not be."""
         if self.register and not self.register.isidentifier():
             said = f"{self.register!r} cannot be a name"
             yield Fault(key="register", what=said, remedy="use letters, digits and _")
+        if self.retries and not (self.repeatable and self.check):
+            said = "only a step that is repeatable and has a check can be tried again"
+            yield Fault(key="retries", what=said, remedy="give it a check, or leave  retries  out")
+        if isinstance(self.loop, list) and len(self.loop) > MOST_LOOPS:
+            said = f"a loop of {len(self.loop)} is too long"
+            yield Fault(key="loop", what=said, remedy=f"{MOST_LOOPS} at most")
 
     def at(self, key: str) -> Item:
         """Return where a key was written; the step itself when it was not."""
@@ -140,57 +201,42 @@ class ScenarioFile:
     summary: str = ""
     """One line for people."""
 
+    lab: str = "starter"
+    """The inventory it was written for; it may be played in any lab that has its nodes."""
+
     benign: Annotated[int, _DURATION] = _BENIGN
     """Length of the phase before the first step, in which people are at work and nobody attacks."""
+
+    timeout: Annotated[int, _DURATION] = _RUN_TIMEOUT
+    """How long all steps together may take; what is left then is not run."""
+
+    seed: int = 0
+    """What chance is drawn from; the same seed gives the same pauses."""
 
     vars: Mapping[str, Plain] = field(default_factory=dict)
     """Values for templates; a text may be a template itself."""
 
     def faults(self) -> Iterator[Fault]:
-        """Find that nothing is done."""
+        """Find that nothing is done, or far too much."""
         if not self.steps:
             yield Fault(key="steps", what="a scenario needs at least one step")
+        if len(self.steps) > _MOST_STEPS:
+            said = f"{len(self.steps)} steps are too many"
+            yield Fault(key="steps", what=said, remedy=f"{_MOST_STEPS} at most")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ScenarioStep:
+class ScenarioStep(StepKeys):
     """One step, held against the lab and the ATT&CK table."""
 
     id: str
     """Its place and name, `3-guess-the-password`."""
 
-    name: str
-    """For people."""
-
-    technique: str
-    """ATT&CK technique id; empty for a step that is no attack."""
-
     tactics: tuple[str, ...]
     """Short names of the tactics it serves."""
 
-    source: str
-    """The node it runs on."""
-
     action: Step
     """What it does."""
-
-    check: Check | None
-    """How to see that it had an effect."""
-
-    reverts: tuple[Revert, ...]
-    """How to undo it."""
-
-    register: str
-    """The name under which later steps read its results; empty for none."""
-
-    limit: int
-    """Time to detect above which detection is late, in nanoseconds."""
-
-    timeout: float
-    """Seconds it may take."""
-
-    expected_rules: tuple[str, ...]
-    """Rules its author expects to fire; shown, never scored."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,6 +252,12 @@ class Scenario:
     benign: int
     """Length of the phase before the first step, in nanoseconds."""
 
+    timeout: int
+    """How long all steps together may take, in nanoseconds."""
+
+    seed: int
+    """What chance is drawn from."""
+
     variables: Mapping[str, Plain]
     """Values for templates."""
 
@@ -214,6 +266,14 @@ class Scenario:
 
     text: str
     """The file as it was read; a run keeps it."""
+
+
+def inventory_of(path: Path) -> str:
+    """Return the inventory that an exercise says it is for, whatever else is wrong with it."""
+    root, _ = loader.load(path)
+    entries = root.value if isinstance(root.value, dict) else {}
+    named = entries["lab"].value if "lab" in entries else ""
+    return named if isinstance(named, str) and named else "starter"
 
 
 def read_scenario(path: Path, lab: Lab) -> Scenario:
@@ -231,6 +291,8 @@ def read_scenario(path: Path, lab: Lab) -> Scenario:
         name=written.name,
         summary=written.summary,
         benign=written.benign,
+        timeout=written.timeout,
+        seed=written.seed,
         variables=written.vars,
         steps=steps,
         text=path.read_text(encoding="utf-8", errors="replace"),
@@ -267,20 +329,9 @@ class _Steps:
             self._known.add(entry.register)
         if entry.action is None:
             return None
-        return ScenarioStep(
-            id=f"{number}-{_slug(name)}",
-            name=name,
-            technique=entry.technique,
-            tactics=tactics,
-            source=entry.source,
-            action=entry.action,
-            check=entry.check,
-            reverts=entry.reverts,
-            register=entry.register,
-            limit=entry.limit,
-            timeout=entry.timeout / SECOND,
-            expected_rules=entry.expected_rules,
-        )
+        own = {"id": f"{number}-{_slug(name)}", "name": name, "tactics": tactics, "action": entry.action}
+        said = {it.name: getattr(entry, it.name) for it in fields(StepKeys)}
+        return ScenarioStep(**{**said, **own})
 
     def _node(self, name: str, where: Item) -> None:
         if name and name not in self._nodes:
@@ -310,9 +361,14 @@ class _Steps:
 
     def _templates(self, entry: StepEntry) -> None:
         """Find templates that ask for what nothing before this step provides."""
-        for text in dict.fromkeys(texts_of((entry.action, entry.check, entry.reverts))):
+        looped = {"item"} if entry.loop is not None else set()
+        before = (entry.action, entry.check, entry.reverts, entry.needs, expression(entry.when))
+        self._texts(entry, tuple(texts_of((*before, *_loop_texts(entry.loop)))), looped)
+
+    def _texts(self, entry: StepEntry, texts: tuple[str, ...], looped: set[str]) -> None:
+        for text in dict.fromkeys(texts):
             try:
-                missing = self._missing(text, frozenset())
+                missing = self._missing(text, frozenset()) - looped
             except BadTemplate as error:
                 self._reading.problem(entry.where, error.message(), "see Jinja2's template syntax")
                 continue
@@ -333,6 +389,13 @@ class _Steps:
             elif isinstance(value, str):
                 missing |= self._missing(value, inside | {name})
         return missing
+
+
+def _loop_texts(loop: Plain) -> tuple[str, ...]:
+    """Return the templates of a loop."""
+    if isinstance(loop, str):
+        return (expression(loop),)
+    return tuple(it for it in loop if isinstance(it, str)) if isinstance(loop, list) else ()
 
 
 def _slug(name: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lab.engine.nodes import RunningLab, SeenNode
-from lab.errors import OutOfScope
+from lab.errors import LabError, OutOfScope
 from lab.exercise.addresses import Named, addresses_in, hosts_in
 
 _FIRST: Final = ipaddress.IPv4Address("1.0.0.0")
@@ -39,6 +39,18 @@ class Target:
     """The nodes behind it."""
 
 
+class NotRunning(LabError):
+    """A target is a node that does not run, so nothing can be aimed at it."""
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        super().__init__(node)
+
+    def message(self) -> str:
+        """Name it."""
+        return f"{self.node} does not run"
+
+
 class Scope:
     """The addresses one node may aim at, as the engine has them now."""
 
@@ -51,8 +63,11 @@ class Scope:
 
         Raises:
             OutOfScope: it is not of this lab, or not on a network of the source.
+            NotRunning: it is a node that does not run.
         """
         if node := self._lab.node(target):
+            if node.state != "running":
+                raise NotRunning(node.name)
             return Target(name=target, address=self._address(node), nodes=(node,))
         if network := self._lab.network(target):
             return self._block(target, ipaddress.IPv4Network(network.subnet))

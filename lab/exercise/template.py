@@ -75,6 +75,14 @@ def undeclared(text: str) -> frozenset[str]:
         raise BadTemplate(text, why=str(error) or "is nested too deep") from error
 
 
+def expression(text: str) -> str:
+    """Return a template that gives what an expression is worth, as JSON; braces around it may be left out."""
+    bare = text.strip()
+    if bare.startswith("{{") and bare.endswith("}}"):
+        bare = bare[2:-2]
+    return f"{{{{ ({bare}) | tojson }}}}" if bare else ""
+
+
 def render(text: str, values: Mapping[str, object]) -> str:
     """Fill in a template.
 

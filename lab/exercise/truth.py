@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from lab.engine.trace import Process
 from lab.files import records
 from lab.moment import SECOND, Moment
 from lab.runs.happened import Happened
@@ -32,6 +33,13 @@ class Predicate:
 
     where: Mapping[str, tuple[str | int, ...]]
     """ECS field name to the values it may have; all fields must match."""
+
+    joined: tuple[str, ...] = ()
+    """Fields. An event that has the same values in all of them as one that matches belongs as well, unless
+    what it says of the fields in `where` is something else."""
+
+    lingers: bool = False
+    """Whether it is so narrow that what is written just after the interval belongs as well."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,8 +114,14 @@ class Truth:
     processes: tuple[str, ...] = ()
     """Command lines, as run."""
 
+    started: tuple[Process, ...] = ()
+    """The processes that it was, as its nodes' kernels told."""
+
     evidence: tuple[Predicate, ...] = ()
     """An event belongs to this record when any of these matches it within the interval."""
+
+    wide: tuple[str, ...] = ()
+    """Why some of the evidence is wider than what was done; empty when all of it is exact."""
 
     expected_rules: tuple[str, ...] = ()
     """Rule ids the author expects to fire; shown, never scored."""

@@ -346,8 +346,11 @@ def _field_words(made: type) -> dict[str, str]:
     import inspect
     import textwrap
 
-    tree = ast.parse(textwrap.dedent(inspect.getsource(made))).body[0]
-    return dict(_documented(cast("ast.ClassDef", tree).body))
+    found: dict[str, str] = {}
+    for base in reversed([it for it in made.__mro__ if is_dataclass(it)]):
+        tree = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        found |= dict(_documented(cast("ast.ClassDef", tree).body))
+    return found
 
 
 def _documented(body: Iterable[ast.stmt]) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from lab.engine.engine import Engine
 from lab.files.workplace import Workplace
 from lab.inventory.kind import Kinds
+from lab.workers import Stop
 
 if TYPE_CHECKING:  # what only a run needs is imported by its stages, so that `lab up` is quick
     from lab.detect.alert import Alert
@@ -29,7 +29,7 @@ class Context:
     connect: Callable[[], Engine]
     """Gives the engine, or raises what is wrong with it."""
 
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: Stop = field(default_factory=Stop)
     """Set when the user stops the command; what takes long in a worker looks at it."""
 
     tell: Callable[[str], None] = lambda _line: None

@@ -167,11 +167,16 @@ def plan_reset(nodes: tuple[str, ...], context: Context) -> Planned:
     for name in nodes:
         if name not in names:
             raise NotFound("node", name=name, known=names)
+    return plan_nodes(lab, frozenset(nodes or names), context)
+
+
+def plan_nodes(lab: Lab, names: frozenset[str], context: Context) -> Planned:
+    """Plan to make nodes anew and touch no other."""
     running = context.engine.observe(lab.name)
     if running.empty:
         raise NotFound("running lab", name=lab.name, remedy=f"lab up {lab.name}  makes it")
     planned = plan_lab(lab, context)
-    return replace(planned, plan=reset_changes(planned.blueprint, running, frozenset(nodes or names)))
+    return replace(planned, plan=reset_changes(planned.blueprint, running, names))
 
 
 # -- down ----------------------------------------------------------------------------------------

@@ -31,6 +31,11 @@ class Happened:
         return self.folder / names.TRUTH
 
     @property
+    def results(self) -> Path:
+        """What steps gave to later ones, one a line."""
+        return self.folder / names.RESULTS
+
+    @property
     def clock(self) -> Path:
         """How far the nodes' clocks were off, one measurement a line."""
         return self.folder / names.CLOCK

@@ -1,7 +1,7 @@
 """What the files of a run are called, said once.
 
-runs/<run id>/   run.json lab.json scenario.yml journal.jsonl truth.jsonl clock.jsonl collection.json
-                 sensor.rules raw/ events/*.parquet packets/*.pcap alerts.jsonl score.json
+runs/<run id>/   run.json lab.json scenario.yml journal.jsonl truth.jsonl results.jsonl clock.jsonl
+                 collection.json sensor.rules raw/ events/*.parquet packets/*.pcap alerts.jsonl score.json
                  report.html report.md
 """
 
@@ -26,6 +26,9 @@ JOURNAL: Final = "journal.jsonl"
 
 TRUTH: Final = "truth.jsonl"
 """What really happened."""
+
+RESULTS: Final = "results.jsonl"
+"""What steps gave to later ones."""
 
 CLOCK: Final = "clock.jsonl"
 """How far the nodes' clocks were off."""

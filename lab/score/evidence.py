@@ -4,6 +4,7 @@ An event belongs to a record when one of the record's predicates holds for it, a
 within the record's interval. A node's clock is known only within bounds: over all measurements of a
 run its offset lies between the lowest `offset - bound` and the highest `offset + bound`. So the
 interval is moved by the offset and widened by the bound; a node that was never measured has neither.
+A server writes of the end of a connection when the client is gone already, so what is exact lingers.
 
 At each moment few records are under way. Time is cut where one begins or ends, and an event is
 compared only with those of its slice, so a run with 100,000s of events is scored in seconds.
@@ -13,13 +14,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast
 
 from lab.exercise.truth import Clock, Predicate, Truth
 from lab.files import records
-from lab.moment import Moment
+from lab.moment import SECOND, Moment
 from lab.telemetry.event import Event, Value
 
 EvidenceKind = Literal["attack", "ignored", "benign"]
@@ -151,13 +152,13 @@ def tally_events(
     clocks: Iterable[Clock],
     wanted: Collection[str],
 ) -> EventTally:
-    """Look at every event once.
+    """Look at every event, once; twice where some are joined to others.
 
     What fits an attack is an attack, also where setup or cleanup fits as well; what fits none of them
     is benign, or background.
 
     Args:
-        events: All events of the run.
+        events: All events of the run; no iterator, for they may be read twice.
         truth: All records of the run.
         steps: Its attack steps.
         clocks: How far the nodes' clocks were off.
@@ -167,6 +168,7 @@ def tally_events(
     owners = _owners(acts, steps)
     attack = [record.label == "attack" for record in acts]
     index = EvidenceIndex(acts, clocks)
+    index.learn(events)
     found = EventTally(seen=tuple(StepEvents() for _ in steps))
     for event in events:
         places = index.records_of(event)
@@ -229,8 +231,40 @@ def skews(clocks: Iterable[Clock]) -> Mapping[str, Skew]:
     return found
 
 
-_Test = tuple[tuple[str, frozenset[str | int]], ...]
-"""A predicate, ready to ask: fields and the values they may have."""
+LINGERS: Final = 2 * SECOND
+"""How long after its end what is exact of a step may still be written, in nanoseconds."""
+
+_Fields = tuple[tuple[str, frozenset[str | int]], ...]
+"""What a predicate asks of an event: fields and the values they may have."""
+
+
+class _Test:
+    """A predicate, ready to ask."""
+
+    def __init__(self, predicate: Predicate) -> None:
+        self.fields: _Fields = tuple((name, frozenset(it)) for name, it in predicate.where.items())
+        self.joined = predicate.joined
+        self.lingers = predicate.lingers
+        self.links: set[tuple[Value | None, ...]] = set()
+        """Values of the joined fields that events which match have."""
+
+    def holds(self, event: Event) -> bool:
+        """Tell whether an event matches, or is joined to one that does."""
+        if all(_among(event.get(name), values) for name, values in self.fields):
+            return True
+        return bool(self.links) and self._is_linked(event)
+
+    def _is_linked(self, event: Event) -> bool:
+        if tuple(event.get(name) for name in self.joined) not in self.links:
+            return False
+        said = [(event.get(name), values) for name, values in self.fields]
+        return all(value is None or _among(value, values) for value, values in said)
+
+    def link(self, event: Event) -> None:
+        """Remember what else an event that matches stands for."""
+        values = tuple(event.get(name) for name in self.joined)
+        if None not in values and all(_among(event.get(name), it) for name, it in self.fields):
+            self.links.add(values)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -254,16 +288,33 @@ class EvidenceIndex:
 
     def __init__(self, acts: Sequence[Truth], clocks: Iterable[Clock]) -> None:
         self._acts = tuple(acts)
-        self._tests = tuple(tuple(map(_test, record.evidence)) for record in acts)
+        self._tests = tuple(tuple(map(_Test, record.evidence)) for record in acts)
+        self._joining = any(test.joined for tests in self._tests for test in tests)
         self._skews = skews(clocks)
         self._slices: dict[str, _Slices] = {}
 
+    def learn(self, events: Iterable[Event]) -> None:
+        """Look at all events once, for those that others are joined to."""
+        if not self._joining:
+            return
+        for event in events:
+            for _, test in self._asked(event):
+                if test.joined:
+                    test.link(event)
+
     def records_of(self, event: Event) -> tuple[int, ...]:
         """Return the places of the records that an event belongs to, rising."""
-        host = str(event.get("host.name", ""))
+        found = {place for place, test in self._asked(event) if test.holds(event)}
+        return tuple(sorted(found))
+
+    def _asked(self, event: Event) -> Iterator[tuple[int, _Test]]:
+        """Yield the predicates of the records that were under way, or just were."""
+        host, stamp = str(event.get("host.name", "")), _stamp(event)
         slices = self._slices.get(host) or self._cut(host)
-        under_way = slices.at(_stamp(event))
-        return tuple(it for it in under_way if any(_holds(test, event) for test in self._tests[it]))
+        over = stamp - self._skews.get(host, _TRUE).high
+        for place in slices.at(stamp):
+            late = over > self._acts[place].end
+            yield from ((place, test) for test in self._tests[place] if test.lingers or not late)
 
     def moment_of(self, event: Event) -> Moment:
         """Return when an event happened, by this machine's clock."""
@@ -271,7 +322,7 @@ class EvidenceIndex:
 
     def _cut(self, host: str) -> _Slices:
         skew = self._skews.get(host, _TRUE)
-        spans = [(it.start + skew.low, it.end + skew.high + 1) for it in self._acts]
+        spans = [(it.start + skew.low, it.end + skew.high + LINGERS + 1) for it in self._acts]
         cuts = tuple(sorted({end for span in spans for end in span}))
         under_way = tuple(
             tuple(place for place, (first, after) in enumerate(spans) if first <= cut < after) for cut in cuts
@@ -281,14 +332,6 @@ class EvidenceIndex:
 
 def _stamp(event: Event) -> int:
     return cast("int", event["@timestamp"])
-
-
-def _test(predicate: Predicate) -> _Test:
-    return tuple((name, frozenset(values)) for name, values in predicate.where.items())
-
-
-def _holds(test: _Test, event: Event) -> bool:
-    return all(_among(event.get(name), values) for name, values in test)
 
 
 def _among(value: Value | None, values: frozenset[str | int]) -> bool:

@@ -73,7 +73,7 @@ def score_run(  # noqa: PLR0913  # the records of a run, each by its name
         run: Run id.
         truth: What really happened.
         alerts: What was raised.
-        events: All events of the run; read once, never held together.
+        events: All events of the run; may be read twice, never held together.
         clocks: How far the nodes' clocks were off.
         rules: Rule id to content hash, of every rule that was loaded.
         observed_until: When the last event had been evaluated; a step not detected by then is missed.

@@ -61,9 +61,10 @@ def _needed(step: AttackStep, silent: Blind) -> bool:
     """Tell whether a source that would have shown a step was silent while it went on."""
     if not step.ran or silent.end < step.start or silent.start > max(it.end for it in step.attempts):
         return False
-    wanted = [predicate.where for it in step.attempts for predicate in it.evidence]
-    on_wire = silent.source in _ON_THE_WIRE
-    return any("destination.ip" in it if on_wire else silent.host in it.get("host.name", ()) for it in wanted)
+    if silent.source in _ON_THE_WIRE:
+        wanted = [predicate.where for it in step.attempts for predicate in it.evidence]
+        return any("destination.ip" in it for it in wanted)
+    return silent.host in {party.node for it in step.attempts for party in (*it.sources, *it.targets)}
 
 
 def _with_silence(score: StepScore, silent: Sequence[Blind]) -> StepScore:

@@ -197,6 +197,10 @@ class Store:
         self._remove_covered()
         self._merged = self._next
 
+    def __iter__(self) -> Iterator[Event]:
+        """Read all events back, each time anew."""
+        return self.events()
+
     def events(self) -> Iterator[Event]:
         """Read all events back in the order they were stored, also while the store is compacted."""
         done = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab.files import records
 from lab.moment import Moment
@@ -93,10 +93,33 @@ class Collection:
     disturbances: tuple[Disturbance, ...] = ()
     """What was done to the lab meanwhile, in order."""
 
+    def after(self, before: Collection) -> Collection:
+        """Return what was collected in this part of a run and in the one before."""
+        known = {(it.source, it.host, it.path): it for it in before.logs}
+        logs = tuple(_sum(it, known.pop((it.source, it.host, it.path), None)) for it in self.logs)
+        return Collection(
+            logs=(*known.values(), *logs),
+            notes=(*before.notes, *self.notes),
+            blind=(*before.blind, *self.blind),
+            disturbances=(*before.disturbances, *self.disturbances),
+        )
+
     @property
     def degraded(self) -> bool:
         """Tell whether the run is not what it would have been."""
         return bool(self.blind or self.disturbances)
+
+
+def _sum(log: LogCount, before: LogCount | None) -> LogCount:
+    if before is None:
+        return log
+    return replace(
+        log,
+        read=log.read + before.read,
+        parsed=log.parsed + before.parsed,
+        unparsed=log.unparsed + before.unparsed,
+        dropped=log.dropped + before.dropped,
+    )
 
 
 def read_collection(noticed: Noticed) -> Collection:

@@ -100,6 +100,8 @@ class Collector:
         self._streams: list[Stream] = []
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
+        parts = len(list(noticed.packets.glob("*.pcap"))) if noticed.packets.exists() else 0
+        self._part = f"-{parts}" if parts else ""
         self.notes: list[str] = []
         """What could not be followed to the end, and from when on."""
 
@@ -122,7 +124,7 @@ class Collector:
         return path.stat().st_size if path.exists() else 0
 
     def _packets(self, network: str) -> Path:
-        return self._noticed.packets / f"{network}.pcap"
+        return self._noticed.packets / f"{network}{self._part}.pcap"
 
     def _start_log(self, log: FollowedLog) -> None:
         stream = self._shell.stream(log.node, (*_FOLLOW, log.path))

@@ -20,16 +20,29 @@ from lab.engine.nodes import RunningLab
 from lab.errors import LabError
 from lab.files import records
 from lab.inventory.definition import Lab
+from lab.moment import Moment
 from lab.runs.noticed import Noticed
 from lab.telemetry.store import Store
 from lab.watch.canary import Canaries, Packets
-from lab.watch.collection import Collection
-from lab.watch.collector import Collector, captures_of, logs_of
-from lab.watch.desk import AlertFile, AlertListener, Desk, DetectorTaker, LineQueue, OnAlert, StoreTaker
+from lab.watch.collection import Blind, Collection, read_collection
+from lab.watch.collector import Capture, Collector, captures_of, logs_of
+from lab.watch.desk import (
+    AlertFile,
+    AlertListener,
+    Desk,
+    DetectorTaker,
+    FollowedLog,
+    LineQueue,
+    OnAlert,
+    StoreTaker,
+)
 from lab.watch.guard import Guard
 
 _BEAT: Final = 0.2
 """Seconds between batches: it adds to every delay, and each batch costs some ten milliseconds."""
+
+_TICK: Final = 0.25
+"""Seconds after which who waits looks whether it still should."""
 
 _SETTLE: Final = 3.0
 """Seconds after the last step until the last line has arrived: Suricata holds a flow for that long."""
@@ -75,9 +88,10 @@ class Unwatched(LabError):
 class Watch:
     """A lab that is being watched."""
 
-    def __init__(self, loop: _Loop, pause: Callable[[float], None]) -> None:
+    def __init__(self, loop: _Loop, pause: Callable[[float], None], stop: threading.Event) -> None:
         self._loop = loop
         self._pause = pause
+        self._stop = stop
 
     def check(self) -> None:
         """Make sure that somebody watches.
@@ -89,16 +103,16 @@ class Watch:
             raise Unwatched(fault) from fault
 
     def pause(self, seconds: float) -> None:
-        """Wait, as long as somebody watches.
+        """Wait, as long as somebody watches and the user does not want it to end.
 
         Raises:
             Unwatched: nobody does any more.
         """
         left = seconds
-        while left > 0:
+        while left > 0 and not self._stop.is_set():
             self.check()
-            self._pause(min(left, 1.0))
-            left -= 1.0
+            self._pause(min(left, _TICK))
+            left -= _TICK
         self.check()
 
 
@@ -112,6 +126,8 @@ def watching(  # noqa: PLR0913  # what is watched, with what, and where it goes
     detectors: Sequence[Detector],
     on_alert: OnAlert,
     pause: Callable[[float], None] = time.sleep,
+    stop: threading.Event | None = None,
+    killed: Moment | None = None,
 ) -> Iterator[Watch]:
     """Collect and detect; when the body begins, every source has proved itself.
 
@@ -126,12 +142,16 @@ def watching(  # noqa: PLR0913  # what is watched, with what, and where it goes
         detectors: Who looks at the events.
         on_alert: Hears of each alert.
         pause: Waits for the last lines; an argument so that tests need not.
+        stop: Set when the user does not want to wait any more.
+        killed: When the run was killed that is watched again; from then until now all was blind.
 
     Raises:
         Silent: a source does not prove itself at the start.
         LabError: something could not be followed from the start, or evaluation failed.
     """
     logs, captures = logs_of(running, lab), captures_of(running, lab)
+    before = read_collection(noticed) if killed else Collection(logs=(), notes=())
+    gap = _gap(killed, logs, captures) if killed else ()
     queue = LineQueue()
     canaries = Canaries(engine, logs)
     collector = Collector(engine, noticed, queue, canaries.heard)
@@ -155,10 +175,10 @@ def watching(  # noqa: PLR0913  # what is watched, with what, and where it goes
         found = Collection(
             logs=desk.counts(queue.dropped),
             notes=tuple(collector.notes),
-            blind=canaries.blind(),
+            blind=(*gap, *canaries.blind()),
             disturbances=guard.finish(),
         )
-        records.write(noticed.collection, found)
+        records.write(noticed.collection, found.after(before))
 
     with ExitStack() as ends:
         ends.callback(write_down)
@@ -173,8 +193,16 @@ def watching(  # noqa: PLR0913  # what is watched, with what, and where it goes
         ends.callback(lambda: canaries.prove(within=_LAST_PROOF))
         ends.callback(prover.finish)
         prover.start()
-        yield Watch(loop, pause)
+        yield Watch(loop, pause, stop or threading.Event())
         pause(_SETTLE)
+
+
+def _gap(killed: Moment, logs: Sequence[FollowedLog], captures: Sequence[Capture]) -> tuple[Blind, ...]:
+    """Say that nothing was seen since a run was killed."""
+    now = Moment.now()
+    seen = [(log.source, log.node.name, log.path) for log in logs]
+    seen += [("packets", it.node.name, it.network) for it in captures]
+    return tuple(Blind(start=killed, end=now, source=it, host=host, what=what) for it, host, what in seen)
 
 
 class _Prover:

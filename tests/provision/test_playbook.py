@@ -18,6 +18,7 @@ from lab.errors import BakeFailed, DiskFull, EngineFault, NotReady
 from lab.moment import Moment
 from lab.provision.connection import PLUGIN, serving
 from lab.provision.playbook import prepare_machine, run_playbook
+from lab.workers import Stop
 
 
 @dataclass
@@ -37,9 +38,11 @@ class ShellHere:
         stdin: bytes = b"",
         timeout: float = 60,
         environment: Mapping[str, str] | None = None,
+        traced: bool = False,
+        stop: Stop | None = None,
     ) -> Completed:
         """Run a command in the folder."""
-        assert (user, environment) == ("root", None)
+        assert (user, environment, traced, stop) == ("root", None, False, None)
         if self.refused:
             raise EngineFault(doing=f"running {argv[0]} on {node.name}", said=self.refused)
         self.ran.append(argv)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Protocol
 
-from lab.engine.nodes import SeenNode
 from lab.engine.shell import Completed
+from lab.exercise.evidence import Evidence
 from lab.exercise.place import Place
 from lab.exercise.scope import Target
-from lab.exercise.truth import Predicate
-
-_LARGEST_SWEEP: Final = 4096
-"""Addresses of a block that evidence names one by one; the largest network of a lab has as many."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,8 +28,8 @@ class Outcome:
     users: tuple[str, ...] = ()
     """Accounts it used on the targets."""
 
-    evidence: tuple[Predicate, ...] = ()
-    """Which events belong to it."""
+    evidence: Evidence = field(default_factory=Evidence)
+    """Which events belong to it beside those of the commands that it ran."""
 
     registered: Mapping[str, object] = field(default_factory=dict)
     """What later steps may read of it."""
@@ -57,27 +51,6 @@ class Step(Protocol):
             OutOfScope: a target is not of this lab; nothing was sent.
         """
         ...
-
-
-def traffic(source: SeenNode, targets: tuple[Target, ...]) -> tuple[Predicate, ...]:
-    """Say which events are of packets from a node to its targets: on the wire, and in the targets' logs."""
-    mine = tuple(sorted(address for address in source.addresses.values() if address))
-    nodes = {node.name: node for target in targets for node in target.nodes if node.id != source.id}
-    theirs = {address for node in nodes.values() for address in node.addresses.values() if address}
-    theirs |= {address for target in targets for address in _swept(target)}
-    if not theirs:
-        return ()
-    return (
-        Predicate(where={"source.ip": mine, "destination.ip": tuple(sorted(theirs))}),
-        Predicate(where={"source.ip": mine, "host.name": tuple(sorted(nodes))}),
-    )
-
-
-def _swept(target: Target) -> tuple[str, ...]:
-    """List every address of a block: a sweep also sends to those that nobody has."""
-    if "/" not in target.address:
-        return ()
-    return tuple(str(address) for address in islice(ipaddress.IPv4Network(target.address), _LARGEST_SWEEP))
 
 
 def outputs(completed: Completed) -> dict[str, object]:

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.engine.nodes import SeenNode
 from lab.exercise.place import Place
-from lab.exercise.steps.base import Outcome, outputs, traffic
-from lab.exercise.truth import Predicate
+from lab.exercise.steps.base import Outcome, outputs
 from lab.files.declared import Fault
 
 
@@ -43,15 +41,5 @@ class Command:
             command_line=shlex.join(self.argv),
             targets=ran.targets,
             users=() if ran.targets else (self.user,),
-            evidence=(
-                *traffic(place.node, ran.targets),
-                *place.evidence(),
-                _execution(place.node, self.argv),
-            ),
             registered=outputs(ran.completed),
         )
-
-
-def _execution(source: SeenNode, argv: tuple[str, ...]) -> Predicate:
-    """Say which events are of this very execution; on a node without an execution log there are none."""
-    return Predicate(where={"host.name": (source.name,), "process.command_line": (" ".join(argv),)})

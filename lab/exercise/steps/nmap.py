@@ -12,7 +12,7 @@ import nmap
 from lab.engine.shell import Completed
 from lab.errors import OutOfScope
 from lab.exercise.place import Place
-from lab.exercise.steps.base import Outcome, outputs, traffic
+from lab.exercise.steps.base import Outcome, outputs
 from lab.files.declared import Fault
 
 _FORBIDDEN: Final = (
@@ -80,7 +80,6 @@ class Nmap:
             completed=ran.completed,
             command_line=shlex.join(argv),
             targets=ran.targets,
-            evidence=traffic(place.node, ran.targets),
             registered={**outputs(ran.completed), "hosts": read_results(ran.completed)},
         )
 

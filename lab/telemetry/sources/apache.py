@@ -18,7 +18,7 @@ _ACCESS: Final = re.compile(
     rf"(?P<who>{_QUOTED}) "
     r"\[(?P<clock>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d)(?:\.(?P<fraction>\d{1,9}))? (?P<zone>[+-]\d{4})\] "
     rf'"(?P<request>{_QUOTED})" (?P<status>\d{{3}}|-) (?P<size>\d{{1,18}}|-)'
-    rf'(?: "(?P<referrer>{_QUOTED})" "(?P<agent>{_QUOTED})")?(?: .*)?\s*',
+    rf'(?: "(?P<referrer>{_QUOTED})" "(?P<agent>{_QUOTED})"(?: port=(?P<port>\d{{1,5}}))?)?(?: .*)?\s*',
     re.ASCII | re.DOTALL,
 )
 _REQUEST: Final = re.compile(
@@ -47,7 +47,10 @@ _FIRST_FAILURE: Final = 400
 
 
 class ApacheAccess:
-    """Access log: common, combined, or either with `%v:%p` in front; with or without fractions."""
+    """Access log: common, combined, or either with `%v:%p` in front; with or without fractions.
+
+    Combined may end in `port=%{remote}p`, so that requests of one address can be told apart.
+    """
 
     name = "apache"
 
@@ -62,7 +65,7 @@ class ApacheAccess:
         at = instant(clf_second(parts["clock"], parts["zone"]), parts["fraction"])
         event: Event = {"@timestamp": at, "event.dataset": "apache.access"}
         event |= {"event.category": ("web",), "event.type": ("access",), "event.action": "http_request"}
-        _put_who(event, parts["who"])
+        _put_who(event, parts["who"], parts["port"])
         _put_request(event, _plain(parts["request"]))
         _put_response(event, parts["status"], parts["size"])
         _put_text(event, "http.request.referrer", parts["referrer"])
@@ -119,8 +122,8 @@ def _put_text(event: Event, field: str, text: str | None) -> None:
         event[field] = _plain(text)
 
 
-def _put_who(event: Event, who: str) -> None:
-    """Take apart `[vhost[:port] ]client ident user`; a user name may hold blanks, so it comes last.
+def _put_who(event: Event, who: str, port: str | None) -> None:
+    """Note the client, with its port where the format has one, and the user, whose name may hold blanks.
 
     Raises:
         Unparsed: fewer than three parts.
@@ -133,7 +136,7 @@ def _put_who(event: Event, who: str) -> None:
     _, _, user = rest.partition(" ")
     if not first or not user:
         raise Unparsed("lacks client, identity or user before the time")
-    put_peer(event, "source", first)
+    put_peer(event, "source", first, port)
     _put_text(event, "user.name", user)
 
 

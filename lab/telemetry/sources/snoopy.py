@@ -13,7 +13,7 @@ from typing import Final
 
 from lab.moment import SECOND, Moment
 from lab.telemetry.event import Event, Line, Unparsed
-from lab.telemetry.sources.reading import YEARS, instant
+from lab.telemetry.sources.reading import YEARS, instant, put_peer
 
 REMEMBERED: Final = 4096
 """Processes whose last program is kept, to name it as parent of others."""
@@ -27,7 +27,7 @@ _Parts = tuple[str, str, str]
 _RECORD: Final = re.compile(
     r"exec (?P<second>\d{1,11})\.(?P<fraction>\d{1,9}) pid=(?P<pid>\d{1,9}) ppid=(?P<ppid>\d{1,9})"
     r" sid=(?P<sid>\d{1,9}) uid=(?P<uid>\d{1,10}) euid=(?P<euid>\d{1,10}) user=(?P<user>\S*) tty=(?P<tty>\S*)"
-    r" cwd=(?P<rest>.*)",
+    r"(?: ssh=(?:(?P<client>[\d.]{7,15}) (?P<port>\d{1,5}) \S{1,45} \d{1,5}|.*?))? cwd=(?P<rest>.*)",
     re.ASCII | re.DOTALL,
 )
 
@@ -126,6 +126,7 @@ def _fields(match: re.Match[str], parts: _Parts) -> Event:
         "user.id": match["uid"],
         "user.effective.id": match["euid"],
     }
+    put_peer(event, "source", match["client"], match["port"])
     if match["user"] and not match["user"].startswith("("):  # `(unknown)`: no such account
         event["user.name"] = match["user"]
     return event

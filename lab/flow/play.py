@@ -1,0 +1,304 @@
+"""Stages that play exercises: from the file to the run, and what is left of one that was killed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import lab
+from lab.errors import NotFound
+from lab.flow.context import Context
+from lab.flow.labs import apply_plan, await_ready, bake_images, lab_at_hand, lock_lab, plan_nodes, read_lab
+from lab.inventory.definition import Lab
+from lab.moment import Moment
+from lab.provision import apply, disk
+from lab.workers import together, told_to_stop
+
+if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is quick
+    from collections.abc import Callable, Mapping
+
+    from lab.engine.nodes import RunningLab
+    from lab.exercise.play import Play
+    from lab.exercise.recover import Past
+    from lab.exercise.scenario import Scenario
+    from lab.runs.folder import RunFolder
+    from lab.runs.header import LabRecord, State
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A scenario and the running lab it is for."""
+
+    lab: Lab
+    """The lab."""
+
+    scenario: Scenario
+    """The scenario."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opened:
+    """A scenario, its lab, and the folder that its run is kept in."""
+
+    prepared: Prepared
+    """The scenario and the lab."""
+
+    running: RunningLab
+    """The lab as it is when the run begins, or goes on."""
+
+    run: RunFolder
+    """The folder."""
+
+    past: Past | None = None
+    """What was done before it was killed; None for a new one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Played:
+    """A run, and what it left."""
+
+    lab: Lab
+    """The lab."""
+
+    run: RunFolder
+    """The folder."""
+
+    dirty: Mapping[str, str] = field(default_factory=dict)
+    """Nodes on which something could not be undone, each with what and why."""
+
+
+# -- run -----------------------------------------------------------------------------------------
+
+
+def read_exercise(name: str, context: Context) -> Prepared:
+    """Scenario's name -> the scenario, read for the lab that runs."""
+    from lab.exercise.scenario import read_scenario
+
+    lab_now = lab_at_hand(context)
+    path = context.workplace.find("scenarios", name)
+    return Prepared(lab=lab_now, scenario=read_scenario(path, lab_now))
+
+
+def hold_lab(prepared: Prepared, context: Context) -> Prepared:
+    """The scenario -> the same, with the lab ours alone until all is done."""
+    lock_lab(prepared.lab, context)
+    return prepared
+
+
+def restart_sensors(prepared: Prepared, context: Context) -> Prepared:
+    """The scenario -> the same, with sensors that remember nothing of what they saw before.
+
+    A rule of Suricata that counts is silent for seconds once it has fired; the state of the last run must not
+    hide what this one does.
+    """
+    running = context.engine.observe(prepared.lab.name)
+    sensors = [node.name for node in prepared.lab.nodes if node.watch]
+    found = [node for node in running.nodes if node.name in sensors and node.state == "running"]
+    together([partial(context.engine.restart_node, node) for node in found])
+    apply.await_ready(prepared.lab, replace(running, nodes=tuple(found)), context.engine, lambda _line: None)
+    return prepared
+
+
+def open_run(prepared: Prepared, context: Context) -> Opened:
+    """The scenario -> the same, and a folder that says what the run will be."""
+    from lab.runs import folder
+    from lab.runs.header import Header
+
+    running = context.engine.observe(prepared.lab.name)
+    _require_running(prepared.lab, running)
+    started = Moment.now()
+    run = folder.create(context.workplace, prepared.scenario.name, started)
+    run.happened.scenario.write_text(prepared.scenario.text, encoding="utf-8")
+    run.write_lab(_record_of(running))
+    run.write_header(
+        Header(
+            id=run.path.name,
+            lab=prepared.lab.name,
+            scenario=prepared.scenario.name,
+            summary=prepared.scenario.summary,
+            version=lab.__version__,
+            started=started,
+        )
+    )
+    return Opened(prepared=prepared, running=running, run=run)
+
+
+def _require_running(wanted: Lab, running: RunningLab) -> None:
+    there = {node.name for node in running.nodes if node.state == "running"}
+    missing = sorted({node.name for node in wanted.nodes} - there)
+    if missing:
+        remedy = f"lab up {wanted.name}  starts what is missing"
+        raise NotFound("running node", name=", ".join(missing), remedy=remedy)
+
+
+def _record_of(running: RunningLab) -> LabRecord:
+    from lab.runs.header import LabRecord, NodeRecord
+
+    nodes = tuple(
+        NodeRecord(name=node.name, kind=node.kind, image=node.image, addresses=node.addresses)
+        for node in running.nodes
+    )
+    return LabRecord(lab=running.name, nodes=nodes)
+
+
+def play_and_watch(opened: Opened, context: Context) -> Played:
+    """The scenario -> its run: benign traffic, the attack, and what was noticed meanwhile.
+
+    Ctrl-C once ends the attack: what is under way is stopped, all is undone, and what there is counts. Twice
+    ends this at once; `lab resume` and `lab clean` know what is left.
+    """
+    from lab.detect.detector import all_rules, detectors
+    from lab.watch.collection import read_collection
+    from lab.watch.live import watching
+
+    prepared, run = opened.prepared, opened.run
+    rules = _sensor_rules(prepared.lab)
+    run.noticed.sensor_rules.write_text(rules, encoding="utf-8")
+    loaded = detectors(rules)
+    run.write_header(replace(run.header(), rules=all_rules(loaded), ended=None, state="running"))
+    limits = {node.name: node.kind.disk for node in prepared.lab.nodes}
+    state: State = "stopped"
+    try:
+        with (
+            told_to_stop(context.stop, partial(context.tell, _STOPPING)),
+            disk.watched(prepared.lab.name, context.engine, limits, context.tell),
+            watching(
+                engine=context.engine,
+                lab=prepared.lab,
+                running=opened.running,
+                noticed=run.noticed,
+                detectors=loaded,
+                on_alert=context.on_alert,
+                pause=context.pause,
+                stop=context.stop,
+                killed=opened.past.until if opened.past else None,
+            ) as watch,
+        ):
+            dirty = _play(opened, context, pause=watch.pause, check=watch.check).play()
+        if not context.stop.is_set():
+            state = "degraded" if read_collection(run.noticed).degraded else "done"
+    finally:
+        run.write_header(replace(run.header(), ended=Moment.now(), state=state))
+    return Played(lab=prepared.lab, run=run, dirty=dirty)
+
+
+_STOPPING = "stopping: what was done is undone and scored; once more stops at once"
+
+
+def _play(
+    opened: Opened,
+    context: Context,
+    pause: Callable[[float], None] | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Play:
+    from lab.exercise.play import Play
+    from lab.exercise.recover import Past
+
+    return Play(
+        lab=opened.prepared.lab,
+        scenario=opened.prepared.scenario,
+        engine=context.engine,
+        run=opened.run.path.name,
+        happened=opened.run.happened,
+        tell=context.tell,
+        pause=pause or context.pause,
+        check=check,
+        stop=context.stop,
+        past=opened.past or Past(),
+    )
+
+
+def reset_dirty(played: Played, context: Context) -> RunFolder:
+    """The run -> the same; nodes on which something could not be undone are made anew."""
+    from lab.exercise.undoing import write_off
+
+    if not played.dirty:
+        return played.run
+    planned = bake_images(plan_nodes(played.lab, frozenset(played.dirty), context), context)
+    await_ready(apply_plan(planned, context), context)
+    write_off(played.run.happened, played.dirty)
+    return played.run
+
+
+def _sensor_rules(lab_now: Lab) -> str:
+    """Return the text of the rules that the lab's sensors were baked with."""
+    folders = sorted({node.kind.folder for node in lab_now.nodes if node.kind.host_network})
+    return "\n".join(
+        path.read_text(encoding="utf-8") for it in folders for path in sorted(it.glob("files/*.rules"))
+    )
+
+
+# -- what a kill left ----------------------------------------------------------------------------
+
+
+def find_unfinished(name: str, context: Context) -> Opened:
+    """Name, or how it begins -> a run that did not come to its end, its lab, and what it did and owes."""
+    from lab.exercise.recover import read_past
+    from lab.exercise.scenario import read_scenario
+    from lab.runs import folder
+
+    run = folder.find(context.workplace, name)
+    header, past = run.header(), read_past(run.happened)
+    if header.replay_of or (header.state not in {"running", "stopped"} and not past.owed):
+        raise NotFound(
+            "unfinished run", name=run.path.name, remedy="it came to its end, and all of it was undone"
+        )
+    context.lab_name = context.lab_name or header.lab
+    lab_now = lab_at_hand(context)
+    scenario = read_scenario(run.happened.scenario, lab_now)
+    running = context.engine.observe(lab_now.name)
+    there = {node.name for node in running.nodes if node.created < past.until}
+    past = replace(past, owed=tuple(it for it in past.owed if it.revert.node in there))
+    return Opened(prepared=Prepared(lab=lab_now, scenario=scenario), running=running, run=run, past=past)
+
+
+def hold_unfinished(opened: Opened, context: Context) -> Opened:
+    """The unfinished run -> the same, with its lab ours alone."""
+    lock_lab(opened.prepared.lab, context)
+    return opened
+
+
+def reopen_run(opened: Opened, context: Context) -> Opened:
+    """The unfinished run -> the same, once its lab is the one that it began in."""
+    _require_running(opened.prepared.lab, opened.running)
+    began = opened.run.header().started
+    anew = sorted(node.name for node in opened.running.nodes if node.created > began)
+    if anew:
+        raise NotFound(
+            "lab of the run",
+            name=opened.run.path.name,
+            remedy=f"{', '.join(anew)} was made anew since: lab clean {opened.run.path.name}  ends the run",
+        )
+    restart_sensors(opened.prepared, context)
+    return replace(opened, running=context.engine.observe(opened.prepared.lab.name))
+
+
+def clean_run(opened: Opened, context: Context) -> Played:
+    """The unfinished run -> the same, with all undone that it owes and nothing more done."""
+    run = opened.run
+    dirty = _play(opened, context).clean()
+    run.write_header(replace(run.header(), ended=Moment.now(), state="stopped"))
+    return Played(lab=opened.prepared.lab, run=run, dirty=dirty)
+
+
+# -- lint ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draft:
+    """A scenario that is to be read without a lab."""
+
+    scenario: str
+    """Its name or path."""
+
+    inventory: str = ""
+    """The inventory it is for; the one that it names itself when empty."""
+
+
+def lint_scenario(draft: Draft, context: Context) -> Scenario:
+    """A scenario's name -> the scenario, or every problem of it; no lab is looked at."""
+    from lab.exercise.scenario import inventory_of, read_scenario
+
+    path = context.workplace.find("scenarios", draft.scenario)
+    return read_scenario(path, read_lab(draft.inventory or inventory_of(path), context))
