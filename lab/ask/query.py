@@ -54,7 +54,11 @@ STRUCTURES: Final[dict[str, dict[str, object]]] = {
         "targets": _PARTIES,
         "users": ["VARCHAR"],
         "processes": ["VARCHAR"],
+        "started": [
+            {"pid": "BIGINT", "parent": "BIGINT", "started": "TIMESTAMPTZ", "command_line": "VARCHAR"}
+        ],
         "evidence": "JSON",
+        "wide": ["VARCHAR"],
         "expected_rules": ["VARCHAR"],
         "limit": "BIGINT",
     },

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab.engine import trace
-from lab.engine.shell import MAX_OUTPUT, Hear
+from lab.engine.shell import MAX_OUTPUT, Hear, Traced
 from lab.workers import Stop
 
 _STDERR: Final = 2
@@ -32,11 +32,12 @@ def _script(*names: str) -> str:
     return "\n".join(line for line in lines if line and not line.startswith("#"))
 
 
-def kept(argv: tuple[str, ...], *, traced: bool = False) -> list[str]:
+def kept(argv: tuple[str, ...], *, traced: Traced = "no") -> list[str]:
     """Return a command line that runs another and ends with us; traced, it ends with a trailer."""
-    if traced:
-        return ["perl", "-e", _script("tracer", "keeper"), "--", "--trace", *argv]
-    return ["perl", "-e", _script("keeper"), "--", *argv]
+    if traced == "no":
+        return ["perl", "-e", _script("keeper"), "--", *argv]
+    openly = ("sh", "-c", 'exec "$0" "$@"') if traced == "openly" else ()
+    return ["perl", "-e", _script("tracer", "keeper"), "--", "--trace", *openly, *argv]
 
 
 def leash(process: str) -> list[str]:
@@ -66,8 +67,10 @@ class Heard:
         """The beginning of standard output."""
         return bytes(self._kept[1])
 
-    def stderr(self) -> tuple[bytes, trace.Trace | None]:
-        """Return the beginning of standard error, and what a trailer at its end says."""
+    def stderr(self, *, traced: bool) -> tuple[bytes, trace.Trace | None]:
+        """Return the beginning of standard error, and what the trailer says that a traced command has."""
+        if not traced:
+            return bytes(self._kept[_STDERR]), None
         before, found = trace.read_trailer(bytes(self._tail))
         own = self._passed - len(self._tail) + len(before)
         return bytes(self._kept[_STDERR][:own]), found

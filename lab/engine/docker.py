@@ -28,7 +28,7 @@ from lab.engine.facts import About, Belongings, Vitals, Wall
 from lab.engine.faults import HTTP_CONFLICT, engine_errors
 from lab.engine.happenings import Told
 from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
-from lab.engine.shell import CommandSlow, Completed, Hear
+from lab.engine.shell import CommandSlow, Completed, Hear, Traced
 from lab.errors import EngineFault, EngineUnreachable, NameTaken
 from lab.moment import Moment
 from lab.workers import Stop, together
@@ -355,7 +355,7 @@ class DockerEngine:
         stdin: bytes = b"",
         timeout: float = 60,
         environment: Mapping[str, str] | None = None,
-        traced: bool = False,
+        traced: Traced = "no",
         stop: Stop | None = None,
     ) -> Completed:
         """Run a command inside a node and wait for it, no longer than the time-out."""
@@ -367,7 +367,7 @@ class DockerEngine:
             by_itself = talk.relay((stdin,), heard.hear, timeout=timeout, stop=stop)
             code = self._ended(talk.id)
         stopped = stop is not None and stop.is_set()
-        stderr, trace = heard.stderr() if traced else (heard.stderr()[0], None)
+        stderr, trace = heard.stderr(traced=traced != "no")
         if by_itself and code is None:
             raise EngineFault(doing=doing, said="the connection to it broke")
         if by_itself and not talk.process:

@@ -15,7 +15,7 @@ from typing import IO, Final
 from lab.engine import labels
 from lab.engine.facts import About, Belongings, Happening, Happenings, Vitals, Wall
 from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
-from lab.engine.shell import Completed, Hear, Stream
+from lab.engine.shell import Completed, Hear, Stream, Traced
 from lab.errors import EngineFault, NameTaken
 from lab.moment import Moment
 from lab.workers import Stop
@@ -229,7 +229,7 @@ class MemoryEngine:
         stdin: bytes = b"",
         timeout: float = 60,
         environment: Mapping[str, str] | None = None,
-        traced: bool = False,
+        traced: Traced = "no",
         stop: Stop | None = None,
     ) -> Completed:
         """Ask `answer` what the command does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from lab.engine.nodes import SeenNode
 from lab.engine.trace import Trace
@@ -53,6 +53,11 @@ class CommandSlow(EngineSlow):
         super().__init__(doing=doing, said=said)
 
 
+Traced = Literal["no", "quietly", "openly"]
+"""Whether what a command starts and opens is followed. `openly`, a shell starts it, as it would somebody's
+who is logged in, so that a log of program starts has it; else the first program is in none."""
+
+
 MAX_OUTPUT: Final = 4 * 2**20
 """Bytes kept of each stream of a command; the rest is read and dropped."""
 
@@ -89,7 +94,7 @@ class Shell(Protocol):
         stdin: bytes = b"",
         timeout: float = 60,
         environment: Mapping[str, str] | None = None,
-        traced: bool = False,
+        traced: Traced = "no",
         stop: Stop | None = None,
     ) -> Completed:
         """Run a command inside a node and wait for it.
@@ -101,7 +106,8 @@ class Shell(Protocol):
             stdin: What it reads.
             timeout: Seconds until it is stopped.
             environment: Variables to set.
-            traced: Whether to follow what it starts and opens.
+            traced: Whether to follow what it starts and opens, and whether the node's own log of program
+                starts has it.
             stop: Ends it before its time when it is set; that is no time-out.
 
         Raises:

@@ -133,7 +133,7 @@ class Place:
                 stdin=stdin,
                 timeout=self.timeout,
                 environment=environment,
-                traced=True,
+                traced="openly" if self._act == "run" else "quietly",
                 stop=self._stop,
             )
         except CommandSlow as slow:

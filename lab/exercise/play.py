@@ -6,6 +6,7 @@ Truth is written from what was observed. A run that was killed is played on from
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import threading
 import time
@@ -126,7 +127,7 @@ class Play:
     def _record_killed(self) -> None:
         """Write of the steps that were under way when the run was killed: nobody could look what they did."""
         for step in self.scenario.steps:
-            if step.id in self.past.begun and not (step.repeatable and self._left(step)):
+            if step.id in self.past.begun:
                 start, end = self.past.begun[step.id]
                 base = self._recorder.base(step, self.past.attempts.get(step.id, 0) + 1, start, end)
                 self._recorder.write(replace(base, reason="the run was killed while it was under way"))
@@ -171,7 +172,8 @@ class Play:
         if step.id in self.past.begun and not step.repeatable:
             return
         with self._journal.entry(step.id, "step", step.source):
-            numbers = iter(range(self.past.attempts.get(step.id, 0) + 1, 10**6))
+            behind = self.past.attempts.get(step.id, 0) + (step.id in self.past.begun)
+            numbers = itertools.count(behind + 1)
             for item in self._items(step, numbers):
                 self._tried(step, item, numbers)
 

@@ -14,6 +14,9 @@ from typing import IO, Final
 
 from lab.errors import BadFile, Problem
 
+_BLOCK: Final = 4096
+"""Bytes of a file that are looked at together."""
+
 LARGEST: Final = 512 * 2**20
 """Bytes of a file that is read as a whole; records of a long run take some ten millions."""
 
@@ -70,16 +73,34 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def append(path: Path, content: bytes) -> None:
-    """Add to a file, and sync it to disk before returning.
+    """Add whole lines to a file, and sync it to disk before returning.
+
+    A last line that a kill has torn is cut off first: nobody was ever told that it is there.
 
     Raises:
         OSError: a link is in its place, or it cannot be written.
     """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, 0o644), "ab") as file:
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o644), "a+b") as file:
+        _cut_torn(file)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _cut_torn(file: IO[bytes]) -> None:
+    """Cut off what stands behind the last line feed."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - _BLOCK)
+        file.seek(start)
+        block = file.read(end - start)
+        if b"\n" in block:
+            end = start + block.rindex(b"\n") + 1
+            break
+        end = start
+    if end < file.seek(0, os.SEEK_END):
+        file.truncate(end)
 
 
 def copy(source: Path, target: Path) -> None:

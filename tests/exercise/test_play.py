@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,14 +17,17 @@ from lab.engine.nodes import SeenNode
 from lab.engine.shell import Completed
 from lab.exercise.journal import Entry
 from lab.exercise.play import Play
+from lab.exercise.recover import read_past
 from lab.exercise.scenario import read_scenario
 from lab.exercise.truth import Truth, read_truth
-from lab.files import records
+from lab.files import careful, records
 from lab.files.workplace import SHIPPED, Workplace
 from lab.inventory.definition import Lab, read_inventory
 from lab.moment import Moment
 from lab.provision.blueprint import draw
 from lab.runs import folder
+from lab.runs.folder import RunFolder
+from lab.workers import Stop
 from tests.support import KINDS
 
 SCENARIO = """
@@ -48,17 +55,25 @@ class Node:
     def __init__(self) -> None:
         self.ran: list[tuple[str, ...]] = []
         self.size = "5"
+        self.on: dict[str, Callable[[], None]] = {}
 
     def __call__(self, _node: SeenNode, argv: tuple[str, ...]) -> Completed:
         self.ran.append(argv)
         now = Moment.now()
-        if argv[0] == "interrupt":
-            raise KeyboardInterrupt
+        if argv[0] in self.on:
+            self.on[argv[0]]()
         out = {"date": str(int(now)), "stat": f"root {self.size}"}.get(argv[0], "Linux")
         return Completed(argv=argv, code=0, stdout=out.encode(), stderr=b"", start=now, end=now)
 
 
-def played(text: str, node: Node) -> tuple[Truth, ...]:
+def played(text: str, node: Node, *, stop: Stop | None = None) -> tuple[Truth, ...]:
+    run, play = prepared(text, node, stop=stop)
+    with suppress(KeyboardInterrupt):
+        play.play()
+    return read_truth(run.happened)
+
+
+def prepared(text: str, node: Node, *, stop: Stop | None = None) -> tuple[RunFolder, Play]:
     lab = _lab()
     engine = MemoryEngine(answer=node)
     with engine.open_baking("scratch:latest", lab="x", role="x") as container:
@@ -81,10 +96,9 @@ def played(text: str, node: Node) -> tuple[Truth, ...]:
         happened=run.happened,
         tell=lambda _line: None,
         pause=lambda _seconds: None,
+        stop=stop or Stop(),
     )
-    with suppress(KeyboardInterrupt):
-        play.play()
-    return read_truth(run.happened)
+    return run, play
 
 
 def _lab() -> Lab:
@@ -132,12 +146,76 @@ def test_everything_is_undone_in_reverse_order() -> None:
 
 
 @pytest.mark.usefixtures("workplace")
-def test_ctrl_c_in_a_step_undoes_and_records_what_there_was() -> None:
-    node = Node()
-    text = SCENARIO.replace("TARGET", "bastion").replace("argv: [uname, -a]", "argv: [interrupt]")
-    truth = played(text, node)
+def test_ctrl_c_once_in_a_step_undoes_and_records_what_there_was() -> None:
+    node, stop = Node(), Stop()
+    node.on["uname"] = stop.set
+    steps = _steps(played(SCENARIO.replace("TARGET", "bastion"), node, stop=stop), "attack")
     assert [argv[-1] for argv in node.ran if argv[0] == "rm"] == ["/tmp/first"]
-    assert _steps(truth, "attack")["First"].reason == "stopped by the user"
+    assert (steps["First"].occurred, steps["First"].reason) == (None, "stopped by the user")
+    assert (steps["Second"].status, steps["Second"].reason) == ("skipped", "the run was stopped by the user")
+
+
+@pytest.mark.usefixtures("workplace")
+def test_ctrl_c_twice_leaves_what_is_owed_to_whoever_cleans_up() -> None:
+    node = Node()
+    node.on["uname"] = _interrupt
+    run, play = prepared(SCENARIO.replace("TARGET", "bastion"), node)
+    with pytest.raises(KeyboardInterrupt):
+        play.play()
+    past = read_past(run.happened)
+    assert [argv for argv in node.ran if argv[0] == "rm"] == []
+    assert [it.revert.argv for it in past.owed] == [("rm", "-f", "/tmp/first")]
+    assert set(past.begun) == {"1-first"}
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.usefixtures("workplace")
+@pytest.mark.parametrize("finish", [True, False])
+@pytest.mark.parametrize("dies_at", range(1, 40))
+def test_a_run_that_dies_at_any_write_is_played_on_or_cleaned(
+    dies_at: int, *, finish: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node()
+    run, play = prepared(SCENARIO.replace("TARGET", "bastion"), node)
+    with monkeypatch.context() as patch:
+        _die_at(patch, dies_at)
+        with suppress(Died):
+            play.play()
+    acted = {argv[0] for argv in node.ran}
+    owed = read_past(run.happened).owed
+    again = replace(play, past=read_past(run.happened))
+    if finish:
+        again.play()
+    else:
+        again.clean()
+    undone = {argv[-1] for argv in node.ran if argv[0] == "rm"}
+    assert {it.revert.argv[-1] for it in owed} <= undone
+    assert ("uname" not in acted) or "/tmp/first" in undone
+    assert read_past(run.happened).owed == ()
+    recorded = [(it.step, it.attempt) for it in read_truth(run.happened) if it.label == "attack"]
+    assert len(set(recorded)) == len(recorded)
+    assert {step for step, _ in recorded} >= ({"1-first", "2-second"} if finish else set())
+
+
+class Died(BaseException):
+    """The program was killed."""
+
+
+def _die_at(patch: pytest.MonkeyPatch, count: int) -> None:
+    """Be killed while a record is written: the line is torn."""
+    written = itertools.count(1)
+    append = careful.append
+
+    def dying(path: Path, content: bytes) -> None:
+        if next(written) >= count:
+            append(path, content[: len(content) // 2])
+            raise Died
+        append(path, content)
+
+    patch.setattr(careful, "append", dying)
 
 
 @pytest.mark.usefixtures("workplace")
@@ -145,6 +223,7 @@ def test_intent_is_journalled_before_each_act() -> None:
     played(SCENARIO.replace("TARGET", "bastion"), Node())
     (run,) = Path("runs").iterdir()
     journal = records.read_lines(run / "journal.jsonl", Entry)
+    journal = tuple(it for it in journal if it.act not in {"step", "undo"})
     acts = [(it.act, it.state, it.node, it.argv[0]) for it in journal if it.state == "begun"]
     assert acts == [
         ("run", "begun", "attacker", "uname"),
@@ -154,3 +233,109 @@ def test_intent_is_journalled_before_each_act() -> None:
         ("revert", "begun", "bastion", "rm"),
     ]
     assert [it.state for it in journal] == ["begun", "done"] * 5
+
+
+KEYS = """
+name: keys
+benign: 0s
+seed: 7
+vars: {suffix: x}
+steps:
+  - name: Looped
+    technique: T1082
+    from: attacker
+    loop: [a, "{{ suffix }}"]
+    command: {argv: [echo, "{{ item }}"]}
+    revert: none
+    register: looped
+  - name: Held back
+    technique: T1082
+    from: attacker
+    when: looped.rc == 9
+    command: {argv: [never]}
+    revert: none
+  - name: Over what was found
+    technique: T1082
+    from: attacker
+    loop: looped.stdout.split()
+    when: looped.rc == 0
+    command: {argv: [found, "{{ item }}"]}
+    revert: none
+  - name: Tried again
+    technique: T1082
+    from: attacker
+    retries: 2
+    delay: 10s
+    jitter: 0.5
+    command: {argv: [again]}
+    check: {file: {node: bastion, path: /tmp/again}}
+    revert: none
+  - name: Lacking
+    technique: T1082
+    from: bastion
+    needs: {capabilities: [NET_RAW]}
+    command: {argv: [never]}
+    revert: none
+"""
+
+
+@pytest.mark.usefixtures("workplace")
+def test_steps_loop_hold_back_and_are_tried_again() -> None:
+    node = Node()
+    node.size = "0"
+    truth = [it for it in played(KEYS, node) if it.label == "attack"]
+    assert [argv for argv in node.ran if argv[0] in {"echo", "found", "again", "never"}] == [
+        ("echo", "a"), ("echo", "{{ suffix }}"), ("found", "Linux"), ("again",), ("again",), ("again",),
+    ]  # fmt: skip
+    assert [(it.name, it.attempt, it.status) for it in truth] == [
+        ("Looped", 1, "ran"),
+        ("Looped", 2, "ran"),
+        ("Held back", 1, "skipped"),
+        ("Over what was found", 1, "ran"),
+        ("Tried again", 1, "ran"),
+        ("Tried again", 2, "ran"),
+        ("Tried again", 3, "ran"),
+        ("Lacking", 1, "skipped"),
+    ]
+    assert truth[-1].reason == "bastion does not have NET_RAW"
+
+
+@pytest.mark.usefixtures("workplace")
+def test_pauses_vary_by_the_seed_alone() -> None:
+    def waited() -> list[float]:
+        node = Node()
+        node.size = "0"
+        _, play = prepared(KEYS, node)
+        pauses: list[float] = []
+        play.pause = pauses.append
+        play.play()
+        return pauses
+
+    first = waited()
+    assert first == waited()
+    assert len(set(first)) == len(first)
+    assert all(5 <= it <= 15 for it in first if it)
+
+
+@pytest.mark.usefixtures("workplace")
+def test_steps_beside_each_other_begin_together() -> None:
+    node, both = Node(), threading.Barrier(2, timeout=10)
+    node.on |= {"one": lambda: _ignore(both.wait()), "two": lambda: _ignore(both.wait())}
+    text = KEYS[: KEYS.index("  - name")] + "".join(
+        f"  - {{name: {it}, technique: T1082, from: attacker, parallel: {str(it == 'two').lower()},"
+        f" command: {{argv: [{it}]}}, revert: none}}\n"
+        for it in ("one", "two")
+    )
+    assert {it.status for it in played(text, node) if it.label == "attack"} == {"ran"}
+
+
+def _ignore(_value: int) -> None:
+    """A barrier tells who came first."""
+
+
+@pytest.mark.usefixtures("workplace")
+def test_a_run_has_a_limit() -> None:
+    text = KEYS.replace("benign: 0s", "benign: 0s\ntimeout: 0s")
+    node = Node()
+    assert {it.status for it in played(text, node) if it.label == "attack"} == {"skipped"}
+    assert not [argv for argv in node.ran if argv[0] in {"echo", "found", "again"}]

@@ -13,7 +13,7 @@ import pytest
 
 from lab.engine.memory import MemoryEngine
 from lab.engine.nodes import SeenNode
-from lab.engine.shell import Completed, Hear, Shell, Stream
+from lab.engine.shell import Completed, Hear, Shell, Stream, Traced
 from lab.errors import BakeFailed, DiskFull, EngineFault, NotReady
 from lab.moment import Moment
 from lab.provision.connection import PLUGIN, serving
@@ -38,11 +38,11 @@ class ShellHere:
         stdin: bytes = b"",
         timeout: float = 60,
         environment: Mapping[str, str] | None = None,
-        traced: bool = False,
+        traced: Traced = "no",
         stop: Stop | None = None,
     ) -> Completed:
         """Run a command in the folder."""
-        assert (user, environment, traced, stop) == ("root", None, False, None)
+        assert (user, environment, traced, stop) == ("root", None, "no", None)
         if self.refused:
             raise EngineFault(doing=f"running {argv[0]} on {node.name}", said=self.refused)
         self.ran.append(argv)
