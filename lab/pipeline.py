@@ -7,6 +7,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from lab.flow.atomic import (
+    bake_endpoint,
+    choose_tests,
+    find_packages,
+    gather_outcomes,
+    list_tests,
+    run_tests,
+)
 from lab.flow.bench import measure_up
 from lab.flow.context import Stage
 from lab.flow.labs import (
@@ -122,6 +130,23 @@ CLEAN: Final[Stages] = (
     clean_run,  # Opened      -> Played
     reset_dirty,  # Played      -> RunFolder
     *_JUDGE,
+)
+
+ATOMIC_LIST: Final[Stages] = (
+    choose_tests,  # Choice      -> Chosen
+    list_tests,  # Chosen      -> Listed, ...
+)
+
+ATOMIC_PREPARE: Final[Stages] = (
+    choose_tests,  # Choice      -> Chosen
+    find_packages,  # Chosen      -> Prepared
+    bake_endpoint,  # Prepared    -> Prepared
+)
+
+ATOMIC_RUN: Final[Stages] = (
+    *ATOMIC_PREPARE,
+    run_tests,  # Prepared    -> TestsRun
+    gather_outcomes,  # TestsRun    -> Outcomes
 )
 
 LINT: Final[Stages] = (

@@ -55,7 +55,13 @@ STRUCTURES: Final[dict[str, dict[str, object]]] = {
         "users": ["VARCHAR"],
         "processes": ["VARCHAR"],
         "started": [
-            {"pid": "BIGINT", "parent": "BIGINT", "started": "TIMESTAMPTZ", "command_line": "VARCHAR"}
+            {
+                "pid": "BIGINT",
+                "parent": "BIGINT",
+                "started": "TIMESTAMPTZ",
+                "code": "BIGINT",
+                "command_line": "VARCHAR",
+            }
         ],
         "evidence": "JSON",
         "wide": ["VARCHAR"],

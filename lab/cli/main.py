@@ -11,7 +11,7 @@ import click
 import typer
 import typer.core
 
-from lab.cli import bench, labs, machine, runs
+from lab.cli import atomic, bench, labs, machine, runs
 from lab.cli.session import Outside
 from lab.errors import LabError, Leak, NotReady, Stopped, WrongInput
 
@@ -47,6 +47,7 @@ app = typer.Typer(
 )
 for group in (labs, runs, machine):
     app.registered_commands += group.app.registered_commands
+app.add_typer(atomic.app, name="atomic")
 app.add_typer(bench.app)
 
 

@@ -355,6 +355,7 @@ class DockerEngine:
         stdin: bytes = b"",
         timeout: float = 60,
         environment: Mapping[str, str] | None = None,
+        folder: str = "",
         traced: Traced = "no",
         stop: Stop | None = None,
     ) -> Completed:
@@ -363,7 +364,7 @@ class DockerEngine:
         doing = f"running {argv[0]} on {node.name}"
         heard = Heard()
         with engine_errors(doing):
-            talk = self._converse(node, kept(argv, traced=traced), user, environment)
+            talk = self._converse(node, kept(argv, traced=traced), user, environment, folder)
             by_itself = talk.relay((stdin,), heard.hear, timeout=timeout, stop=stop)
             code = self._ended(talk.id)
         stopped = stop is not None and stop.is_set()
@@ -403,9 +404,11 @@ class DockerEngine:
         command: list[str],
         user: str = "root",
         environment: Mapping[str, str] | None = None,
+        folder: str = "",
     ) -> Conversation:
+        given = dict(environment or {})
         made = self._api.exec_create(
-            node.id, command, stdin=True, user=user, environment=dict(environment or {})
+            node.id, command, stdin=True, user=user, environment=given, workdir=folder or None
         )
         stream = self._api.exec_start(made["Id"], socket=True)
         frames = docker.utils.socket.frames_iter(stream, tty=False)  # type: ignore[no-untyped-call]

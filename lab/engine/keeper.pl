@@ -116,8 +116,10 @@ sub reap {
     while (1) {
         my ($changed, $status) = $traced ? changed() : (waitpid(-1, $WNOHANG), $?);
         last if $changed <= 0;
-        if (($status & 0xff) == 0x7f) { went($changed, $status) }
-        elsif ($changed == $command)  { finish($status & 127 ? 128 + ($status & 127) : $status >> 8) }
+        if (($status & 0xff) == 0x7f) { went($changed, $status); next }
+        my $code = $status & 127 ? 128 + ($status & 127) : $status >> 8;
+        ended($changed, $code) if $traced;
+        finish($code) if $changed == $command;
     }
 }
 

@@ -229,11 +229,12 @@ class MemoryEngine:
         stdin: bytes = b"",
         timeout: float = 60,
         environment: Mapping[str, str] | None = None,
+        folder: str = "",
         traced: Traced = "no",
         stop: Stop | None = None,
     ) -> Completed:
         """Ask `answer` what the command does."""
-        del user, stdin, timeout, environment, traced, stop
+        del user, stdin, timeout, environment, folder, traced, stop
         return self.answer(self._existing(node), argv)
 
     def relay(self, node: SeenNode, argv: tuple[str, ...], *, stdin: Iterable[bytes], hear: Hear) -> int:

@@ -94,6 +94,7 @@ class Shell(Protocol):
         stdin: bytes = b"",
         timeout: float = 60,
         environment: Mapping[str, str] | None = None,
+        folder: str = "",
         traced: Traced = "no",
         stop: Stop | None = None,
     ) -> Completed:
@@ -106,6 +107,7 @@ class Shell(Protocol):
             stdin: What it reads.
             timeout: Seconds until it is stopped.
             environment: Variables to set.
+            folder: Where it begins; the image's own when empty.
             traced: Whether to follow what it starts and opens, and whether the node's own log of program
                 starts has it.
             stop: Ends it before its time when it is set; that is no time-out.

@@ -27,6 +27,9 @@ class Process:
     started: Moment
     """When, by the node's clock."""
 
+    code: int | None
+    """Its exit code, as a shell gives it; None when it was ended with what it belonged to."""
+
     command_line: str
     """What it last became, its arguments joined by blanks; empty when it ran no program of its own."""
 
@@ -106,9 +109,13 @@ def _trace(lines: list[str]) -> Trace | None:
 
 
 def _process(rest: str) -> Process:
-    pid, parent, started, *words = rest.split(" ", 3)
+    pid, parent, started, code, *words = rest.split(" ", 4)
     return Process(
-        pid=int(pid), parent=int(parent), started=Moment(int(started)), command_line="".join(words)
+        pid=int(pid),
+        parent=int(parent),
+        started=Moment(int(started)),
+        code=None if code == "-" else int(code),
+        command_line="".join(words),
     )
 
 

@@ -5,7 +5,7 @@
 # runs, and a filter (seccomp(2)) stops at the two calls that aim a socket; all else runs at full speed.
 # What we are told becomes a trailer on standard error, after the last process of the command has ended:
 #
-#   P pid parent nanoseconds-since-1970 command line
+#   P pid parent nanoseconds-since-1970 code command line               code: as a shell gives it; - unknown
 #   C transport local-address local-port remote-address remote-port     port 0: none, or it was given back
 #   E nanoseconds-since-1970                                          when the last process was gone
 #   ! what could not be followed
@@ -89,8 +89,10 @@ sub begun {
     my ($process, $parent) = @_;
     return if !$process || $processes{$process};
     return missed("more than $MOST_PROCESSES processes") if keys %processes >= $MOST_PROCESSES;
-    $processes{$process} = [$parent, moment(), ''];
+    $processes{$process} = [$parent, moment(), '-', ''];
 }
+
+sub ended { $processes{ $_[0] }[2] = $_[1] if $processes{ $_[0] } }
 
 sub moment {
     my $now = pack 'qq', 0, 0;
@@ -107,7 +109,7 @@ sub became {
     $words =~ s/\0+$//;
     $words =~ s/\0/ /g;
     $words =~ s/([^\x20-\x7e])/sprintf '\\x%02x', ord $1/ge;
-    $processes{$process}[2] = $words if $processes{$process};
+    $processes{$process}[3] = $words if $processes{$process};
 }
 
 # Before a socket is aimed: keep where to; tell whether the end of the call is wanted.

@@ -12,14 +12,15 @@ from typing import Final
 from lab.engine.engine import Engine
 from lab.engine.nodes import RunningLab, SeenNode
 from lab.errors import LabError, OutOfScope
-from lab.exercise.checks.base import Check, Finding
+from lab.exercise.checks.base import Check
+from lab.exercise.finding import Finding
 from lab.exercise.journal import Act, Journal
 from lab.exercise.place import Place
 from lab.exercise.recorder import Recorder, parties, party
 from lab.exercise.rendering import Renderer
-from lab.exercise.scenario import ScenarioStep
+from lab.exercise.scenario import Revert, ScenarioStep
 from lab.exercise.scope import NotRunning
-from lab.exercise.steps.base import Outcome, Step
+from lab.exercise.steps.base import Careful, Lacking, Outcome, Ready, Step
 from lab.exercise.template import BadTemplate
 from lab.exercise.truth import Truth
 from lab.exercise.undoing import Owed, Undoing
@@ -73,6 +74,9 @@ class Filled:
     owed: tuple[Owed, ...]
     """How to undo it."""
 
+    ready: Ready | None = None
+    """The action made ready; None for one that needs nothing."""
+
 
 class Attempt:
     """One attempt."""
@@ -114,6 +118,9 @@ class Attempt:
             filled = self._fill_in(source, variables, values)
             if lacking := self._lacking(source):
                 return self._not_run("skipped", lacking)
+            filled = self._prepared(filled, source)
+        except (Lacking, OutOfScope) as error:
+            return self._not_run("refused", str(error))
         except LabError as error:
             return self._not_run("skipped", str(error))
         return self._acted(filled, source)
@@ -138,8 +145,7 @@ class Attempt:
     def _lacking(self, source: SeenNode) -> str:
         """Say what the node lacks for the step; nothing when it has all."""
         needs = self._step.needs
-        kept = next((it.kind.capabilities for it in self._around.lab.nodes if it.name == source.name), ())
-        if missing := sorted(set(needs.capabilities) - set(kept)):
+        if missing := sorted(set(needs.capabilities) - self._capabilities(source)):
             return f"{source.name} does not have {', '.join(missing)}"
         wanted = (*needs.programs, *needs.files)
         if not wanted:
@@ -148,6 +154,21 @@ class Attempt:
         found = ran.stdout.decode("utf-8", "backslashreplace").split("\n")
         missing = sorted(set(wanted) - set(found))
         return f"{source.name} lacks {', '.join(missing)}" if missing else ""
+
+    def _capabilities(self, node: SeenNode) -> frozenset[str]:
+        kinds = {it.kind.name: it.kind for it in self._around.lab.nodes}
+        return frozenset(kinds[node.kind].capabilities) if node.kind in kinds else frozenset()
+
+    def _prepared(self, filled: Filled, source: SeenNode) -> Filled:
+        """Make a step ready that has to be; how to undo it is then known as well."""
+        if not isinstance(filled.action, Careful):
+            return filled
+        place = self._place(source, "check", self._timeout)
+        ready = filled.action.prepare(place, self._capabilities(source))
+        user, argv = ready.undo or ("root", ())
+        revert = Revert(node=source.name, argv=argv, user=user, unsure=True)
+        undo = Owed(step=self._step.id, name=self._step.name, revert=revert, left=ready.left)
+        return replace(filled, ready=ready, owed=(*filled.owed, undo))
 
     def _place(self, node: SeenNode, act: Act, timeout: float) -> Place:
         place = Place(
@@ -172,7 +193,7 @@ class Attempt:
         before = self._look_before(filled.check)
         owed = self._around.undoing.owe(filled.owed)
         try:
-            outcome = filled.action.act(place)
+            outcome = (filled.ready or filled.action).act(place)
         except (OutOfScope, NotRunning, BadTemplate) as error:
             if not place.acted:
                 status = "refused" if isinstance(error, OutOfScope) else "skipped"
@@ -187,14 +208,20 @@ class Attempt:
             if not place.acted:
                 self._around.undoing.forget(owed)
         self.registered = outcome.registered
-        return self._took_place(place, outcome, self._finding(filled.check, before))
+        return self._took_place(place, outcome, self._finding(filled, before, outcome))
 
-    def _finding(self, check: Check | None, before: int | None) -> Finding:
+    def _finding(self, filled: Filled, before: int | None, outcome: Outcome) -> Finding:
         if self._around.stop.is_set():
             return Finding(occurred=None, said="stopped by the user")
-        return (
-            self._look_after(check, before) if check else Finding(occurred=None, said="the step has no check")
-        )
+        if filled.check:
+            return self._look_after(filled.check, before)
+        source = self._running.node(self._step.source)
+        if filled.ready is None or source is None:
+            return Finding(occurred=None, said="the step has no check")
+        try:
+            return filled.ready.finding(self._place(source, "check", _CHECK_TIMEOUT), outcome)
+        except (LabError, ValueError) as error:
+            return Finding(occurred=None, said=f"{source.name} could not be asked: {error}")
 
     def _look_before(self, check: Check | None) -> int | None:
         """Look before the step; None when the node cannot be asked."""

@@ -52,8 +52,11 @@ class Entry:
     user: str = ""
     """Who runs it, for what is owed."""
 
+    unsure: bool = False
+    """Whether its exit code does not tell that it is undone, for what is owed."""
+
     said: str = ""
-    """Why it failed."""
+    """Why it failed; the step's name, for what is owed."""
 
 
 class Journal:

@@ -99,6 +99,7 @@ class Place:
         user: str = "root",
         stdin: bytes = b"",
         environment: Mapping[str, str] | None = None,
+        folder: str = "",
     ) -> Ran:
         """Run a command on the node, once its targets and words are proved to be of the lab.
 
@@ -108,6 +109,7 @@ class Place:
             user: Who runs it.
             stdin: What it reads.
             environment: Variables to set.
+            folder: Where it begins.
 
         Raises:
             OutOfScope: a target, or an address in the command line, is not of this lab; nothing was sent.
@@ -117,12 +119,19 @@ class Place:
         self._scope.check_words((*argv, stdin.decode("utf-8", "backslashreplace")))
         with self._journal.entry(self._step, self._act, self.node.name, tuple(argv), attempt=self._attempt):
             self.acted = True
-            ran = Ran(completed=self._execute(tuple(argv), user, stdin, environment), targets=resolved)
+            ran = Ran(
+                completed=self._execute(tuple(argv), user, stdin, environment, folder), targets=resolved
+            )
             self._ran.append(ran)
         return ran
 
     def _execute(
-        self, argv: tuple[str, ...], user: str, stdin: bytes, environment: Mapping[str, str] | None
+        self,
+        argv: tuple[str, ...],
+        user: str,
+        stdin: bytes,
+        environment: Mapping[str, str] | None,
+        folder: str,
     ) -> Completed:
         """Execute; what a step did up to its limit counts, so it is no error that it was stopped there."""
         try:
@@ -133,6 +142,7 @@ class Place:
                 stdin=stdin,
                 timeout=self.timeout,
                 environment=environment,
+                folder=folder,
                 traced="openly" if self._act == "run" else "quietly",
                 stop=self._stop,
             )

@@ -79,6 +79,9 @@ class Revert:
     user: str = "root"
     """Who runs it: root on a node may not touch what others own, it has few capabilities."""
 
+    unsure: bool = field(default=False, metadata={"written": False})
+    """Whether its exit code does not tell that all is undone."""
+
     def faults(self) -> Iterator[Fault]:
         """Find that nothing is run."""
         if not self.argv:

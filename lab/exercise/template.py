@@ -124,9 +124,17 @@ def _replaced(value: object, texts: Mapping[str, str]) -> object:
         return texts.get(value, value)
     if isinstance(value, tuple):
         return tuple(_replaced(it, texts) for it in value)
+    if isinstance(value, Mapping):
+        return {name: _replaced(it, texts) for name, it in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{it.name: _replaced(getattr(value, it.name), texts) for it in fields(value)})
+        return replace(value, **{it: _replaced(getattr(value, it), texts) for it in _written(value)})
     return value
+
+
+def _written(value: object) -> Iterator[str]:
+    """Name the fields that come from a file; what code put in is nobody's template."""
+    if is_dataclass(value):
+        yield from (it.name for it in fields(value) if it.metadata.get("written", True))
 
 
 def texts_of(value: object) -> Iterator[str]:
@@ -136,6 +144,9 @@ def texts_of(value: object) -> Iterator[str]:
     elif isinstance(value, tuple):
         for it in value:
             yield from texts_of(it)
+    elif isinstance(value, Mapping):
+        for it in value.values():
+            yield from texts_of(it)
     elif is_dataclass(value):
-        for field in fields(value):
-            yield from texts_of(getattr(value, field.name))
+        for name in _written(value):
+            yield from texts_of(getattr(value, name))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from lab.engine.engine import Engine
@@ -42,6 +42,9 @@ class Owed:
 
     revert: Revert
     """How, its templates filled in."""
+
+    left: Callable[[Place], str] | None = field(default=None, compare=False)
+    """Looks what is left afterwards; None where the exit code of the revert tells."""
 
 
 class Undoing:
@@ -147,11 +150,21 @@ class Undoing:
                 timeout=_TIMEOUT,
                 pause=self._pause,
             )
-            ran = place.run(revert.argv, user=revert.user).completed
-        except LabError as error:
+            return _undone(owed, place), place.evidence()
+        except (LabError, ValueError) as error:
             return str(error), Evidence()
-        words = ran.stderr.decode("utf-8", "backslashreplace").strip()
-        return "" if ran.code == 0 else words or f"exit {ran.code}", place.evidence()
+
+
+def _undone(owed: Owed, place: Place) -> str:
+    """Undo one thing; return what is left of it, or nothing."""
+    ran = place.run(owed.revert.argv, user=owed.revert.user).completed if owed.revert.argv else None
+    if owed.left:
+        return owed.left(place)
+    if owed.revert.unsure:
+        return "nobody looked before it what it was like"
+    if ran is None or ran.code == 0:
+        return ""
+    return ran.stderr.decode("utf-8", "backslashreplace").strip() or f"exit {ran.code}"
 
 
 def write_off(happened: Happened, nodes: Iterable[str]) -> None:
@@ -176,7 +189,7 @@ def still_owed(journal: Iterable[Entry]) -> tuple[Owed, ...]:
         if it.act == "run" and it.state == "begun":
             acted.add(it.step)
         elif it.act == "undo" and it.state == "owed":
-            revert = Revert(node=it.node, argv=it.argv, user=it.user)
+            revert = Revert(node=it.node, argv=it.argv, user=it.user, unsure=it.unsure)
             owed.pop(key, None)
             owed[key] = Owed(step=it.step, name=it.said, revert=revert)
         elif it.act == "undo" and it.state == "done":
@@ -193,5 +206,6 @@ def _entry(owed: Owed, state: Literal["owed", "done"]) -> Entry:
         node=owed.revert.node,
         argv=owed.revert.argv,
         user=owed.revert.user,
+        unsure=owed.revert.unsure,
         said=owed.name,
     )

@@ -114,6 +114,8 @@ def _declared(made: type) -> tuple[_Declared, ...]:
     hints = get_type_hints(made, include_extras=True)
     found = []
     for it in fields(made):
+        if not it.metadata.get("written", True):
+            continue  # put in by code, later
         kind, key = hints[it.name], Key()
         if get_origin(kind) is Annotated:
             kind, key = get_args(kind)[:2]

@@ -76,11 +76,16 @@ def await_ready(lab: Lab, running: RunningLab, engine: Engine, tell: Callable[[s
     waiting = [node for node in running.nodes if node.name in checks]
     if not waiting:
         return running
-    together([partial(_await_node, node, checks[node.name], engine, tell) for node in waiting])
+    together([partial(await_node, node, checks[node.name], engine, tell) for node in waiting])
     return engine.observe(lab.name)
 
 
-def _await_node(node: SeenNode, argv: tuple[str, ...], engine: Engine, tell: Callable[[str], None]) -> None:
+def await_node(node: SeenNode, argv: tuple[str, ...], engine: Engine, tell: Callable[[str], None]) -> None:
+    """Wait until a node passes a health check.
+
+    Raises:
+        NodeNotReady: it did not in time; shows its last words.
+    """
     begun = time.monotonic()
     while (waited := time.monotonic() - begun) < _READY_WITHIN:
         said = healthy(node, argv, engine)

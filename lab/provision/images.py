@@ -140,13 +140,13 @@ class Baker:
             NoBase: no registry answers and no base can be built on this machine.
             BakeFailed: a role did not apply.
         """
-        common = {name: self._common(name) for name in sorted({it.kind.base for it in unbaked})}
+        common = {name: self.common(name) for name in sorted({it.kind.base for it in unbaked})}
         # What takes longest goes first, or it would be waited for alone; who needs much memory is large.
         first = sorted(unbaked, key=lambda it: -it.kind.memory)
         tasks = [partial(self._bake, it, common[it.kind.base]) for it in first]
         together(tasks, workers=_BAKERS, stop=self.stop)
 
-    def _common(self, base_name: str) -> str:
+    def common(self, base_name: str) -> str:
         """Return the image that kinds of a base are baked on: the base with the role `common` applied."""
         distribution, image, described = self._base(base_name)
         tag = _common_tag(distribution, self.workplace)

@@ -207,7 +207,7 @@ class Desk:
     """In the order in which they take."""
 
     logs: Sequence[FollowedLog] = ()
-    """The logs that lines may come from."""
+    """The logs that are counted even where no line comes."""
 
     _tallies: dict[tuple[str, str, str], _Tally] = field(init=False)
 
@@ -227,7 +227,10 @@ class Desk:
                 taker.take(batch)
 
     def _read(self, collected: CollectedLine) -> Iterator[Event]:
-        tally = self._tallies[collected.log.key]
+        log = collected.log
+        tally = self._tallies.get(log.key)
+        if tally is None:  # of a node that came later
+            tally = self._tallies[log.key] = _Tally(source_named(log.source))
         tally.read += 1
         for event in read_line(tally.source, collected.line):
             unparsed = event.get("event.kind") == _UNPARSED

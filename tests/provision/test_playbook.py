@@ -38,11 +38,12 @@ class ShellHere:
         stdin: bytes = b"",
         timeout: float = 60,
         environment: Mapping[str, str] | None = None,
+        folder: str = "",
         traced: Traced = "no",
         stop: Stop | None = None,
     ) -> Completed:
         """Run a command in the folder."""
-        assert (user, environment, traced, stop) == ("root", None, "no", None)
+        assert (user, environment, folder, traced, stop) == ("root", None, "", "no", None)
         if self.refused:
             raise EngineFault(doing=f"running {argv[0]} on {node.name}", said=self.refused)
         self.ran.append(argv)

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from lab.exercise.finding import Finding
 from lab.exercise.place import Place
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """What a check found."""
-
-    occurred: bool | None
-    """Whether the effect is there; None when nobody could look."""
-
-    said: str
-    """What was seen, for a person."""
 
 
 class Check(Protocol):

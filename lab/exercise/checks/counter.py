@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final
 
-from lab.exercise.checks.base import Finding
+from lab.exercise.finding import Finding
 from lab.exercise.place import Place
 from lab.files.declared import Fault, Key
 

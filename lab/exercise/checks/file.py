@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.exercise.checks.base import Finding
+from lab.exercise.finding import Finding
 from lab.exercise.place import Place
 
 

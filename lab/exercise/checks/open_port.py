@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from lab.exercise.checks.base import Finding
+from lab.exercise.finding import Finding
 from lab.exercise.place import Place
 from lab.files.declared import Key
 

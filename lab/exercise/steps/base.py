@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from lab.engine.shell import Completed
+from lab.errors import LabError
 from lab.exercise.evidence import Evidence
+from lab.exercise.finding import Finding
 from lab.exercise.place import Place
 from lab.exercise.scope import Target
 
@@ -49,6 +51,56 @@ class Step(Protocol):
 
         Raises:
             OutOfScope: a target is not of this lab; nothing was sent.
+        """
+        ...
+
+
+class Lacking(LabError):
+    """A step may not run where it is: something that it needs is not there."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(why)
+
+    def message(self) -> str:
+        """Say what."""
+        return self.why
+
+
+class Ready(Protocol):
+    """A step that has what it needs, sees for itself whether it had an effect, and knows how to undo it."""
+
+    @property
+    def undo(self) -> tuple[str, tuple[str, ...]] | None:
+        """Who undoes it, and the command; None when there is nothing to undo."""
+        ...
+
+    def act(self, place: Place) -> Outcome:
+        """Do it."""
+        ...
+
+    def finding(self, place: Place, outcome: Outcome) -> Finding:
+        """Look, afterwards, whether it had an effect."""
+        ...
+
+    def left(self, place: Place) -> str:
+        """Look, once it was undone, what is left of it; nothing when all is as before."""
+        ...
+
+
+@runtime_checkable
+class Careful(Protocol):
+    """A kind of step that has to be made ready on its node first."""
+
+    def prepare(self, place: Place, capabilities: Collection[str]) -> Ready:
+        """Bring what it needs; what is done here is no attack.
+
+        Args:
+            place: The door to its node.
+            capabilities: What root can do there.
+
+        Raises:
+            Lacking: it may not run here.
         """
         ...
 

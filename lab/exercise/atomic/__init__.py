@@ -1,0 +1,1 @@
+"""Atomic Red Team: other people's tests, run unmodified."""

@@ -1,0 +1,97 @@
+"""What a node is like: its files and processes, to be compared before and after."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lab.exercise.place import Place
+from lab.files import records
+
+_SCRIPT: Final = Path(__file__).with_name("look.py").read_text(encoding="utf-8")
+
+_LOGS: Final = "/var/log/"
+_OWN: Final = re.compile(r"/etc/(?:hosts|hostname|resolv\.conf|mtab)|/run/.*|/dev/.*")
+"""Of each node its own, whatever its image."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Path_:
+    """A path, as it was found."""
+
+    mode: int
+    """Type and permissions."""
+
+    owner: str
+    """User and group id, `0:0`."""
+
+    size: int
+    """Bytes of a file; 0 for all else."""
+
+    content: str
+    """Hash of a file, target of a link; the time it was changed where hashing would take long."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """All of a node, as one look found it."""
+
+    paths: Mapping[str, Path_]
+    """Every path but those of the kernel's own file systems."""
+
+    processes: Mapping[str, str]
+    """Process id to command line, ours left out."""
+
+
+def look(place: Place) -> State:
+    """Look at a node.
+
+    Raises:
+        ValueError: it did not answer as it should.
+    """
+    ran = place.run(("python3", "-c", _SCRIPT)).completed
+    return records.from_json(ran.stdout, State)
+
+
+def changes(before: State, after: State) -> tuple[str, ...]:
+    """Say what changed, for people: `+ /tmp/x`, `- /etc/y`, `~ /etc/passwd`, `process 17 sleep 9`.
+
+    Logs grow, and folders change with what is in them: neither counts. A file that is new and empty is what
+    a shell makes of `> name` before anything ran, and is marked `+ /tmp/x (empty)`.
+    """
+    return tuple(sorted(_changes(before, after)))
+
+
+def _changes(before: State, after: State) -> Iterator[str]:
+    for path, it in after.paths.items():
+        was = before.paths.get(path)
+        if was is None:
+            yield f"+ {path}" if it.size or not _is_file(it) else f"+ {path} (empty)"
+        elif _differs(path, was, it):
+            yield f"~ {path}"
+    yield from (f"- {path}" for path in before.paths if path not in after.paths)
+    for pid, line in after.processes.items():
+        if before.processes.get(pid) != line:
+            yield f"process {pid} {line}"
+
+
+def _is_file(it: Path_) -> bool:
+    return it.mode & 0o170000 == 0o100000
+
+
+def _differs(path: str, was: Path_, now: Path_) -> bool:
+    if (was.mode, was.owner) != (now.mode, now.owner):
+        return True
+    if path.startswith(_LOGS):
+        return now.size < was.size
+    return (was.size, was.content) != (now.size, now.content)
+
+
+def strange(first: State, other: State) -> tuple[str, ...]:
+    """Say in what two new nodes of one image differ; nothing when they are alike."""
+    return tuple(
+        it for it in changes(first, other) if not _OWN.match(it[2:]) and not it.startswith("process")
+    )

@@ -1,0 +1,55 @@
+"""A layer for the ATT&CK Navigator: which techniques were tried, and how many of their tests were detected.
+
+The format is MITRE's, layer version 4.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from lab import attack
+
+_VERSIONS: Final = {"navigator": "5.1.0", "layer": "4.5"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tried:
+    """One test of a technique."""
+
+    technique: str
+    """ATT&CK technique id."""
+
+    name: str
+    """For people."""
+
+    occurred: bool
+    """Whether it had its effect."""
+
+    detected: bool
+    """Whether an alert was raised on it."""
+
+
+def layer(name: str, tests: Iterable[Tried]) -> dict[str, object]:
+    """Make the layer; a technique scores the percentage of its tests that took effect and were detected."""
+    of: dict[str, list[Tried]] = {}
+    for it in tests:
+        of.setdefault(it.technique, []).append(it)
+    return {
+        "name": name,
+        "versions": {"attack": attack.version().partition(".")[0], **_VERSIONS},
+        "domain": "enterprise-attack",
+        "description": "Tests of Atomic Red Team: the share of those with an effect that was detected.",
+        "gradient": {"colors": ["#c0392b", "#f4d03f", "#27ae60"], "minValue": 0, "maxValue": 100},
+        "techniques": [_technique(it, found) for it, found in sorted(of.items())],
+    }
+
+
+def _technique(technique: str, tests: list[Tried]) -> dict[str, object]:
+    took = [it for it in tests if it.occurred]
+    said = "; ".join(f"{it.name}: {'detected' if it.detected else 'missed'}" for it in took)
+    found: dict[str, object] = {"techniqueID": technique, "enabled": True, "comment": said or "no effect"}
+    if took:
+        found["score"] = round(100 * sum(it.detected for it in took) / len(took))
+    return found
