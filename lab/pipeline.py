@@ -11,9 +11,7 @@ from lab.flow.atomic import (
     bake_endpoint,
     choose_tests,
     find_packages,
-    gather_outcomes,
     list_tests,
-    run_tests,
 )
 from lab.flow.bench import measure_up
 from lab.flow.context import Stage
@@ -63,6 +61,7 @@ from lab.flow.runs import (
     write_report,
 )
 from lab.flow.schemas import write_schema
+from lab.flow.trial import gather_outcomes, run_tests
 
 Stages = tuple[Stage, ...]
 

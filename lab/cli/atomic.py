@@ -61,9 +61,7 @@ def show(
 
 
 @app.command(epilog="Example:  lab atomic prepare --from ~/atomic-red-team")
-def prepare(
-    technique: Technique = "", checkout: From = None, output: AsFormat = Format.TABLE
-) -> None:
+def prepare(technique: Technique = "", checkout: From = None, output: AsFormat = Format.TABLE) -> None:
     """Bake what Debian's packages bring for the tests, so that as many as possible run."""
     from lab.cli import atomic_tables as tables
     from lab.flow.atomic import Choice

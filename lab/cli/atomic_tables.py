@@ -10,7 +10,8 @@ from lab.cli.screen import Screen
 from lab.files import careful, records
 
 if TYPE_CHECKING:
-    from lab.flow.atomic import Listed, Outcomes, Prepared
+    from lab.flow.atomic import Listed, Prepared
+    from lab.flow.trial import Outcomes
 
 _EFFECT = {True: "yes", False: "no", None: "not known"}
 
@@ -116,8 +117,9 @@ def outcomes(screen: Screen, found: Outcomes, *, as_json: bool) -> None:
         columns = ("technique", "test", "name", "ran", "effect", "events", "alerts", "seconds", "what")
         screen.table(columns, rows, right=("test", "events", "alerts", "seconds"), spare=("seconds",))
     screen.tell(
-        f"{len(ran)} of {len(found.tests)} ran, {len(took)} had an effect, {sum(it.events > 0 for it in took)} of"
-        f" these left events, {sum(it.alerts > 0 for it in took)} raised an alert"
+        f"{len(ran)} of {len(found.tests)} ran, {len(took)} had an effect,"
+        f" {sum(it.events > 0 for it in took)} of these left events,"
+        f" {sum(it.alerts > 0 for it in took)} raised an alert"
     )
     if found.minutes and ran:
         screen.tell(f"{len(found.tests) / found.minutes:.0f} tests a minute; report: {found.run.report}")
@@ -128,9 +130,7 @@ def write_layer(found: Outcomes, path: Path) -> None:
     from lab.report.navigator import Tried, layer
 
     tests = [
-        Tried(
-            technique=it.technique, name=it.name, occurred=it.occurred is True, detected=it.alerts > 0
-        )
+        Tried(technique=it.technique, name=it.name, occurred=it.occurred is True, detected=it.alerts > 0)
         for it in found.tests
         if it.ran
     ]

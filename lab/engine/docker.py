@@ -372,7 +372,7 @@ class DockerEngine:
         if by_itself and code is None:
             raise EngineFault(doing=doing, said="the connection to it broke")
         if by_itself and not talk.process:
-            raise EngineFault(doing=doing, said=_not_started(node, stderr or heard.stdout))
+            raise EngineFault(doing=doing, said=_not_started(node, code, stderr or heard.stdout))
         ran = Completed(
             argv=argv,
             code=-1 if code is None else code,
@@ -424,7 +424,7 @@ class DockerEngine:
         if code is None:
             raise EngineFault(doing=doing, said="the connection to it broke")
         if not talk.process:
-            raise EngineFault(doing=doing, said=_not_started(node, b"see above"))
+            raise EngineFault(doing=doing, said=_not_started(node, code, b"see above"))
         return code
 
     def open_shell(self, node: SeenNode) -> int:
@@ -573,9 +573,10 @@ def _report(response: requests.Response, changed: Callable[[str], None]) -> None
         changed(f"{method} {path}")
 
 
-def _not_started(node: SeenNode, said: bytes) -> str:
+def _not_started(node: SeenNode, code: int | None, said: bytes) -> str:
     """Say why a node could not even start a command."""
-    words = (said.decode("utf-8", "backslashreplace").strip().splitlines() or ["it said nothing"])[0]
+    silent = f"it ended with {code} and said nothing"
+    words = (said.decode("utf-8", "backslashreplace").strip().splitlines() or [silent])[0]
     full = "its limit of processes is reached: " if "temporarily unavailable" in words else ""
     return f"{full}{words}\n    lab reset {node.name}  makes it anew"
 

@@ -20,6 +20,7 @@ my %PRCTL = (x86_64 => 157, aarch64 => 167);    # numbers of prctl(2), by archit
 my $SUBREAPER = 36;
 my ($WNOHANG, $ALL, $F_SETFL, $O_NONBLOCK) = (1, 0x40000000, 4, 2048);    # __WALL: threads too
 my $ENOUGH = 1 << 20;                           # bytes of input held for a command that does not read
+my $IDLE = 0.2;                                 # seconds; Perl may see a signal just too late to end a wait
 my $ROUNDS = 500;                               # looks at what is left, 10 ms apart, before we give up
 
 my ($machine) = split /-/, $Config{archname};
@@ -72,7 +73,7 @@ while (1) {
     vec($read, fileno $woken, 1) = 1;
     vec($read, fileno STDIN, 1) = 1 if length $waiting < $ENOUGH;
     vec($write, fileno $feed, 1) = 1 if $feed && length $waiting;
-    select($read, $write, undef, undef) > 0 or next;
+    select($read, $write, undef, $traced ? $IDLE / 20 : $IDLE) > 0 or next;
     sysread $woken, my $dots, 4096 if vec $read, fileno $woken, 1;
     if (vec $read, fileno STDIN, 1) {
         sysread(STDIN, my $chunk, 65536) or finish(137);

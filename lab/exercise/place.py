@@ -91,7 +91,7 @@ class Place:
         targets = [target for it in self._ran for target in it.targets]
         return evidence_of(self.node, [it.completed for it in self._ran], targets)
 
-    def run(
+    def run(  # noqa: PLR0913  # what a command needs, each with a default
         self,
         argv: Sequence[str],
         *,
@@ -125,7 +125,7 @@ class Place:
             self._ran.append(ran)
         return ran
 
-    def _execute(
+    def _execute(  # as `run`
         self,
         argv: tuple[str, ...],
         user: str,

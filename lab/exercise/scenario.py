@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
 from lab import attack
+from lab.errors import BadFile, NotFound
+from lab.exercise.atomic.library import Library
 from lab.exercise.checks import CHECK_KINDS
 from lab.exercise.checks.base import Check
 from lab.exercise.steps import STEP_KINDS
+from lab.exercise.steps.atomic import Atomic
 from lab.exercise.steps.base import Step
 from lab.exercise.template import BadTemplate, expression, texts_of, undeclared
 from lab.exercise.truth import DEFAULT_LIMIT
@@ -279,8 +282,13 @@ def inventory_of(path: Path) -> str:
     return named if isinstance(named, str) and named else "starter"
 
 
-def read_scenario(path: Path, lab: Lab) -> Scenario:
+def read_scenario(path: Path, lab: Lab, library: Library | None = None) -> Scenario:
     """Read an exercise for a lab.
+
+    Args:
+        path: The file.
+        lab: What it is played in.
+        library: Where its atomic tests are from; None when no checkout was named.
 
     Raises:
         NotFound: the file does not exist.
@@ -288,7 +296,7 @@ def read_scenario(path: Path, lab: Lab) -> Scenario:
     """
     root, reading = loader.load(path)
     written = read(reading, root, ScenarioFile, "a scenario")
-    steps = _Steps(reading, lab, written.vars).read(root, written.steps)
+    steps = _Steps(reading, lab, written.vars, library).read(root, written.steps)
     reading.finish()
     return Scenario(
         name=written.name,
@@ -305,8 +313,11 @@ def read_scenario(path: Path, lab: Lab) -> Scenario:
 class _Steps:
     """The steps of one scenario being held against what there is."""
 
-    def __init__(self, reading: Reading, lab: Lab, variables: Mapping[str, Plain]) -> None:
+    def __init__(
+        self, reading: Reading, lab: Lab, variables: Mapping[str, Plain], library: Library | None
+    ) -> None:
         self._reading = reading
+        self._library = library
         self._nodes = tuple(node.name for node in lab.nodes)
         self._known = {"nodes", "networks"}
         self._variables = variables
@@ -330,11 +341,28 @@ class _Steps:
         self._templates(entry)
         if entry.register:
             self._known.add(entry.register)
-        if entry.action is None:
+        action = self._bound(entry)
+        if action is None:
             return None
-        own = {"id": f"{number}-{_slug(name)}", "name": name, "tactics": tactics, "action": entry.action}
+        own = {"id": f"{number}-{_slug(name)}", "name": name, "tactics": tactics, "action": action}
         said = {it.name: getattr(entry, it.name) for it in fields(StepKeys)}
+        if isinstance(action, Atomic) and not entry.technique:
+            said["technique"] = action.technique
         return ScenarioStep(**{**said, **own})
+
+    def _bound(self, entry: StepEntry) -> Step | None:
+        """Return what a step does; a test of Atomic Red Team is looked up."""
+        if not isinstance(entry.action, Atomic):
+            return entry.action
+        if self._library is None:
+            said = "an atomic step needs a checkout of Atomic Red Team, and none was named"
+            self._reading.problem(entry.at("atomic"), said, "lab atomic list --from PATH  names one, once")
+            return None
+        try:
+            return entry.action.found_in(self._library)
+        except (NotFound, BadFile) as error:
+            self._reading.problem(entry.at("atomic"), error.message())
+            return None
 
     def _node(self, name: str, where: Item) -> None:
         if name and name not in self._nodes:
@@ -342,6 +370,9 @@ class _Steps:
 
     def _tactics(self, entry: StepEntry) -> tuple[str, ...]:
         """Return the tactics that a step serves."""
+        if not entry.technique and isinstance(entry.action, Atomic):
+            known_here = attack.techniques().get(entry.action.technique)
+            return known_here.tactics if known_here else ()
         if not entry.technique:
             if entry.action is not None and entry.action.kind != "wait":
                 self._reading.problem(entry.where, "a step needs a technique", "write  technique: T1046")

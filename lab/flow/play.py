@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import lab
 from lab.errors import NotFound
+from lab.flow.atomic import library_at_hand
 from lab.flow.context import Context
 from lab.flow.labs import apply_plan, await_ready, bake_images, lab_at_hand, lock_lab, plan_nodes, read_lab
 from lab.inventory.definition import Lab
@@ -77,7 +78,7 @@ def read_exercise(name: str, context: Context) -> Prepared:
 
     lab_now = lab_at_hand(context)
     path = context.workplace.find("scenarios", name)
-    return Prepared(lab=lab_now, scenario=read_scenario(path, lab_now))
+    return Prepared(lab=lab_now, scenario=read_scenario(path, lab_now, library_at_hand(context)))
 
 
 def hold_lab(prepared: Prepared, context: Context) -> Prepared:
@@ -246,7 +247,7 @@ def find_unfinished(name: str, context: Context) -> Opened:
         )
     context.lab_name = context.lab_name or header.lab
     lab_now = lab_at_hand(context)
-    scenario = read_scenario(run.happened.scenario, lab_now)
+    scenario = read_scenario(run.happened.scenario, lab_now, library_at_hand(context))
     running = context.engine.observe(lab_now.name)
     there = {node.name for node in running.nodes if node.created < past.until}
     past = replace(past, owed=tuple(it for it in past.owed if it.revert.node in there))
@@ -301,4 +302,5 @@ def lint_scenario(draft: Draft, context: Context) -> Scenario:
     from lab.exercise.scenario import inventory_of, read_scenario
 
     path = context.workplace.find("scenarios", draft.scenario)
-    return read_scenario(path, read_lab(draft.inventory or inventory_of(path), context))
+    lab_then = read_lab(draft.inventory or inventory_of(path), context)
+    return read_scenario(path, lab_then, library_at_hand(context))

@@ -217,7 +217,7 @@ def read_library(root: Path) -> Library:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """Yield the files of techniques: in a checkout, `atomics/T1053.003/T1053.003.yaml`, or in a plain folder."""
+    """Yield the files of techniques: of a checkout, in `atomics/T1053.003/`, or of a plain folder."""
     top = root / "atomics" if (root / "atomics").is_dir() else root
     for path in (*top.glob("*.y*ml"), *top.glob("T*/*.y*ml")):
         if _FILE.fullmatch(path.name) and path.is_file():

@@ -16,9 +16,7 @@ def runnable(
 ) -> tuple[AtomicTest, ...]:
     """Return the tests that nothing speaks against before a node is asked."""
     return tuple(
-        it
-        for it in tests
-        if not refused(placed(it.filled({})), platform=platform, capabilities=capabilities)
+        it for it in tests if not refused(placed(it.filled({})), platform=platform, capabilities=capabilities)
     )
 
 
@@ -29,9 +27,7 @@ def programs_needed(tests: Iterable[AtomicTest]) -> tuple[str, ...]:
 
 def packages_named(tests: Iterable[AtomicTest]) -> tuple[str, ...]:
     """Name the packages that prerequisites would install with apt."""
-    return tuple(
-        sorted({name for test in tests for it in test.dependencies for name in _installed(it.get)})
-    )
+    return tuple(sorted({name for test in tests for it in test.dependencies for name in _installed(it.get)}))
 
 
 def _texts(test: AtomicTest) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -37,9 +38,10 @@ _NETWORKED: Final = frozenset(
     {"curl", "wget", "git", "ping", "nslookup", "dig", "host", "ssh", "scp", "sftp", "nc", "telnet", "ftp"}
 )
 _INSTALLERS: Final = {
-    "apt": "install update", "apt-get": "install update", "yum": "install", "dnf": "install", "zypper": "install",
-    "apk": "add", "pip": "install download", "pip3": "install download", "npm": "install i", "gem": "install",
-    "go": "get install", "cargo": "install", "snap": "install", "git": "clone pull fetch",
+    "apt": "install update", "apt-get": "install update", "yum": "install", "dnf": "install",
+    "zypper": "install", "apk": "add", "pip": "install download", "pip3": "install download",
+    "npm": "install i", "gem": "install", "go": "get install", "cargo": "install", "snap": "install",
+    "git": "clone pull fetch",
 }  # fmt: skip
 """Programs that fetch from the internet, each with the words that make them."""
 
@@ -102,7 +104,6 @@ _CAPABILITIES: Final[dict[str, tuple[_Asks, str]]] = {
 
 def placed(test: AtomicTest) -> AtomicTest:
     """Return a test in which the checkout is where it is on a node."""
-    from dataclasses import replace
 
     def at_place(text: str) -> str:
         """Put the folder in the place of its name."""
@@ -144,7 +145,7 @@ def _reasons(test: AtomicTest, commands: tuple[Command, ...], kept: Collection[s
     yield from _internet(test.command, commands)
     yield from _hosts(test)
     certain = [it for it in commands if it.certain]
-    yield from _not_a_node(test, certain)
+    yield from _not_a_node(certain)
     for it in certain:
         asks, capability = _CAPABILITIES.get(_name(it.program), (None, ""))
         if asks and capability not in kept and asks(it.words[1:]):
@@ -201,10 +202,11 @@ def _hosts(test: AtomicTest) -> Iterator[str]:
             r"[A-Za-z][\w-]*(?:\.[\w-]+)+|[a-z]+-(?:host|server)|\d+(?:\.\d+){3}", it.default
         )
         if remote and looks and it.default in asked and not _HERE.match(it.default):
-            yield f"is aimed at {it.default}, which is no node of the lab: give  {it.name}  a node's address"
+            why = "which is no node of the lab"
+            yield f"is aimed at {it.default}, {why}: give  {it.name}  a node's address"
 
 
-def _not_a_node(test: AtomicTest, certain: Iterable[Command]) -> Iterator[str]:
+def _not_a_node(certain: Iterable[Command]) -> Iterator[str]:
     for it in certain:
         name = _name(it.program)
         if name in _SYSTEMD:

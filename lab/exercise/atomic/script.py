@@ -129,9 +129,9 @@ def commands_of(script: str) -> tuple[Command, ...]:
     found: list[Command] = []
     for node in _walk(tree.root_node):
         if node.type == "command":
-            for words in _started(_words(node)):
-                if words[0] not in functions:
-                    found.append(Command(words=words, certain=_is_certain(node)))
+            certain = _is_certain(node)
+            started = (it for it in _started(_words(node)) if it[0] not in functions)
+            found += (Command(words=words, certain=certain) for words in started)
     return tuple(found)
 
 

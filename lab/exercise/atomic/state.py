@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,10 @@ from lab.files import records
 _SCRIPT: Final = Path(__file__).with_name("look.py").read_text(encoding="utf-8")
 
 _LOGS: Final = "/var/log/"
-_OWN: Final = re.compile(r"/etc/(?:hosts|hostname|resolv\.conf|mtab)|/run/.*|/dev/.*")
-"""Of each node its own, whatever its image."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Path_:
+class Entry:
     """A path, as it was found."""
 
     mode: int
@@ -39,7 +37,7 @@ class Path_:
 class State:
     """All of a node, as one look found it."""
 
-    paths: Mapping[str, Path_]
+    paths: Mapping[str, Entry]
     """Every path but those of the kernel's own file systems."""
 
     processes: Mapping[str, str]
@@ -78,20 +76,13 @@ def _changes(before: State, after: State) -> Iterator[str]:
             yield f"process {pid} {line}"
 
 
-def _is_file(it: Path_) -> bool:
-    return it.mode & 0o170000 == 0o100000
+def _is_file(it: Entry) -> bool:
+    return stat.S_ISREG(it.mode)
 
 
-def _differs(path: str, was: Path_, now: Path_) -> bool:
+def _differs(path: str, was: Entry, now: Entry) -> bool:
     if (was.mode, was.owner) != (now.mode, now.owner):
         return True
     if path.startswith(_LOGS):
         return now.size < was.size
     return (was.size, was.content) != (now.size, now.content)
-
-
-def strange(first: State, other: State) -> tuple[str, ...]:
-    """Say in what two new nodes of one image differ; nothing when they are alike."""
-    return tuple(
-        it for it in changes(first, other) if not _OWN.match(it[2:]) and not it.startswith("process")
-    )

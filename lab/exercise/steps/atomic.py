@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Final
 
 from lab.engine.shell import Completed
+from lab.engine.trace import Process
 from lab.errors import NotFound
 from lab.exercise.atomic.library import AtomicTest, Library
 from lab.exercise.atomic.refusal import PLACE, SHELLS, named_files, placed, refused
@@ -37,9 +38,13 @@ for my $name (@ARGV) {
 }
 print "USER $1\n" if (getpwuid 1000)[0] =~ /(.+)/;
 print "MODULES\n" if -e "/proc/modules";
+for my $table (qw(tcp tcp6 udp udp6)) {
+    open my $file, '<', "/proc/net/$table" or next;
+    while (<$file>) { print "PORT ", hex $1, "\n" if /^ *\d+: [0-9A-F]+:([0-9A-F]{4}) \S+ 0[7A] / }
+}
 """
-"""Names the programs of its arguments that are missing, and who the ordinary user is. The first program of a
-quiet command is in no log."""
+"""Names the programs of its arguments that are missing, who the ordinary user is, and which ports are open.
+Perl, since the first program of a quiet command is in no log."""
 
 _MODULES: Final = frozenset({"lsmod", "kmod", "modinfo"})
 
@@ -99,6 +104,8 @@ class Atomic:
             raise Lacking(f"needs {', '.join(found.missing)}, {brought} {place.node.name}")
         if not found.modules and _MODULES & {it.program for it in commands if it.certain}:
             raise Lacking("needs the list of kernel modules, which this machine's kernel does not have")
+        if port := _unheard(test, found.ports):
+            raise Lacking(f"nothing listens on port {port} of the node itself, which it is aimed at")
         if files := _folders(test):
             place.run(("tar", "-x", "-C", "/"), stdin=files)
         user = "root" if test.elevated or self.elevated else found.user
@@ -146,7 +153,7 @@ class ReadyAtomic:
     def finding(self, place: Place, outcome: Outcome) -> Finding:
         """Look what it changed, and what its programs did."""
         self.changed = changes(self.before, look(place))
-        return effect(self.changed, outcome.completed)
+        return effect(self.test, self.changed, outcome.completed)
 
     def left(self, place: Place) -> str:
         """Look what its cleanup left."""
@@ -185,6 +192,15 @@ class _Found:
     missing: tuple[str, ...]
     user: str
     modules: bool
+    ports: frozenset[str]
+
+
+def _unheard(test: AtomicTest, heard: frozenset[str]) -> str:
+    """Return the port of the node itself that a test is aimed at and that nobody listens on."""
+    values = {it.name.lower(): it.default for it in test.arguments if it.default in test.command}
+    here = any("host" in name and value in {"localhost", "127.0.0.1"} for name, value in values.items())
+    ports = [value for name, value in values.items() if "port" in name and value.isdigit()]
+    return next((it for it in ports if here and it not in heard), "")
 
 
 def _ask(place: Place, programs: tuple[str, ...]) -> _Found:
@@ -192,32 +208,54 @@ def _ask(place: Place, programs: tuple[str, ...]) -> _Found:
     lines = told.splitlines()
     users = [line.split()[1] for line in lines if line.startswith("USER ")]
     missing = tuple(it for it in lines if it in programs)
-    return _Found(missing=missing, user=users[0] if users else "root", modules="MODULES" in lines)
+    ports = frozenset(line.split()[1] for line in lines if line.startswith("PORT "))
+    return _Found(
+        missing=missing, user=users[0] if users else "root", modules="MODULES" in lines, ports=ports
+    )
 
 
-def effect(changed: tuple[str, ...], ran: Completed) -> Finding:
-    """Say whether a test had an effect, by what the kernel told and what its node is like, not by its exit code.
+def effect(test: AtomicTest, changed: tuple[str, ...], ran: Completed) -> Finding:
+    """Say whether a test had an effect, by what the kernel told and what its node is like.
 
-    Something changed, be it only a process that goes on; or the first program that it started did its work.
+    Something changed, be it only a process that goes on; or a program of it did its work. The exit code of
+    the whole tells nothing: a script that failed half-way often ends well.
     """
     told = [it for it in changed if not it.endswith("(empty)")]
     if told:
         more = f" and {len(told) - _FEW} more" if len(told) > _FEW else ""
         return Finding(occurred=True, said=f"changed {', '.join(told[:_FEW])}{more}")
-    started = [it for it in (ran.trace.processes if ran.trace else ())[1:] if it.command_line]
-    shells = (ran.argv[0], *SHELLS)
-    programs = [it for it in started if it.command_line.split(" ")[0].rpartition("/")[2] not in shells]
     if ran.trace is None:
         return Finding(occurred=None, said="nobody could follow what it started, and nothing changed")
+    programs = [it for it in ran.trace.processes if it.command_line and _program(it) not in SHELLS]
     if not programs:
         return Finding(occurred=None, said="the shell did all of it, and nothing changed that could be seen")
-    first = programs[0]
-    name = first.command_line.split(" ")[0].rpartition("/")[2]
-    well = first.code == 0 or first.code is None or (first.code == 1 and name in _GREP)
-    ended = "was still at work" if first.code is None else f"ended with {first.code}"
+    decides = _deciding(test, programs)
+    ended = "was still at work" if decides.code is None else f"ended with {decides.code}"
     words = ran.stderr.decode("utf-8", "replace").strip().splitlines()
-    said = f"{_short(first.command_line)} {ended}" + (f": {_short(words[0])}" if words and not well else "")
-    return Finding(occurred=well, said=said)
+    why = f": {_short(words[0])}" if words and not _well(decides) else ""
+    return Finding(occurred=_well(decides), said=f"{_short(decides.command_line)} {ended}{why}")
+
+
+def _deciding(test: AtomicTest, programs: Sequence[Process]) -> Process:
+    """Choose the program that tells whether a test did its work.
+
+    The first one, where the script always starts it: what comes later may only show what the first one wrote.
+    Else the first that did its work.
+    """
+    certain = {it.program.rpartition("/")[2] for it in commands_of(test.command) if it.certain}
+    first = programs[0]
+    if _program(first) in certain:
+        return first
+    return next((it for it in programs if _well(it)), first)
+
+
+def _program(process: Process) -> str:
+    return process.command_line.split(" ")[0].rpartition("/")[2]
+
+
+def _well(process: Process) -> bool:
+    """Tell whether a program did its work; one that was still at it when the test was over did."""
+    return process.code in {0, None} or (process.code == 1 and _program(process) in _GREP)
 
 
 _FEW: Final = 3
@@ -248,8 +286,8 @@ def _folders(test: AtomicTest) -> bytes:
     with tarfile.open(fileobj=packed, mode="w") as archive:
         for name in sorted(names):
             for path in _inside(root, name):
-                target = f"{PLACE}/{name}/{path.relative_to(root / name) if path != _alone(root, name) else path.name}"
-                archive.add(path, target.lstrip("/"), recursive=False, filter=_as_root)
+                inside = path.name if path == _alone(root, name) else path.relative_to(root / name)
+                archive.add(path, f"{PLACE}/{name}/{inside}"[1:], recursive=False, filter=_as_root)
     return packed.getvalue() if names else b""
 
 
