@@ -6,8 +6,9 @@ Whatever was begun is owed before it begins. Steps, checks and reverts act throu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final
 
 from lab.engine.engine import Engine
 from lab.engine.nodes import RunningLab, SeenNode
@@ -15,7 +16,7 @@ from lab.errors import LabError, OutOfScope
 from lab.exercise.checks.base import Check
 from lab.exercise.finding import Finding
 from lab.exercise.journal import Act, Journal
-from lab.exercise.place import Place
+from lab.exercise.place import Held, Place
 from lab.exercise.recorder import Recorder, parties, party
 from lab.exercise.rendering import Renderer
 from lab.exercise.scenario import Revert, ScenarioStep
@@ -59,6 +60,12 @@ class Surroundings:
 
     stop: Stop
     """Ends what is under way."""
+
+    kept: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What steps on a node keep for those that follow there, by node."""
+
+    held: list[Held] = field(default_factory=list)
+    """What goes on while other steps run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,10 +189,17 @@ class Attempt:
             timeout=timeout,
             pause=self._around.pause,
             stop=self._around.stop if act == "run" else None,
+            kept=self._around.kept.setdefault(node.name, {}),
+            held=self._around.held,
+            owe=partial(self._owe, node),
         )
         if act == "check":
             self._looked.append(place)
         return place
+
+    def _owe(self, node: SeenNode, argv: tuple[str, ...]) -> None:
+        revert = Revert(node=node.name, argv=argv)
+        self._around.undoing.owe((Owed(step=self._step.id, name=self._step.name, revert=revert),))
 
     def _acted(self, filled: Filled, source: SeenNode) -> Truth:
         place = self._place(source, "run", self._timeout)

@@ -6,11 +6,15 @@ else that these are given can reach a node, so nobody can forget a guard.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any, Final
 
 from lab.engine.nodes import RunningLab, SeenNode
 from lab.engine.shell import CommandSlow, Completed, Shell
+from lab.errors import LabError
 from lab.exercise.evidence import Evidence, evidence_of
 from lab.exercise.journal import Act, Journal
 from lab.exercise.scope import Scope, Target
@@ -26,6 +30,41 @@ class Ran:
 
     targets: tuple[Target, ...]
     """What it was aimed at, as proved just before."""
+
+
+MOST_HELD: Final = 16
+"""Commands that one run keeps going, whatever a file says."""
+
+
+class Held:
+    """A command that goes on while other steps run; it ends with the run."""
+
+    def __init__(self, run: Callable[[Stop], object]) -> None:
+        self._stop = Stop()
+        self._thread = threading.Thread(target=self._guarded, args=(run,), daemon=True)
+        self._thread.start()
+
+    def _guarded(self, run: Callable[[Stop], object]) -> None:
+        with suppress(LabError):  # its node died, or it was told to end: whoever uses it notices
+            run(self._stop)
+
+    def close(self) -> None:
+        """End it."""
+        self._stop.set()
+        self._thread.join(_ENDS_WITHIN)
+
+
+_ENDS_WITHIN: Final = 5.0
+_LONGEST: Final = 3600.0
+"""Seconds."""
+
+
+class TooMany(LabError):
+    """A run keeps more going than it may."""
+
+    def message(self) -> str:
+        """Name the limit."""
+        return f"a run keeps {MOST_HELD} sessions open at most"
 
 
 class Place:
@@ -44,6 +83,9 @@ class Place:
         pause: Callable[[float], None],
         attempt: int = 1,
         stop: Stop | None = None,
+        kept: dict[str, Any] | None = None,
+        held: list[Held] | None = None,
+        owe: Callable[[tuple[str, ...]], None] = lambda _argv: None,
     ) -> None:
         """Open the door to a node.
 
@@ -58,6 +100,9 @@ class Place:
             pause: Waits for some seconds.
             attempt: Which attempt of the step it is.
             stop: Ends what is under way when it is set.
+            kept: What steps on this node keep for those that follow.
+            held: Takes what goes on while other steps run.
+            owe: Takes a command that has to be run here at the end of the run.
         """
         self.node = node
         self.timeout = timeout
@@ -72,6 +117,10 @@ class Place:
         self._attempt = attempt
         self._stop = stop
         self._ran: list[Ran] = []
+        self._owe = owe
+        self._held = held if held is not None else []
+        self.kept: dict[str, Any] = kept if kept is not None else {}
+        """What steps on this node keep for those that follow: cookies, forms."""
 
     @property
     def ran(self) -> tuple[Completed, ...]:
@@ -100,6 +149,7 @@ class Place:
         stdin: bytes = b"",
         environment: Mapping[str, str] | None = None,
         folder: str = "",
+        packed: Sequence[str] | None = None,
     ) -> Ran:
         """Run a command on the node, once its targets and words are proved to be of the lab.
 
@@ -110,13 +160,15 @@ class Place:
             stdin: What it reads.
             environment: Variables to set.
             folder: Where it begins.
+            packed: What somebody's words in its input are, where the rest of it is our own, or is packed.
 
         Raises:
             OutOfScope: a target, or an address in the command line, is not of this lab; nothing was sent.
             CommandSlow: a check or a revert took too long and was stopped; a step that did ends as stopped.
         """
         resolved = tuple(self._scope.resolve(target) for target in targets)
-        self._scope.check_words((*argv, stdin.decode("utf-8", "backslashreplace")))
+        said = (stdin.decode("utf-8", "backslashreplace"),) if packed is None else packed
+        self._scope.check_words((*argv, *said))
         with self._journal.entry(self._step, self._act, self.node.name, tuple(argv), attempt=self._attempt):
             self.acted = True
             ran = Ran(
@@ -124,6 +176,44 @@ class Place:
             )
             self._ran.append(ran)
         return ran
+
+    def hold(
+        self,
+        argv: Sequence[str],
+        *,
+        targets: Sequence[str],
+        leaves: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Begin a command that goes on until the run ends, guarded and journalled as any other.
+
+        Args:
+            argv: The program and its arguments.
+            targets: What it is aimed at.
+            leaves: Files that it leaves; removed when the run ends.
+            environment: Variables to set.
+
+        Raises:
+            OutOfScope: as `run`.
+            TooMany: the run keeps too many going already.
+        """
+        if len(self._held) >= MOST_HELD:
+            raise TooMany
+        for target in targets:
+            self._scope.resolve(target)
+        self._scope.check_words(argv)
+        words = tuple(argv)
+        if leaves:
+            self._owe(("rm", "-f", "--", *leaves))
+        with self._journal.entry(self._step, self._act, self.node.name, words, attempt=self._attempt):
+            self.acted = True
+            self._held.append(
+                Held(
+                    lambda stop: self._shell.execute(
+                        self.node, words, user="root", timeout=_LONGEST, environment=environment, stop=stop
+                    )
+                )
+            )
 
     def _execute(  # as `run`
         self,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from lab.engine.engine import Engine
 from lab.engine.nodes import SeenNode
@@ -22,7 +22,7 @@ from lab.errors import LabError
 from lab.exercise.attempt import Attempt, Surroundings
 from lab.exercise.evidence import Evidence
 from lab.exercise.journal import Journal
-from lab.exercise.place import Place
+from lab.exercise.place import Held, Place
 from lab.exercise.recorder import Recorder
 from lab.exercise.recover import Past
 from lab.exercise.rendering import Renderer
@@ -37,6 +37,9 @@ from lab.workers import Stop
 
 Tell = Callable[[str], None]
 """Takes one line about what is going on."""
+
+_KEPT: Final = "kept on "
+"""How results are named that no step asked for: what steps on a node keep for one another."""
 
 _BESIDE: Final = 8
 """Steps that run beside each other, whatever a file says."""
@@ -76,6 +79,13 @@ class Play:
         )
         self._undoing.take_over(self.past.owed)
         self._registered: dict[str, object] = dict(self.past.results)
+        self._kept: dict[str, dict[str, Any]] = {
+            name.removeprefix(_KEPT): dict(value)
+            for name, value in self.past.results.items()
+            if name.startswith(_KEPT) and isinstance(value, Mapping)
+        }
+        self._written: dict[str, dict[str, Any]] = {}
+        self._held: list[Held] = []
         self._looked: list[Place] = []
         self._chance = random.Random(self.scenario.seed)  # noqa: S311  # pauses, repeatable
         self._lock = threading.Lock()
@@ -93,6 +103,7 @@ class Play:
             ends.enter_context(self._renderer)
             ends.push(_unless_interrupted(partial(self._finish, begun)))
             ends.push(_unless_interrupted(self._undoing.undo_all))
+            ends.callback(self._end_sessions)
             self._record_killed()
             self._benign_phase(begun)
             self._deadline = time.monotonic() + self.scenario.timeout / SECOND
@@ -123,6 +134,10 @@ class Play:
         canaries = Predicate(where={"event.module": ("suricata",), "source.ip": ("127.0.0.1",)})
         looked = sum((place.evidence() for place in self._looked), Evidence(predicates=(canaries,)))
         self._recorder.phase("setup", begun, "0-collection", "Checks and collection", looked)
+
+    def _end_sessions(self) -> None:
+        for it in self._held:
+            it.close()
 
     def _record_killed(self) -> None:
         """Write of the steps that were under way when the run was killed: nobody could look what they did."""
@@ -238,6 +253,8 @@ class Play:
             renderer=self._renderer,
             pause=self.pause,
             stop=self.stop,
+            kept=self._kept,
+            held=self._held,
         )
         left = max(0.1, min(step.timeout / SECOND, self._deadline - time.monotonic()))
         attempt = Attempt(around, step, number, left)
@@ -245,6 +262,10 @@ class Play:
         self._recorder.write(truth)
         with self._lock:
             self._looked += attempt.looked
+            kept = self._kept.get(step.source)
+            if kept and kept != self._written.get(step.source):
+                self._written[step.source] = dict(kept)
+                self._recorder.result(step.id, f"{_KEPT}{step.source}", kept)
             if step.register and truth.status == "ran":
                 self._registered[step.register] = attempt.registered
                 self._recorder.result(step.id, step.register, attempt.registered)

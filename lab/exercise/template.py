@@ -124,6 +124,8 @@ def _replaced(value: object, texts: Mapping[str, str]) -> object:
         return texts.get(value, value)
     if isinstance(value, tuple):
         return tuple(_replaced(it, texts) for it in value)
+    if isinstance(value, list):
+        return [_replaced(it, texts) for it in value]
     if isinstance(value, Mapping):
         return {name: _replaced(it, texts) for name, it in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
@@ -141,7 +143,7 @@ def texts_of(value: object) -> Iterator[str]:
     """Yield every text that may be a template."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, tuple):
+    elif isinstance(value, tuple | list):
         for it in value:
             yield from texts_of(it)
     elif isinstance(value, Mapping):

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingUnixStreamServer
-from typing import Final
+from typing import Final, Protocol
 
 from lab.engine.nodes import SeenNode
-from lab.engine.shell import Completed, Shell
+from lab.engine.shell import Completed
 from lab.errors import LabError
 from lab.files import records
 
@@ -56,8 +56,18 @@ class _Fault:
     error: str
 
 
+class Runs(Protocol):
+    """Runs a command on a node: a shell, or who stands before one."""
+
+    def execute(
+        self, node: SeenNode, argv: tuple[str, ...], *, user: str, stdin: bytes, timeout: float
+    ) -> Completed:
+        """Run it, and wait for it."""
+        ...
+
+
 @contextmanager
-def serving(shell: Shell, node: SeenNode) -> Iterator[dict[str, str]]:
+def serving(shell: Runs, node: SeenNode) -> Iterator[dict[str, str]]:
     """Serve a node to Ansible.
 
     Args:
@@ -91,7 +101,7 @@ def serving(shell: Shell, node: SeenNode) -> Iterator[dict[str, str]]:
                 listener.join()
 
 
-def _answer(shell: Shell, node: SeenNode, line: bytes, read: Callable[[int], bytes]) -> bytes:
+def _answer(shell: Runs, node: SeenNode, line: bytes, read: Callable[[int], bytes]) -> bytes:
     request = records.from_json(line, _Request)
     try:
         ran = shell.execute(node, request.argv, user="root", stdin=read(request.stdin), timeout=_LONGEST)

@@ -5,13 +5,10 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
+from lab.exercise.inside import answer_of, argv_of
 from lab.exercise.place import Place
-from lab.files import records
-
-_SCRIPT: Final = Path(__file__).with_name("look.py").read_text(encoding="utf-8")
 
 _LOGS: Final = "/var/log/"
 
@@ -48,10 +45,9 @@ def look(place: Place) -> State:
     """Look at a node.
 
     Raises:
-        ValueError: it did not answer as it should.
+        NoAnswer: it could not be looked at.
     """
-    ran = place.run(("python3", "-c", _SCRIPT)).completed
-    return records.from_json(ran.stdout, State)
+    return answer_of("look", place.run(argv_of("look")).completed, State)
 
 
 def changes(before: State, after: State) -> tuple[str, ...]:

@@ -8,9 +8,15 @@ from lab.exercise.listed import by_kind
 from lab.exercise.steps.atomic import Atomic
 from lab.exercise.steps.base import Step
 from lab.exercise.steps.command import Command
+from lab.exercise.steps.http import Http
 from lab.exercise.steps.nmap import Nmap
+from lab.exercise.steps.packet import Packet
+from lab.exercise.steps.playbook import Playbook
 from lab.exercise.steps.ssh import Ssh
+from lab.exercise.steps.traffic import Traffic
 from lab.exercise.steps.wait import Wait
 
-STEP_KINDS: Final[dict[str, type[Step]]] = by_kind(Atomic, Command, Nmap, Ssh, Wait)
+STEP_KINDS: Final[dict[str, type[Step]]] = by_kind(
+    Atomic, Command, Http, Nmap, Packet, Playbook, Ssh, Traffic, Wait
+)
 """Name in a scenario to the class that does it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -108,8 +108,17 @@ def _aimed_elsewhere(words: Iterable[str]) -> Iterator[str]:
             yield f"{word!r} in nmap's arguments could name a host"
 
 
+def _services(host: Mapping[str, Mapping[int, Mapping[str, str]]]) -> Iterator[dict[str, object]]:
+    """Yield what is open on a host, with what Nmap says it is."""
+    for protocol in ("tcp", "udp"):
+        for port, it in sorted(host.get(protocol, {}).items()):
+            if it["state"] == "open":
+                said = {name: it[name] for name in ("name", "product", "version", "extrainfo")}
+                yield {"port": port, "protocol": protocol, **said}
+
+
 def read_results(completed: Completed) -> list[dict[str, object]]:
-    """Return the hosts that answered, each with its address and its open TCP ports."""
+    """Return the hosts that answered: address, open TCP ports, and what listens where in which version."""
     results = _Results()
     try:
         results.analyse_nmap_xml_scan(completed.stdout.decode("utf-8", "replace"))
@@ -119,6 +128,7 @@ def read_results(completed: Completed) -> list[dict[str, object]]:
         {
             "address": host,
             "ports": [it for it in results[host].all_tcp() if results[host]["tcp"][it]["state"] == "open"],
+            "services": list(_services(results[host])),
         }
         for host in results.all_hosts()
         if results[host].state() == "up"
