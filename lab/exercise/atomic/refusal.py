@@ -37,6 +37,7 @@ _DISK: Final = re.compile(r"(?:of=|>\s*)/dev/(?:sd|hd|vd|nvme|xvd|mem\b)")
 _NETWORKED: Final = frozenset(
     {"curl", "wget", "git", "ping", "nslookup", "dig", "host", "ssh", "scp", "sftp", "nc", "telnet", "ftp"}
 )
+_REMOTE: Final = frozenset({"ssh", "scp", "sftp", "rsync", "ssh-copy-id", "sshpass", "sshfs"})
 _INSTALLERS: Final = {
     "apt": "install update", "apt-get": "install update", "yum": "install", "dnf": "install",
     "zypper": "install", "apk": "add", "pip": "install download", "pip3": "install download",
@@ -143,7 +144,7 @@ def refused(test: AtomicTest, *, platform: str, capabilities: Collection[str]) -
 def _reasons(test: AtomicTest, commands: tuple[Command, ...], kept: Collection[str]) -> Iterator[str]:
     yield from _harm(test.command, commands)
     yield from _internet(test.command, commands)
-    yield from _hosts(test)
+    yield from _hosts(test, commands)
     certain = [it for it in commands if it.certain]
     yield from _not_a_node(certain)
     for it in certain:
@@ -188,20 +189,21 @@ def _internet(text: str, commands: Iterable[Command]) -> Iterator[str]:
             yield from (f"needs {word}, and a node reaches no address outside its lab" for word in named)
 
 
-def _hosts(test: AtomicTest) -> Iterator[str]:
+def _hosts(test: AtomicTest, commands: Iterable[Command]) -> Iterator[str]:
     """Find hosts that a test is aimed at and that are no node, such as `victim-host`."""
     asked = f"{test.command}\n{test.cleanup}"
-    for host in _AT_HOST.findall(test.command):
+    remote = (it for it in commands if _name(it.program) in _REMOTE)
+    for host in (host for it in remote for host in _AT_HOST.findall(" ".join(it.words))):
         if not _HERE.match(host):
             given = [it.name for it in test.arguments if it.default == host]
             named = f": give  {given[0]}  a node's address" if given else ""
             yield f"is aimed at {host}, which is no node of the lab{named}"
     for it in test.arguments:
-        remote = re.search(r"(?:^|_)(?:host|server|domain|ip|target|address)(?:$|_|name)", it.name.lower())
+        names_one = re.search(r"(?:^|_)(?:host|server|domain|ip|target|address)(?:$|_|name)", it.name.lower())
         looks = re.fullmatch(
             r"[A-Za-z][\w-]*(?:\.[\w-]+)+|[a-z]+-(?:host|server)|\d+(?:\.\d+){3}", it.default
         )
-        if remote and looks and it.default in asked and not _HERE.match(it.default):
+        if names_one and looks and it.default in asked and not _HERE.match(it.default):
             why = "which is no node of the lab"
             yield f"is aimed at {it.default}, {why}: give  {it.name}  a node's address"
 

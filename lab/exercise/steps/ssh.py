@@ -97,6 +97,7 @@ class Ssh:
         process = self._process(place)
         if not process:
             argv = ("sshpass", "-e", "ssh", "-M", "-N", "-S", self._socket, *options, "-l", self.user)
+            place.run(("rm", "-f", "--", self._socket))  # of a run that was killed
             place.hold(
                 (*argv, "--", address),
                 targets=(self.target,),
