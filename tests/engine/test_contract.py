@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -25,12 +26,14 @@ from lab.engine.faults import fault
 from lab.engine.labels import BAKED, BASE
 from lab.engine.memory import MemoryEngine
 from lab.engine.nodes import SeenNode
+from lab.engine.shell import CommandSlow
 from lab.errors import EngineFault, EngineSlow, EngineUnreachable, LabError, NameTaken
 from lab.files.workplace import SHIPPED
 from lab.inventory.definition import Lab, Network, Node
 from lab.inventory.kind import read_kind
 from lab.provision import apply, images
 from lab.provision.blueprint import Blueprint, draw
+from lab.workers import Stop, together
 from tests.engine.daemon import scripted_daemon
 
 NAME: Final = f"contract-{os.getpid()}"
@@ -286,6 +289,63 @@ class TestCommands:
         stream.close()
         assert "its limit of processes is reached" in said
         assert "lab reset one" in said
+
+    def test_a_traced_command_tells_every_process_with_its_code(self, running: Engine) -> None:
+        script = "true; (exit 3); sh -c 'exit 4'; ls | cat >/dev/null; exit 5"
+        ran = running.execute(one(running), ("sh", "-c", script), traced="quietly")
+        assert ran.trace is not None
+        told = [(it.command_line, it.code) for it in ran.trace.processes]
+        assert (ran.code, ran.stderr, ran.trace.missed) == (5, b"", ())
+        assert told[0][1] == 5
+        assert {("sh -c exit 4", 4), ("ls", 0), ("cat", 0)} <= set(told)
+        assert all(ran.start < it.started < ran.end for it in ran.trace.processes)
+        assert ran.start < ran.trace.end < ran.end
+
+    def test_a_traced_command_goes_on_after_it_was_stopped(self, running: Engine) -> None:
+        script = "sleep 987 & kill -STOP $!; kill -CONT $!; kill $!; wait $!; echo $?"
+        ran = running.execute(one(running), ("sh", "-c", script), traced="quietly", timeout=20)
+        assert ran.stdout == b"143\n"
+
+    def test_a_traced_command_tells_its_connections(self, running: Engine) -> None:
+        two = running.observe(NAME).node("two")
+        assert two is not None
+        (address,) = set(two.addresses.values())
+        code = (
+            "import socket as s; a=s.socket(s.AF_INET, s.SOCK_DGRAM); "
+            f"a.sendto(b'x', ('{address}', 9)); print(a.getsockname()[1]); "
+            "b=s.socket(); b.bind(('127.0.0.1', 0)); b.listen(); c=s.create_connection(b.getsockname()); "
+            "print(c.getsockname()[1]); d=s.socket(); d.settimeout(1); "
+            f"d.connect_ex(('{address}', 10))"
+        )
+        ran = running.execute(one(running), ("python3", "-c", code), traced="quietly")
+        assert ran.trace is not None
+        udp, tcp = map(int, ran.stdout.split())
+        assert {(it.transport, it.source_port, it.destination) for it in ran.trace.connections} >= {
+            ("udp", udp, address), ("tcp", tcp, "127.0.0.1"),
+        }  # fmt: skip
+        assert (address, 10) in {(it.destination, it.destination_port) for it in ran.trace.connections}
+
+    def test_a_traced_command_that_is_stopped_tells_what_it_did(self, running: Engine) -> None:
+        script = ("sh", "-c", "echo begun; sleep 987 & sleep 987")
+        with pytest.raises(CommandSlow) as slow:
+            running.execute(one(running), script, timeout=1, traced="openly")
+        assert slow.value.ran.stdout == b"begun\n"
+        assert slow.value.ran.trace is not None
+        assert [it.command_line for it in slow.value.ran.trace.processes].count("sleep 987") == 2
+        stop = Stop()
+        threading.Timer(0.5, stop.set).start()
+        ran = running.execute(one(running), script, traced="openly", stop=stop)
+        assert ran.trace is not None
+        assert not ran.timed_out
+        assert b"987" not in self._processes(running)
+
+    def test_many_quick_traced_commands_all_end(self, running: Engine) -> None:
+        script = ("sh", "-c", "for i in 1 2 3 4 5 6 7 8; do true | cat; done; ls >/dev/null")
+        ran = together(
+            [partial(running.execute, one(running), script, traced="openly", timeout=20) for _ in range(100)],
+            workers=4,
+        )
+        assert {(it.code, it.trace is not None) for it in ran} == {(0, True)}
 
     def test_a_command_knows_its_process(self, running: Engine) -> None:
         ran = running.execute(one(running), ("sh", "-c", "echo $$"))

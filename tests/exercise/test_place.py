@@ -147,14 +147,16 @@ def test_a_file_is_there_and_belongs_to_somebody(  # noqa: PLR0913  # a case and
 def test_every_text_is_a_template_and_filled_in_once() -> None:
     step = Ssh(target="{{ a }}", user="{{ b }}", password="p", command="c")
     check = File(node="bastion", path="{{ a }}", owner="x")
-    assert list(texts_of((step, check))) == ["{{ a }}", "{{ b }}", "p", "c", "bastion", "{{ a }}", "x"]
+    assert list(texts_of((step, check))) == ["{{ a }}", "{{ b }}", "p", "c", "", "bastion", "{{ a }}", "x"]
     with Renderer() as renderer:
         filled, looked = renderer.fill_in((step, check), {}, {"a": "{{ b }}", "b": "two"})
     assert (filled.target, filled.user, looked.path) == ("{{ b }}", "two", "{{ b }}")
 
 
 def test_kinds_are_listed_by_name_and_none_stands_twice() -> None:
-    assert set(STEP_KINDS) == {"command", "nmap", "ssh", "wait"}
+    assert set(STEP_KINDS) == {
+        "atomic", "command", "http", "nmap", "packet", "playbook", "ssh", "traffic", "wait",
+    }  # fmt: skip
     assert set(CHECK_KINDS) == {"counter", "file", "open_port"}
     with pytest.raises(ValueError, match="one name"):
         by_kind(File, File)

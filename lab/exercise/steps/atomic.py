@@ -98,7 +98,7 @@ class Atomic:
         if said := refused(test, platform=PLATFORM, capabilities=capabilities):
             raise Lacking(said)
         commands = commands_of(test.command)
-        found = _ask(place, programs_of([it for it in commands if it.certain]))
+        found = _ask(place, programs_of([it for it in commands if it.certain]), _words(test))
         if found.missing:
             brought = "which no Debian package brought to"
             raise Lacking(f"needs {', '.join(found.missing)}, {brought} {place.node.name}")
@@ -203,8 +203,15 @@ def _unheard(test: AtomicTest, heard: frozenset[str]) -> str:
     return next((it for it in ports if here and it not in heard), "")
 
 
-def _ask(place: Place, programs: tuple[str, ...]) -> _Found:
-    told = place.run(("perl", "-e", _FIND, "--", *programs)).completed.stdout.decode("utf-8", "replace")
+def _words(test: AtomicTest) -> tuple[str, ...]:
+    """Return all that a test would say to a shell; an address among it refuses the test before it begins."""
+    needs = (text for it in test.dependencies for text in (it.check, it.get))
+    return (test.command, test.cleanup, *needs)
+
+
+def _ask(place: Place, programs: tuple[str, ...], words: tuple[str, ...]) -> _Found:
+    ran = place.run(("perl", "-e", _FIND, "--", *programs), packed=words)
+    told = ran.completed.stdout.decode("utf-8", "replace")
     lines = told.splitlines()
     users = [line.split()[1] for line in lines if line.startswith("USER ")]
     missing = tuple(it for it in lines if it in programs)

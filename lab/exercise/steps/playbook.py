@@ -61,12 +61,14 @@ class Playbook:
         for it in self.tasks:  # a template may have brought what the file did not show
             for said in (*_wrong(it), *(_templated(it))):
                 raise OutOfScope(str(it)[:80], lab=place.node.lab, why=said)
+        words = tuple(_texts(self.tasks))
+        place.run(("true",), packed=words)  # what may not be said is refused before Ansible begins
         start, told = Moment.now(), threading.Event()
         play = [{"hosts": "all", "gather_facts": False, "tasks": [dict(it) for it in self.tasks]}]
         code, said = 0, ""
         with (
             tempfile.TemporaryDirectory(prefix="homerange-") as folder,
-            serving(_Through(place, tuple(_texts(self.tasks))), place.node) as way,
+            serving(_Through(place, words), place.node) as way,
         ):
             path = Path(folder) / "tasks.yml"
             path.write_text(records.to_json(play), encoding="utf-8")
