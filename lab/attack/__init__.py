@@ -1,6 +1,8 @@
 """The ATT&CK table this program carries: which techniques there are, and which tactics they serve.
 
-`techniques.json` is MITRE's; its licence stands beside it in LICENSE.txt.
+`techniques.json` is MITRE's; its licence stands beside it in LICENSE.txt. `withdrawn.json` names ids of
+before July 2020, when many techniques became sub-techniques (MITRE's own crosswalk), and some that were
+dropped since.
 """
 
 from __future__ import annotations
@@ -67,6 +69,12 @@ def techniques() -> dict[str, Technique]:
 def tactics() -> dict[str, Tactic]:
     """Return every tactic by its id."""
     return {tactic.id: tactic for tactic in _table().tactics}
+
+
+@cache
+def withdrawn() -> dict[str, str]:
+    """Return ids that ATT&CK has withdrawn, each with the one that took its place; empty for none."""
+    return records.read(Path(__file__).with_name("withdrawn.json"), dict[str, str])
 
 
 def version() -> str:

@@ -28,7 +28,7 @@ from lab.files.loader import Item, Plain, Reading, suggestion
 from lab.inventory.definition import Lab
 from lab.moment import SECOND
 
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600}
+_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 _LONGEST: Final = 3600
 """Seconds: no phase and no step is longer, whatever a file says."""
 
@@ -45,7 +45,7 @@ def duration(text: str) -> int:
     Raises:
         ValueError: says what it must be.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)?", text.strip())
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?", text.strip())
     seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else -1
     if not 0 <= seconds <= _LONGEST:
         raise ValueError(f"a duration up to {_LONGEST} s")
@@ -379,9 +379,7 @@ class _Steps:
             return ()
         known = attack.techniques().get(entry.technique)
         if known is None:
-            remedy = suggestion(entry.technique, attack.techniques(), "").partition("  ")[0]
-            said = f"unknown technique {entry.technique!r} in ATT&CK {attack.version()}"
-            self._reading.problem(entry.at("technique"), said, remedy)
+            self._reading.problem(entry.at("technique"), *_no_technique(entry.technique))
             return ()
         if entry.tactic:
             return (self._reading.choice(entry.at("tactic"), "tactic", known.tactics),)
@@ -423,6 +421,16 @@ class _Steps:
             elif isinstance(value, str):
                 missing |= self._missing(value, inside | {name})
         return missing
+
+
+def _no_technique(technique: str) -> tuple[str, str]:
+    """Say that an id is none, or none any more, and which one is meant."""
+    if technique in attack.withdrawn():
+        now = attack.withdrawn()[technique]
+        said = f"technique {technique!r} was withdrawn from ATT&CK"
+        return said, f"write  {now}" if now else "nothing took its place"
+    said = f"unknown technique {technique!r} in ATT&CK {attack.version()}"
+    return said, suggestion(technique, attack.techniques(), "").partition("  ")[0]
 
 
 def _loop_texts(loop: Plain) -> tuple[str, ...]:

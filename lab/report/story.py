@@ -184,6 +184,12 @@ class Story:
         first, last = min(it.start for it in attempts), max(it.end for it in attempts)
         return self.seconds(first), self.seconds(last)
 
+    def caveats(self, step: str) -> tuple[str, ...]:
+        """Say where the evidence of a step is wider than what it did, and what of it could not be undone."""
+        wide = [said for it in self.truth if it.step == step for said in it.wide]
+        kept = [f"not undone: {it.reason}" for it in self.truth if it.step == f"{step}-revert" and it.reason]
+        return tuple(dict.fromkeys((*wide, *kept)))
+
     def credited(self, alert: Alert) -> tuple[StepScore, ...]:
         """Return the attack steps an alert belongs to."""
         return tuple(step for step in self.score.steps if alert.id in step.alerts)

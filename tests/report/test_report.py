@@ -467,3 +467,17 @@ def test_the_order_of_records_does_not_matter() -> None:
 
 def test_commands_quote_what_a_shell_would_read() -> None:
     assert "lab run 'a; rm -rf ~'" in page._commands(replace(small(), scenario="a; rm -rf ~"))  # noqa: SLF001
+
+
+def test_a_report_says_where_evidence_is_wide_and_what_was_not_undone(tmp_path: Path) -> None:
+    story = storybook.story()
+    step = next(it for it in story.truth if it.label == "attack")
+    said = ("packets of icmp have no ports", "exit 1; bastion is made anew after the run")
+    wide = replace(step, wide=said[:1])
+    undo = replace(step, step=f"{step.step}-revert", label="cleanup", reason=said[1], technique="", wide=())
+    changed = replace(story, truth=(*(wide if it is step else it for it in story.truth), undo))
+    assert changed.caveats(step.step) == (said[0], f"not undone: {said[1]}")
+    assert all(it in " ".join(outline(changed).text) for it in said)
+    run = RunFolder(tmp_path)
+    write_report(run, changed)
+    assert all(it in run.report_text.read_text(encoding="utf-8") for it in said)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import stat
+import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from lab.engine.shell import Completed
 from lab.exercise.inside import answer_of, argv_of
 from lab.exercise.place import Place
 
@@ -47,7 +49,20 @@ def look(place: Place) -> State:
     Raises:
         NoAnswer: it could not be looked at.
     """
-    return answer_of("look", place.run(argv_of("look")).completed, State)
+    return read_state(place.run(argv_of("look")).completed)
+
+
+def read_state(ran: Completed) -> State:
+    """Read what the script found.
+
+    Raises:
+        NoAnswer: it could not look.
+    """
+    try:
+        plain = zlib.decompress(ran.stdout)
+    except zlib.error:
+        plain = b""
+    return answer_of("look", replace(ran, stdout=plain), State)
 
 
 def changes(before: State, after: State) -> tuple[str, ...]:
