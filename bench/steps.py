@@ -27,7 +27,9 @@ from lab.runs.folder import RunFolder
 
 NAME = f"steps-{os.getpid()}"
 TIMES = 20
-STEP = "  - {{name: {name} {number}, technique: T1082, from: attacker, revert: none, command: {{argv: {argv}}}}}\n"
+STEP = "  - {{name: {name} {number}, technique: T1082, from: attacker, command: {{argv: {argv}}}}}\n"
+SHOP = 80
+"""The port of the shop."""
 
 
 def packets(path: Path) -> Iterator[tuple[float, int, int]]:
@@ -46,7 +48,7 @@ def packets(path: Path) -> Iterator[tuple[float, int, int]]:
 
 def apart(truth: Truth, capture: Path) -> tuple[float, float]:
     """Return by how many milliseconds a record's start and end are off its first and last packet."""
-    ports = {port for it in truth.evidence for port in it.where.get("source.port", ()) if port != 80}  # noqa: PLR2004  # the shop's
+    ports = {port for it in truth.evidence for port in it.where.get("source.port", ())} - {SHOP}
     times = [time for time, source, other in packets(capture) if {source, other} & ports]
     return (min(times) - truth.start / 1e9) * 1e3, (truth.end / 1e9 - max(times)) * 1e3
 
@@ -89,7 +91,7 @@ def report(run: RunFolder) -> None:
             costs.append((it.at - begun[it.step] - life) / 1e6)
     sys.stdout.write(
         f"beyond the command, ms: median {statistics.median(costs):.0f},"
-        f" p90 {statistics.quantiles(costs, n=10)[8]:.0f}, worst {max(costs):.0f}, of {len(costs)} steps\n"
+        f" p90 {statistics.quantiles(costs, n=10)[8]:.0f}, worst {max(costs):.0f}, {len(costs)} steps\n"
     )
     pages = [it for it in truth.values() if it.name.startswith("page")]
     off = [apart(it, run.noticed.packets / "outside.pcap") for it in pages]

@@ -212,13 +212,24 @@ class Story:
 def _detected(score: Score) -> str:
     """Say how many steps were detected, and that some could not be."""
     found, total = score.recall.hits, score.recall.total
-    idle = len(score.steps) - total
+    idle = _idle(score)
     if not total:
         return "No attack step took effect, so nothing could be detected"
     if not idle:
         return f"{found} of {total} attack {_plural(total, 'step')} detected"
     steps = f"attack {_plural(total, 'step')} that took effect"
-    return f"{found} of the {total} {steps} detected; {idle} had no effect"
+    return f"{found} of the {total} {steps} detected; {idle}"
+
+
+def _idle(score: Score) -> str:
+    """Say how many steps took no effect, and why; nothing when all did."""
+    of = Counter(it.verdict for it in score.steps)
+    said = {
+        "had no effect": of["no_effect"],
+        "could not be verified": of["unverified"],
+        "did not run": of["not_run"],
+    }
+    return ", ".join(f"{count} {what}" for what, count in said.items() if count)
 
 
 def _false_alarms(score: Score) -> str:

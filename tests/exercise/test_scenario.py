@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lab.errors import BadFile, WrongInput
-from lab.exercise.scenario import read_scenario
+from lab.exercise.scenario import inventory_of, read_scenario
 from lab.files.workplace import SHIPPED
 from lab.inventory.definition import Lab, read_inventory
 from lab.moment import SECOND
@@ -31,6 +31,14 @@ def test_every_problem_is_named_with_its_line(case: Case, tmp_path: Path) -> Non
     with pytest.raises(BadFile) as caught:
         read_scenario(path, starter())
     assert [f"{it.line}: {it.what}" for it in caught.value.problems] == case.raw["problems"]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(SHIPPED.shelves("scenarios")[0].glob("*.yml")), ids=lambda it: it.stem
+)
+def test_every_shipped_scenario_can_be_read_without_a_lab(path: Path) -> None:
+    inventory = SHIPPED.find("inventories", inventory_of(path))
+    assert read_scenario(path, read_inventory(inventory, KINDS)).steps
 
 
 def test_the_shipped_scenario_is_complete() -> None:

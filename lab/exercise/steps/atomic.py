@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 from lab.engine.shell import Completed
 from lab.engine.trace import Process
 from lab.errors import NotFound
-from lab.exercise.atomic.library import AtomicTest, Library
+from lab.exercise.atomic.library import AtomicTest, Dependency, Library
 from lab.exercise.atomic.refusal import PLACE, SHELLS, named_files, placed, refused
 from lab.exercise.atomic.script import commands_of, programs_of
 from lab.exercise.atomic.state import State, changes, look
@@ -177,12 +177,17 @@ def _prerequisites(place: Place, test: AtomicTest, user: str) -> None:
     for it in test.dependencies:
         if not it.check.strip() or _run(place, shell, it.check, user).code == 0:
             continue
-        if it.get.strip():
-            if said := _get_refused(test, it.get):
-                raise Lacking(f"its prerequisite {said}: {_short(it.description)}")
-            _run(place, shell, it.get, user)
-        if _run(place, shell, it.check, user).code:
+        if said := _get_refused(test, it.get) if it.get.strip() else "":
+            raise Lacking(f"its prerequisite {said}: {_short(it.description)}")
+        if not any(_brought(place, shell, it, who) for who in dict.fromkeys((user, "root"))):
             raise Lacking(f"its prerequisite is not met: {_short(it.description)}")
+
+
+def _brought(place: Place, shell: str, need: Dependency, user: str) -> bool:
+    """Bring something that a test needs, as a user; tell whether it is there then."""
+    if need.get.strip():
+        _run(place, shell, need.get, user)
+    return _run(place, shell, need.check, user).code == 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
