@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,10 @@ from lab.engine.shell import MAX_OUTPUT, Hear, Traced
 from lab.workers import Stop
 
 _STDERR: Final = 2
+
+_FIRST: Final = re.compile(rb"^(\d{1,10})\n", re.MULTILINE)
+_HEAD: Final = 65_536
+"""Bytes of complaints before the first line; what comes after more has no number."""
 
 _LAST_WORDS: Final = 3.0
 """Seconds in which a command that is ended is gone, and its keeper has said what it did."""
@@ -90,21 +95,24 @@ class Conversation:
         self._line.settimeout(None)
 
     def _without_head(self, frames: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-        """Read the line that the keeper begins with; pass all else on."""
-        head: bytes | None = b""
+        """Read the line that the keeper begins with; pass all else on.
+
+        Where something is wrong with a node's libraries, the linker complains before that line.
+        """
+        head = b""
         for channel, chunk in frames:
-            if head is None or channel != _STDERR:
+            if self.process or channel != _STDERR or len(head) > _HEAD:
                 yield channel, chunk
                 continue
             head += chunk
-            if b"\n" in head:
-                number, _, rest = head.partition(b"\n")
-                self.process = int(number) if number.isdigit() else 0
-                head = None
-                said = rest if self.process else number + b"\n" + rest
+            if found := _FIRST.search(head):
+                self.process = int(found[1])
+                said = head[: found.start()] + head[found.end() :]
                 if said:
                     yield channel, said
-        if head:
+            elif len(head) > _HEAD:
+                yield _STDERR, head
+        if head and not self.process and len(head) <= _HEAD:
             yield _STDERR, head
 
     def relay(

@@ -33,7 +33,7 @@ _NUMBERS: Final = re.compile(r"[0-9.*xXa-fA-F-]+")
 _NUMBER: Final = re.compile(r"0[xX][0-9a-fA-F]{1,16}|\d{1,20}")
 _ESCAPE: Final = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|0?([0-7]{3}))")
 _ENCODED: Final = re.compile(r"[A-Za-z0-9+/_-]{8,4096}={0,2}")
-_BUILT: Final = re.compile(r"\d\.[$`]|[$`][\w{}()]{0,64}\.\d")
+_BUILT: Final = re.compile(r"\d\.[$`{]|[$`][\w{}()]{0,64}\.\d|\d\}\.\d")
 _DOTS: Final = str.maketrans("\u3002\uff0e\uff61\u2024", "....")
 
 # Numbers with a point that are no addresses: versions of programs, and lengths of time.
@@ -144,6 +144,8 @@ def _numbers(word: str) -> Iterator[Named]:
     """Read one to four numbers, each a span or a star, with the length of a prefix."""
     body, _, prefix = word.partition("/")
     parts = body.split(".")
+    if "" in parts[:-1]:
+        return  # `1..9` counts for Bash, and is an address for nobody
     if not _NUMBERS.fullmatch(body) or not any(map(str.isdigit, body)) or len(parts) > 4:  # noqa: PLR2004  # bytes of an address
         return
     spans = [_span(part) for part in parts]

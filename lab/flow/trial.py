@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is 
 
 _SCENARIO: Final = "atomic-red-team"
 
-_TIMEOUT: Final = 60 * SECOND
+_TIMEOUT: Final = 30 * SECOND
 """How long one command of a test may take, in nanoseconds."""
 
 

@@ -23,12 +23,14 @@ _CHOSEN: Final = {
     "awk": "mawk", "cc": "gcc", "c++": "g++", "ftp": "tnftp", "java": "default-jre-headless",
     "javac": "default-jdk-headless", "locate": "plocate", "mail": "bsd-mailx", "nc": "netcat-openbsd",
     "netcat": "netcat-openbsd", "pip": "python3-pip", "pip3": "python3-pip", "python": "python-is-python3",
-    "python2": "", "telnet": "inetutils-telnet", "tftp": "tftp-hpa", "vi": "vim-tiny", "vim": "vim-tiny",
+    "python2": "", "telnet": "inetutils-telnet", "tftp": "tftp-hpa", "vi": "vim-tiny", "vim": "vim",
 }  # fmt: skip
 """Programs that several packages bring, or none under its own name (Debian's alternatives), and our choice;
 an empty one for what Debian has dropped."""
 
 _BY_HEART: Final = {
+    "ca-certificates": "update-ca-certificates", "samba": "smbstatus smbd nmbd", "samba-common-bin": "testparm net",
+    "libnss3-tools": "certutil", "keyutils": "keyctl", "lsb-release": "lsb_release", "iptables": "iptables-save",
     "alsa-utils": "aplay arecord amixer", "apt-file": "apt-file", "auditd": "auditctl ausearch aureport",
     "bind9-dnsutils": "dig nslookup nsupdate", "bind9-host": "host",
     "binutils": "as ld nm objcopy objdump strings readelf", "bsdextrautils": "column hexdump hd rev ul",

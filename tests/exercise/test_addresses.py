@@ -186,3 +186,16 @@ def test_a_word_of_a_megabyte_is_refused_at_once() -> None:
     for word in ("a" * 900_000, "1." * 60_000, "1-" * 60_000, "a:" * 60_000, "://" * 40_000, "%31" * 40_000):
         with pytest.raises(OutOfScope):
             Scope(LAB, ATTACKER).check_words([word + " 198.51.100.9"])
+
+
+@pytest.mark.parametrize("text", ["for i in {1..254}; do :; done", "echo {1..9}", "seq 1..5"])
+def test_counting_is_no_address(text: str) -> None:
+    SCOPE.check_words([text])
+
+
+@pytest.mark.parametrize(
+    "text", ["ping 198.51.100.{1..9}", "echo {198,199}.51.100.9", "ping 198.{51..52}.100.9"]
+)
+def test_an_address_that_braces_build_is_refused(text: str) -> None:
+    with pytest.raises(OutOfScope):
+        SCOPE.check_words([text])

@@ -187,6 +187,7 @@ def test_every_inventory_that_ships_fits_its_schema(path: Path) -> None:
 SHAPES: Final = {
     "check-counter", "no-technique", "register-name", "template-syntax", "undefined-name", "unknown-node",
     "unknown-technique", "used-too-early", "wait-too-long", "wrong-tactic", "through-a-variable", "bad-yaml",
+    "withdrawn-technique",
     "bad-durations", "nmap-host", "nmap-list", "nmap-quotes", "check-elsewhere", "no-steps",
 }  # fmt: skip
 """Cases whose fault is no matter of shape: of the lab, of ATT&CK, of templates, of what a text says."""

@@ -103,7 +103,7 @@ BUILTINS: Final = frozenset(
         "wait",
     ]
 )
-"""What shells do themselves."""
+"""What shells do themselves, and their own words, which stand for commands where a script is not valid."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
