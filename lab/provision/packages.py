@@ -29,8 +29,9 @@ _CHOSEN: Final = {
 an empty one for what Debian has dropped."""
 
 _BY_HEART: Final = {
-    "ca-certificates": "update-ca-certificates", "samba": "smbstatus smbd nmbd", "samba-common-bin": "testparm net",
-    "libnss3-tools": "certutil", "keyutils": "keyctl", "lsb-release": "lsb_release", "iptables": "iptables-save",
+    "ca-certificates": "update-ca-certificates", "samba": "smbstatus smbd nmbd",
+    "samba-common-bin": "testparm net", "libnss3-tools": "certutil", "keyutils": "keyctl",
+    "lsb-release": "lsb_release", "iptables": "iptables-save",
     "alsa-utils": "aplay arecord amixer", "apt-file": "apt-file", "auditd": "auditctl ausearch aureport",
     "bind9-dnsutils": "dig nslookup nsupdate", "bind9-host": "host",
     "binutils": "as ld nm objcopy objdump strings readelf", "bsdextrautils": "column hexdump hd rev ul",

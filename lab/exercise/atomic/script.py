@@ -37,73 +37,16 @@ _STARTERS: Final = {
 _TAKES_ONE: Final = frozenset({"timeout", "chroot"})
 """Those that take one word of their own before it: how long, where."""
 
-BUILTINS: Final = frozenset(
-    [
-        ".",
-        ":",
-        "[",
-        "alias",
-        "bg",
-        "bind",
-        "break",
-        "builtin",
-        "caller",
-        "case",
-        "cd",
-        "command",
-        "compgen",
-        "complete",
-        "continue",
-        "declare",
-        "dirs",
-        "disown",
-        "echo",
-        "enable",
-        "eval",
-        "exec",
-        "exit",
-        "export",
-        "false",
-        "fc",
-        "fg",
-        "getopts",
-        "hash",
-        "help",
-        "history",
-        "jobs",
-        "let",
-        "local",
-        "logout",
-        "mapfile",
-        "popd",
-        "printf",
-        "pushd",
-        "pwd",
-        "read",
-        "readarray",
-        "readonly",
-        "return",
-        "select",
-        "set",
-        "shift",
-        "shopt",
-        "source",
-        "suspend",
-        "test",
-        "times",
-        "trap",
-        "true",
-        "type",
-        "typeset",
-        "ulimit",
-        "umask",
-        "unalias",
-        "unset",
-        "until",
-        "wait",
-    ]
-)
-"""What shells do themselves, and their own words, which stand for commands where a script is not valid."""
+_OWN: Final = """
+! . : [ [[ ]] alias bg bind break builtin caller case cd command compgen complete continue declare dirs
+disown do done echo elif else enable esac eval exec exit export false fc fg fi for function getopts
+hash help history if in jobs let local logout mapfile popd printf pushd pwd read readarray readonly
+return select set shift shopt source suspend test then times trap true type typeset ulimit umask
+unalias unset until wait while { }
+"""
+
+BUILTINS: Final = frozenset(_OWN.split())
+"""What shells do themselves, and words of theirs that stand for commands where a script is not valid."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -239,6 +239,8 @@ def effect(test: AtomicTest, changed: tuple[str, ...], ran: Completed) -> Findin
     if ran.trace is None:
         return Finding(occurred=None, said="nobody could follow what it started, and nothing changed")
     programs = [it for it in ran.trace.processes if it.command_line and _program(it) not in SHELLS]
+    if not programs and ran.trace.connections:
+        return Finding(occurred=True, said=f"the shell aimed at {len(ran.trace.connections)} ports itself")
     if not programs:
         return Finding(occurred=None, said="the shell did all of it, and nothing changed that could be seen")
     decides = _deciding(test, programs)
