@@ -56,7 +56,7 @@ def show(
     from lab.pipeline import ATOMIC_LIST
 
     session = open_session()
-    choice = Choice(technique=technique, number=test, checkout=checkout)
+    choice = Choice(technique=technique, number=test, checkout=checkout, platform="")
     tables.shown(session.screen, session.run(ATOMIC_LIST, choice), as_json=output == Format.JSON)
 
 

@@ -99,7 +99,7 @@ def choose_tests(choice: Choice, context: Context) -> Chosen:
         context.tell(f"passed over: {problem}")
     _remember(replace(known, checkout=str(root.resolve())), context)
     found = library.find(choice.technique, choice.number) if choice.technique else library.tests
-    if not choice.technique:
+    if not choice.number:
         found = tuple(it for it in found if choice.platform in {"", *it.platforms})
     if choice.arguments:
         for test in found:

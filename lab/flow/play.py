@@ -14,6 +14,7 @@ from lab.flow.labs import apply_plan, await_ready, bake_images, lab_at_hand, loc
 from lab.inventory.definition import Lab
 from lab.moment import Moment
 from lab.provision import apply, disk
+from lab.runs import names
 from lab.workers import together, told_to_stop
 
 if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is quick
@@ -240,6 +241,9 @@ def find_unfinished(name: str, context: Context) -> Opened:
     from lab.runs import folder
 
     run = folder.find(context.workplace, name)
+    if (run.path / names.ATOMICS).exists():
+        remedy = f"lab atomic run --all --resume {run.path.name}  goes on with it"
+        raise NotFound("run of a scenario", name=run.path.name, remedy=remedy)
     header, past = run.header(), read_past(run.happened)
     if header.replay_of or (header.state not in {"running", "stopped"} and not past.owed):
         raise NotFound(

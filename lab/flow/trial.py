@@ -20,6 +20,7 @@ from lab.flow.context import Context
 from lab.flow.labs import plan_lab
 from lab.moment import SECOND, Moment
 from lab.provision import apply, walls
+from lab.runs import names
 from lab.workers import together, told_to_stop
 
 if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is quick
@@ -35,9 +36,6 @@ _SCENARIO: Final = "atomic-red-team"
 
 _TIMEOUT: Final = 30 * SECOND
 """How long one command of a test may take, in nanoseconds."""
-
-
-# -- run -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +101,7 @@ def _opened(prepared: Prepared, context: Context) -> tuple[RunFolder, tuple[Trie
     choice = prepared.chosen.choice
     if choice.resume:
         run = _unfinished(choice.resume, context)
-        return run, records.read_lines(run.happened.folder / _TRIED, Tried)
+        return run, records.read_lines(run.path / names.ATOMICS, Tried)
     started = Moment.now()
     run = folder.create(context.workplace, _SCENARIO, started)
     run.happened.scenario.write_text(f"# {len(prepared.chosen.tests)} tests of Atomic Red Team\n", "utf-8")
@@ -120,9 +118,6 @@ def _opened(prepared: Prepared, context: Context) -> tuple[RunFolder, tuple[Trie
         )
     )
     return run, ()
-
-
-_TRIED: Final = "atomics.jsonl"
 
 
 def _unfinished(name: str, context: Context) -> RunFolder:
@@ -185,6 +180,7 @@ class _Bench:
     ) -> None:
         from lab.exercise.journal import Journal
         from lab.exercise.recorder import Recorder
+        from lab.exercise.truth import read_truth
 
         self._context = context
         self._prepared = prepared
@@ -195,6 +191,7 @@ class _Bench:
         self._journal = Journal(run.happened.journal)
         self._lock = threading.Lock()
         self._made = len(list(run.path.glob("raw/*")))
+        self._behind = Counter(it.step for it in read_truth(run.happened))
 
     def first(self) -> None:
         """Prove the walls of the lab from inside a node, before anybody's test runs there."""
@@ -206,7 +203,7 @@ class _Bench:
         """Run a test; None when the user stopped before."""
         if self._context.stop.is_set():
             return None
-        begun, numbers = time.monotonic(), itertools.count(1)
+        begun, numbers = time.monotonic(), itertools.count(self._behind[test.id] + 1)
         tried = self._on_a_node(test, next(numbers), elevated=False)
         if tried.broken:
             tried = self._on_a_node(test, next(numbers), elevated=False)
@@ -223,7 +220,7 @@ class _Bench:
             elevated=tried.elevated,
         )
         with self._lock:
-            records.append(self._run.path / _TRIED, (found,))
+            records.append(self._run.path / names.ATOMICS, (found,))
         said = tried.refused or tried.said
         self._context.tell(f"{test.id}  {test.name}: {'refused: ' if tried.refused else ''}{said}")
         return found

@@ -1,8 +1,8 @@
 """What the files of a run are called, said once.
 
 runs/<run id>/   run.json lab.json scenario.yml journal.jsonl truth.jsonl results.jsonl clock.jsonl
-                 collection.json sensor.rules raw/ events/*.parquet packets/*.pcap alerts.jsonl score.json
-                 report.html report.md
+                 atomics.jsonl collection.json sensor.rules raw/ events/*.parquet packets/*.pcap
+                 alerts.jsonl score.json report.html report.md
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ TRUTH: Final = "truth.jsonl"
 
 RESULTS: Final = "results.jsonl"
 """What steps gave to later ones."""
+
+ATOMICS: Final = "atomics.jsonl"
+"""What came of each test of Atomic Red Team, in a run of them."""
 
 CLOCK: Final = "clock.jsonl"
 """How far the nodes' clocks were off."""

@@ -17,6 +17,7 @@ import pytest
 
 from lab.detect.alert import read_alerts
 from lab.engine.docker import DockerEngine
+from lab.exercise.recorder import Result
 from lab.exercise.recover import read_past
 from lab.exercise.truth import Truth, read_truth
 from lab.files import records
@@ -34,6 +35,7 @@ all:
   children:
     kali: {hosts: {attacker: {lab_attach: [outside]}}}
     sshd: {hosts: {bastion: {lab_attach: [outside]}}}
+    webshop: {hosts: {shop: {lab_attach: [outside]}}}
 """
 
 STEP = "  - {{name: {name}, technique: T1082, from: {source}, revert: {revert}, {rest}}}\n"
@@ -58,10 +60,8 @@ def write(place: Place, name: str, *steps: str, head: str = "benign: 0s") -> str
     return f"./{name}.yml"
 
 
-def step(
-    name: str, rest: str, *, technique: str = "T1082", source: str = "bastion", revert: str = "none"
-) -> str:
-    return STEP.format(name=name, technique=technique, source=source, revert=revert, rest=rest)
+def step(name: str, rest: str, *, source: str = "bastion", revert: str = "none") -> str:
+    return STEP.format(name=name, source=source, revert=revert, rest=rest)
 
 
 def last(place: Place) -> RunFolder:
@@ -144,6 +144,47 @@ def test_a_session_that_stays_open_is_one_log_in(place: Place) -> None:
     ]
     assert ports[0] == ports[1] != set()
     assert not there(place, "attacker", "/tmp/.ssh-s")
+
+
+def test_every_kind_of_step_does_what_it_says(place: Place) -> None:
+    opened = "check: {counter: {node: %s, counter: Tcp.PassiveOpens, at_least: %d}}"
+    form = "form: {user: anna, password: wrong}"
+    name = write(
+        place,
+        "kinds",
+        step("Page", "http: {target: shop, path: /login}, register: page", source="attacker"),
+        step("Form", f"http: {{target: shop, path: /login, {form}}}, register: form", source="attacker"),
+        step("Gate", "http: {target: shop, path: /account}, register: gate", source="attacker"),
+        step(
+            "Load",
+            "traffic: {target: shop, port: 80, rate: 50, seconds: 1}, " + opened % ("shop", 50),
+            source="attacker",
+        ),
+        step(
+            "Knock",
+            "packet: {target: bastion, layers: [TCP: {dport: 22, sport: 4242, flags: S}]}, register: knock",
+            source="attacker",
+        ),
+        step(
+            "Ansible",
+            "playbook: {tasks: [{name: Write, copy: {content: x, dest: /tmp/play}}, {command: id}]}, "
+            "check: {file: {node: bastion, path: /tmp/play}}",
+            revert="{node: bastion, argv: [rm, -f, /tmp/play]}",
+        ),
+    )
+    place.lab("run", name, "--lab", place.name)
+    run = last(place)
+    told = steps_of(run)
+    kept = {it.name: it.value for it in records.read_lines(run.happened.results, Result)}
+    assert {it.status for it in told.values()} == {"ran"}
+    assert (told["Load"].occurred, told["Ansible"].occurred) == (True, True)
+    assert (kept["page"]["status"], kept["form"]["status"], kept["gate"]["status"]) == (200, 401, 200)
+    assert kept["gate"]["hops"] == [
+        "GET http://shop:80/account -> 303", "GET http://shop:80/login -> 200",
+    ]  # fmt: skip
+    assert kept["kept on attacker"]["http"]["cookies"].keys() == {"PHPSESSID"}
+    assert "SA" in kept["knock"]["answers"][0]
+    assert any(it.where.get("source.port") == (4242,) for it in told["Knock"].evidence)
 
 
 def test_nothing_of_truth_is_on_a_node(place: Place) -> None:
