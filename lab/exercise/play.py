@@ -87,7 +87,6 @@ class Play:
         self._written: dict[str, dict[str, Any]] = {}
         self._held: list[Held] = []
         self._looked: list[Place] = []
-        self._chance = random.Random(self.scenario.seed)  # noqa: S311  # pauses, repeatable
         self._lock = threading.Lock()
         self._deadline = float("inf")
 
@@ -223,7 +222,7 @@ class Play:
             if why := self._over():
                 self._skip(step, number, why)
                 return
-            self._delay(step)
+            self._delay(step, number)
             if self._once(step, item, number).occurred is not False:
                 return
 
@@ -235,12 +234,11 @@ class Play:
             return f"the run was over: it may take {self.scenario.timeout / SECOND:g} s"
         return ""
 
-    def _delay(self, step: ScenarioStep) -> None:
-        """Wait as long as the step wants, more or less."""
+    def _delay(self, step: ScenarioStep, number: int) -> None:
+        """Wait as long as the step wants, more or less; chance is its own, whatever runs beside it."""
         if step.delay:
-            with self._lock:
-                factor = 1 + step.jitter * self._chance.uniform(-1, 1)
-            self.pause(step.delay / SECOND * factor)
+            chance = random.Random(f"{self.scenario.seed} {step.id} {number}")  # noqa: S311  # pauses, repeatable
+            self.pause(step.delay / SECOND * (1 + step.jitter * chance.uniform(-1, 1)))
 
     def _once(self, step: ScenarioStep, item: Mapping[str, object], number: int) -> Truth:
         self.tell(f"{step.technique or 'no attack'}  {step.name}{_shown(item)}")
