@@ -122,7 +122,7 @@ def test_a_script_that_fails_says_its_last_words(tmp_path: Path) -> None:
 def test_a_template_that_is_left_never_reaches_ansible(tmp_path: Path) -> None:
     door = Door(tmp_path)
     with pytest.raises(OutOfScope):
-        Playbook(tasks=({"debug": {"msg": "{{ lookup('pipe', 'id') }}"}},)).act(door.place)
+        Playbook(tasks=({"command": "{{ lookup('pipe', 'id') }}"},)).act(door.place)
     assert door.world.ran == []
 
 

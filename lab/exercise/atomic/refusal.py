@@ -21,6 +21,9 @@ SHELLS: Final = frozenset({"sh", "bash"})
 PLACE: Final = "/tmp/AtomicRedTeam/atomics"  # noqa: S108  # where the project installs itself on Linux
 """The folder on a node that stands for the checkout."""
 
+TECHNIQUE: Final = re.compile(r"T\d{4}(?:\.\d{3})?")
+"""What a folder of the checkout is called."""
+
 _OURS: Final = re.compile(r"\$?\{?PathToAtomicsFolder\}?")
 _FILE: Final = re.compile(rf"{re.escape(PLACE)}((?:/[\w.%+@-]+)+)")
 _URL: Final = re.compile(

@@ -13,7 +13,7 @@ from lab.engine.shell import Completed
 from lab.engine.trace import Process
 from lab.errors import NotFound
 from lab.exercise.atomic.library import AtomicTest, Dependency, Library
-from lab.exercise.atomic.refusal import PLACE, SHELLS, named_files, placed, refused
+from lab.exercise.atomic.refusal import PLACE, SHELLS, TECHNIQUE, named_files, placed, refused
 from lab.exercise.atomic.script import commands_of, programs_of
 from lab.exercise.atomic.state import State, changes, look
 from lab.exercise.finding import Finding
@@ -106,7 +106,7 @@ class Atomic:
             raise Lacking("needs the list of kernel modules, which this machine's kernel does not have")
         if port := _unheard(test, found.ports):
             raise Lacking(f"nothing listens on port {port} of the node itself, which it is aimed at")
-        if files := _folders(test):
+        if files := folders_of(test):
             place.run(("tar", "-x", "-C", "/"), stdin=files)
         user = "root" if test.elevated or self.elevated else found.user
         _prerequisites(place, test, user)
@@ -292,9 +292,10 @@ def _get_refused(test: AtomicTest, get: str) -> str:
     return refused(alone, platform=PLATFORM, capabilities=())
 
 
-def _folders(test: AtomicTest) -> bytes:
+def folders_of(test: AtomicTest) -> bytes:
     """Pack the folders of the checkout that a test speaks of, as they are to be on the node."""
     names = {it.partition("/")[0] for it in named_files(test)}
+    names = {it for it in names if TECHNIQUE.fullmatch(it)}  # `..` would be a folder of this machine
     root = test.folder.parent
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:

@@ -22,17 +22,17 @@ from lab.moment import Moment
 
 MODULES: Final = frozenset(
     {
-        "assert", "blockinfile", "command", "copy", "cron", "debug", "file", "getent", "get_url", "group",
-        "known_hosts", "lineinfile", "pause", "replace", "service", "service_facts", "shell", "slurp", "stat",
-        "tempfile", "uri", "user", "wait_for",
+        "blockinfile", "command", "copy", "cron", "file", "getent", "get_url", "group", "known_hosts",
+        "lineinfile", "replace", "service", "service_facts", "shell", "stat", "tempfile", "uri", "user", "wait_for",
     }
 )  # fmt: skip
-"""Modules that do all of their work on the node. Others read or write this machine, where Ansible runs."""
+"""Modules that do all of their work on the node. Others read or write this machine, where Ansible runs, or
+evaluate expressions here, as `debug` and `assert` do."""
 
 _KEYS: Final = frozenset({"name", "args", "become", "become_user", "ignore_errors", "environment"})
 _TEMPLATE: Final = re.compile(r"\{[{%#]")
-_HERE: Final = frozenset({"src", "remote_src", "local_follow", "decrypt", "validate"})
-"""Arguments with which `copy` and its kin would take files from this machine."""
+_TAKES: Final = frozenset({"copy", "uri"})
+"""Modules that can take a file from this machine, with an argument `src`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,9 +130,8 @@ def _wrong(task: Mapping[str, Plain]) -> Iterator[str]:
         yield f"a task has one module, not {len(named)}"
     for it in named:
         given = task[it]
-        if isinstance(given, dict) and _HERE & set(given):
-            yield f"{it} would take {', '.join(sorted(_HERE & set(given)))} from this machine"
-        if isinstance(given, str) and re.search(r"\b(?:src|validate)=", given):
+        named_one = "src" in given if isinstance(given, dict) else re.search(r"\bsrc\s*=", str(given))
+        if it.rpartition(".")[2] in _TAKES and named_one:
             yield f"{it} would take src from this machine"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from lab.exercise.atomic.library import Argument, AtomicTest, read_library
 from lab.exercise.atomic.needs import packages_named, programs_needed, runnable
 from lab.exercise.atomic.refusal import lacking_files, placed, refused
+from lab.exercise.steps.atomic import folders_of
 from tests.support import KINDS, SAMPLES
 
 ATOMICS = SAMPLES / "atomics"
@@ -129,3 +132,18 @@ def test_of_the_samples_those_may_run_that_a_node_can_do() -> None:
     }  # fmt: skip
     assert {"ed", "lsof", "crontab", "chown", "whois"} <= set(programs_needed(may))
     assert packages_named(may) == ("login", "lsof")
+
+
+def test_only_folders_of_techniques_are_brought_to_a_node(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("ours", encoding="utf-8")
+    (tmp_path / "atomics" / "T1000" / "src").mkdir(parents=True)
+    (tmp_path / "atomics" / "T1000" / "src" / "a.sh").write_text("id", encoding="utf-8")
+    (tmp_path / "atomics" / "T1000" / "src" / "link").symlink_to(tmp_path / "secret")
+    test = replace(
+        PLAIN,
+        folder=tmp_path / "atomics" / "T1000",
+        command="sh PathToAtomicsFolder/T1000/src/a.sh; cat PathToAtomicsFolder/../secret",
+    )
+    packed = folders_of(placed(test))
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        assert archive.getnames() == ["tmp/AtomicRedTeam/atomics/T1000/src/a.sh"]
