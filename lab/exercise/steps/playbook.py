@@ -23,7 +23,8 @@ from lab.moment import Moment
 MODULES: Final = frozenset(
     {
         "blockinfile", "command", "copy", "cron", "file", "getent", "get_url", "group", "known_hosts",
-        "lineinfile", "replace", "service", "service_facts", "shell", "stat", "tempfile", "uri", "user", "wait_for",
+        "lineinfile", "replace", "service", "service_facts", "shell", "stat", "tempfile", "uri", "user",
+        "wait_for",
     }
 )  # fmt: skip
 """Modules that do all of their work on the node. Others read or write this machine, where Ansible runs, or
@@ -128,6 +129,8 @@ def _wrong(task: Mapping[str, Plain]) -> Iterator[str]:
         yield f"{', '.join(unknown)}: no module that works on the node alone, nor a key that may stand here"
     if len(named) != 1 and not unknown:
         yield f"a task has one module, not {len(named)}"
+    if "args" in task and not {it.rpartition(".")[2] for it in named} & {"command", "shell"}:
+        yield "args may stand beside command and shell alone"
     for it in named:
         given = task[it]
         named_one = "src" in given if isinstance(given, dict) else re.search(r"\bsrc\s*=", str(given))
