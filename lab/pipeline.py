@@ -61,7 +61,7 @@ from lab.flow.runs import (
     write_report,
 )
 from lab.flow.schemas import write_schema
-from lab.flow.trial import gather_outcomes, run_tests
+from lab.flow.trial import find_resumed, gather_outcomes, run_tests
 
 Stages = tuple[Stage, ...]
 
@@ -143,6 +143,7 @@ ATOMIC_PREPARE: Final[Stages] = (
 )
 
 ATOMIC_RUN: Final[Stages] = (
+    find_resumed,  # Choice      -> Choice
     *ATOMIC_PREPARE,
     run_tests,  # Prepared    -> TestsRun
     gather_outcomes,  # TestsRun    -> Outcomes

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import lab
 from lab.errors import NotFound
 from lab.files import records
-from lab.flow.atomic import LAB, Chosen, Prepared
+from lab.flow.atomic import LAB, Choice, Chosen, Prepared
 from lab.flow.context import Context
 from lab.flow.labs import plan_lab
 from lab.moment import SECOND, Moment
@@ -70,6 +70,13 @@ class TestsRun:
 
     tried: tuple[Tried, ...]
     """What came of each."""
+
+
+def find_resumed(choice: Choice, context: Context) -> Choice:
+    """What is meant -> the same, with the whole id of the run to go on with, if one is."""
+    if not choice.resume:
+        return choice
+    return replace(choice, resume=_unfinished(choice.resume, context).path.name)
 
 
 def run_tests(prepared: Prepared, context: Context) -> TestsRun:
