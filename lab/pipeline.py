@@ -44,6 +44,7 @@ from lab.flow.play import (
     hold_lab,
     hold_unfinished,
     lint_scenario,
+    list_exercises,
     open_run,
     play_and_watch,
     read_exercise,
@@ -147,6 +148,10 @@ ATOMIC_RUN: Final[Stages] = (
     *ATOMIC_PREPARE,
     run_tests,  # Prepared    -> TestsRun
     gather_outcomes,  # TestsRun    -> Outcomes
+)
+
+EXERCISES: Final[Stages] = (
+    list_exercises,  # nothing     -> Exercise, ...
 )
 
 LINT: Final[Stages] = (

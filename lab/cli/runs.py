@@ -69,6 +69,16 @@ def clean(name: RunName = "", lab: LabName = "", output: AsFormat = Format.TABLE
     tables.score(session.screen, session.run(CLEAN, name), as_json=output == Format.JSON)
 
 
+@app.command(epilog="Example:  lab scenarios")
+def scenarios(output: AsFormat = Format.TABLE) -> None:
+    """List the exercises there are: what each does, on which lab, and how you did last time."""
+    from lab.cli import tables
+    from lab.pipeline import EXERCISES
+
+    session = open_session()
+    tables.exercises(session.screen, session.run(EXERCISES, None), as_json=output == Format.JSON)
+
+
 @app.command(epilog="Example:  lab lint ssh-brute-force")
 def lint(
     scenario: Annotated[str, typer.Argument(help="Name or path of a scenario.")],

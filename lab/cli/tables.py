@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lab.bench.up import Contest
     from lab.engine.nodes import RunningLab
     from lab.exercise.scenario import Scenario
+    from lab.flow.play import Exercise
     from lab.flow.runs import Scored
     from lab.provision.doctor import Requirement
     from lab.provision.images import OldImage
@@ -191,6 +192,27 @@ def images(screen: Screen, found: Sequence[OldImage], *, removed: bool, as_json:
         return
     screen.table(("image", "size"), [(it.tag, f"{it.size / _MB:.0f} MB") for it in found], right=("size",))
     screen.tell(f"{len(found)} images {'removed' if removed else 'are not needed'}")
+
+
+def exercises(screen: Screen, found: Sequence[Exercise], *, as_json: bool) -> None:
+    """Show the exercises there are."""
+    if as_json:
+        screen.json(tuple(found))
+        return
+    rows = [
+        (
+            it.name,
+            it.inventory,
+            str(it.steps),
+            str(len(it.techniques)),
+            str(it.runs) if it.runs else "-",
+            it.recall or "-",
+            it.summary,
+        )
+        for it in found
+    ]
+    columns = ("scenario", "lab", "steps", "techniques", "runs", "detected", "what happens")
+    screen.table(columns, rows, right=("steps", "techniques", "runs"), spare=("techniques",))
 
 
 def scenario(screen: Screen, found: Scenario, *, as_json: bool) -> None:

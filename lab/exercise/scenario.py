@@ -255,6 +255,9 @@ class Scenario:
     summary: str
     """One line for people."""
 
+    lab: str
+    """The inventory it was written for."""
+
     benign: int
     """Length of the phase before the first step, in nanoseconds."""
 
@@ -301,6 +304,7 @@ def read_scenario(path: Path, lab: Lab, library: Library | None = None) -> Scena
     return Scenario(
         name=written.name,
         summary=written.summary,
+        lab=written.lab,
         benign=written.benign,
         timeout=written.timeout,
         seed=written.seed,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import lab
-from lab.errors import NotFound
+from lab.errors import BadFile, LabError, NotFound
 from lab.flow.atomic import library_at_hand
 from lab.flow.context import Context
 from lab.flow.labs import apply_plan, await_ready, bake_images, lab_at_hand, lock_lab, plan_nodes, read_lab
@@ -299,6 +300,79 @@ class Draft:
 
     inventory: str = ""
     """The inventory it is for; the one that it names itself when empty."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exercise:
+    """A scenario, and what came of it here."""
+
+    name: str
+    """Its name."""
+
+    summary: str
+    """One line for people."""
+
+    inventory: str
+    """The inventory it is for."""
+
+    steps: int
+    """How many it has."""
+
+    techniques: tuple[str, ...]
+    """The techniques of its steps, sorted."""
+
+    runs: int
+    """How often it was run in this folder, replays left out."""
+
+    recall: str
+    """Steps detected of steps that took effect in the last run, `7 of 8`; empty when there was none."""
+
+
+def list_exercises(_: None, context: Context) -> tuple[Exercise, ...]:
+    """Nothing -> every scenario there is; one that cannot be read is said and left out."""
+    played = _played(context)
+    found = []
+    for name in context.workplace.names("scenarios"):
+        try:
+            scenario = lint_scenario(Draft(scenario=name), context)
+        except LabError as error:
+            context.tell(error.message())
+            continue
+        runs = played.get(scenario.name, [])
+        found.append(
+            Exercise(
+                name=name,
+                summary=scenario.summary,
+                inventory=scenario.lab,
+                steps=len(scenario.steps),
+                techniques=tuple(sorted({it.technique for it in scenario.steps if it.technique})),
+                runs=len(runs),
+                recall=_recall(runs[-1]) if runs else "",
+            )
+        )
+    return tuple(found)
+
+
+def _played(context: Context) -> dict[str, list[RunFolder]]:
+    from lab.runs import folder
+
+    found: dict[str, list[RunFolder]] = {}
+    for run in folder.list_runs(context.workplace):
+        with suppress(BadFile):
+            header = run.header()
+            if not header.replay_of:
+                found.setdefault(header.scenario, []).append(run)
+    return found
+
+
+def _recall(run: RunFolder) -> str:
+    from lab.files import records
+    from lab.score.values import Score
+
+    if not run.score.exists():
+        return ""
+    share = records.read(run.score, Score).recall
+    return f"{share.hits} of {share.total}"
 
 
 def lint_scenario(draft: Draft, context: Context) -> Scenario:

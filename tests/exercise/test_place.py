@@ -8,10 +8,12 @@ import pytest
 
 from lab.engine.engine import Engine
 from lab.engine.nodes import RunningLab
+from lab.engine.shell import Completed
 from lab.errors import OutOfScope
 from lab.exercise.checks import CHECK_KINDS
 from lab.exercise.checks.counter import Counter
 from lab.exercise.checks.file import File
+from lab.exercise.checks.logged import Logged
 from lab.exercise.checks.open_port import OpenPort
 from lab.exercise.journal import Entry, Journal
 from lab.exercise.listed import by_kind
@@ -157,6 +159,23 @@ def test_kinds_are_listed_by_name_and_none_stands_twice() -> None:
     assert set(STEP_KINDS) == {
         "atomic", "command", "http", "nmap", "packet", "playbook", "ssh", "traffic", "wait",
     }  # fmt: skip
-    assert set(CHECK_KINDS) == {"counter", "file", "open_port"}
+    assert set(CHECK_KINDS) == {"counter", "file", "logged", "open_port"}
     with pytest.raises(ValueError, match="one name"):
         by_kind(File, File)
+
+
+@pytest.mark.parametrize(("at_least", "occurred"), [(2, True), (3, False)])
+def test_a_log_got_lines_that_hold_all_texts(
+    at_least: int, *, occurred: bool, world: World, running: RunningLab, tmp_path: Path
+) -> None:
+    there = door(world.engine, running, tmp_path, "bastion")
+    asked: list[tuple[str, ...]] = []
+
+    def answer(_node: object, argv: tuple[str, ...]) -> Completed:
+        asked.append(argv)
+        return completed(argv, "120\n" if argv[0] == "stat" else "a b\nb\na\nc b a\n")
+
+    world.special = answer
+    check = Logged(node="bastion", path="/var/log/x", contains=("a", "b"), at_least=at_least)
+    assert check.after(there, check.before(there)).occurred is occurred
+    assert asked[1] == ("tail", "-c", "+121", "--", "/var/log/x")
