@@ -42,6 +42,10 @@ class Evidence:
     wide: tuple[str, ...] = ()
     """Why some are wider than what was done, for a person."""
 
+    def prompt(self) -> Evidence:
+        """Return the same without what comes later: of a connection that goes on, that is the next step's."""
+        return replace(self, predicates=tuple(replace(it, lingers=False) for it in self.predicates))
+
     def __add__(self, other: Evidence) -> Evidence:
         """Join two."""
         return Evidence(

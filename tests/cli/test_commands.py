@@ -21,6 +21,7 @@ from lab.files import records
 from lab.runs.folder import RunFolder
 from lab.score.values import Score
 from lab.watch.collection import read_collection
+from tests.support import SAMPLES
 from tests.world import World, completed
 
 
@@ -308,3 +309,40 @@ def test_help_and_version_need_nothing(terminal: Terminal) -> None:
 @pytest.mark.parametrize("nodes", ["0", "x", "6,,50", "9999"])
 def test_a_contest_needs_numbers(nodes: str, terminal: Terminal) -> None:
     assert "write numbers from 1 to" in terminal.lab("bench", "up", "--nodes", nodes, code=2).said
+
+
+def test_exercises_are_listed_with_what_was_detected_last_time(finished: Terminal) -> None:
+    (finished.folder / "scenarios").mkdir()
+    (finished.folder / "scenarios" / "broken.yml").write_text("name: broken\nsteps: 5\n", encoding="utf-8")
+    ended = finished.lab("scenarios", "--format", "json")
+    found = {it["name"]: it for it in json.loads(ended.out)}
+    assert {"recon", "sql-injection", "ssh-brute-force"} <= set(found)
+    assert (found["ssh-brute-force"]["runs"], found["ssh-brute-force"]["recall"][-4:]) == (1, "of 8")
+    assert (found["recon"]["runs"], found["recon"]["recall"]) == (0, "")
+    assert "broken.yml:2: steps must be a list" in ended.said
+
+
+def test_a_scenario_is_read_without_a_lab(terminal: Terminal) -> None:
+    found = terminal.json("lint", "recon")
+    assert isinstance(found, dict)
+    assert [it["technique"] for it in found["steps"]][:2] == ["T1018", "T1018"]
+    terminal.lab("lint", "nosuch", code=2)
+
+
+def test_a_run_that_came_to_its_end_is_not_resumed(finished: Terminal) -> None:
+    assert "came to its end" in finished.lab("resume", code=2).said
+    assert "came to its end" in finished.lab("clean", code=2).said
+
+
+def test_atomic_tests_are_listed_and_shown(terminal: Terminal) -> None:
+    checkout = str(SAMPLES / "atomics")
+    found = terminal.json("atomic", "list", "--from", checkout)
+    assert isinstance(found, list)
+    assert {it["technique"] for it in found} >= {"T1053.003", "T1105"}
+    shown = terminal.lab("atomic", "show", "T1053.003", "2").out
+    assert 'echo "#{command}" > /etc/cron.daily/#{cron_script_name}' in shown
+    everywhere = terminal.json("atomic", "list", "T1105", "--platform", "any")
+    assert isinstance(everywhere, list)
+    assert len(everywhere) > len([it for it in found if it["technique"] == "T1105"])
+    for arguments in (("run",), ("run", "T9999"), ("run", "T1053.003", "1", "--argument", "x")):
+        terminal.lab("atomic", *arguments, code=2)

@@ -143,6 +143,8 @@ def test_a_session_that_stays_open_is_one_log_in(place: Place) -> None:
         for truth in steps_of(last(place)).values()
     ]
     assert ports[0] == ports[1] != set()
+    shared = [it for truth in steps_of(last(place)).values() for it in truth.evidence]
+    assert not any(it.lingers for it in shared if "source.port" in it.where)
     assert not there(place, "attacker", "/tmp/.ssh-s")
 
 

@@ -123,3 +123,10 @@ def test_what_stays_on_the_node_itself_is_no_traffic() -> None:
         transport="tcp", source="127.0.0.1", source_port=MINE, destination="127.0.0.1", destination_port=80
     )
     assert len(evidence_of(ATTACKER, [ran(loopback)], ()).predicates) == 1
+
+
+def test_what_a_session_shows_later_is_of_the_step_that_did_it() -> None:
+    evidence = evidence_of(ATTACKER, [ran(to_bastion(MINE))], ()).prompt()
+    flow: Event = {"source.ip": "10.213.3.66", "destination.ip": "10.213.3.67", "source.port": MINE}
+    assert owned(evidence, flow, at=END) == [True]
+    assert owned(evidence, flow, at=END + 1) == [False]

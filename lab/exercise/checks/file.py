@@ -25,6 +25,9 @@ class File:
     owner: str = ""
     """Whose it must be; empty for anybody's."""
 
+    user: str = "root"
+    """Who looks: root on a node may not see into folders of others."""
+
     def before(self, place: Place) -> int:
         """Nothing to remember."""
         del place
@@ -33,7 +36,7 @@ class File:
     def after(self, place: Place, before: int) -> Finding:
         """Ask the file system."""
         del before
-        ran = place.run(("stat", "-c", "%U %s", "--", self.path)).completed
+        ran = place.run(("stat", "-c", "%U %s", "--", self.path), user=self.user).completed
         if ran.code:
             return Finding(occurred=False, said=f"{self.path} is not on {self.node}")
         owner, size = ran.stdout.decode().split()

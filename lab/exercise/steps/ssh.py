@@ -74,7 +74,7 @@ class Ssh:
         options = tuple(word for option in _OPTIONS for word in ("-o", option))
         evidence = Evidence()
         if self.session:
-            evidence = connections(self._opened(place, address, options), place.node)
+            evidence = connections(self._opened(place, address, options), place.node).prompt()
             options = ("-S", self._socket, "-o", "ControlMaster=no", *options)
         argv = ("sshpass", "-e", "ssh", *options, "-l", self.user, "--", address, self.command)
         ran = place.run(argv, targets=(self.target,), environment={"SSHPASS": self.password})
