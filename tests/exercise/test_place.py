@@ -149,7 +149,17 @@ def test_a_file_is_there_and_belongs_to_somebody(  # noqa: PLR0913  # a case and
 def test_every_text_is_a_template_and_filled_in_once() -> None:
     step = Ssh(target="{{ a }}", user="{{ b }}", password="p", command="c")
     check = File(node="bastion", path="{{ a }}", owner="x")
-    assert list(texts_of((step, check))) == ["{{ a }}", "{{ b }}", "p", "c", "", "bastion", "{{ a }}", "x"]
+    assert list(texts_of((step, check))) == [
+        "{{ a }}",
+        "{{ b }}",
+        "p",
+        "c",
+        "",
+        "bastion",
+        "{{ a }}",
+        "x",
+        "root",
+    ]
     with Renderer() as renderer:
         filled, looked = renderer.fill_in((step, check), {}, {"a": "{{ b }}", "b": "two"})
     assert (filled.target, filled.user, looked.path) == ("{{ b }}", "two", "{{ b }}")
