@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from lab.engine.engine import Engine
 from lab.engine.nodes import RunningLab, SeenNode
+from lab.engine.present import ask_present
 from lab.errors import LabError, OutOfScope
 from lab.exercise.checks.base import Check
 from lab.exercise.finding import Finding
@@ -132,17 +133,14 @@ class Attempt:
             return self._not_run("skipped", str(error))
         return self._acted(filled, source)
 
-    def _not_run(self, status: str, why: str) -> Truth:
-        recorder = self._around.recorder
-        return recorder.not_run(
-            self._step, self._number, "refused" if status == "refused" else "skipped", why
-        )
+    def _not_run(self, status: Literal["refused", "skipped"], why: str) -> Truth:
+        return self._around.recorder.not_run(self._step, self._number, status, why)
 
     def _fill_in(
         self, source: SeenNode, variables: Mapping[str, object], values: Mapping[str, object]
     ) -> Filled:
         step = self._step
-        known = {**values, "nodes": _nodes(self._running, source), "networks": _networks(self._running)}
+        known = {**values, **known_names(self._running, source)}
         action, check, reverts = self._around.renderer.fill_in(
             (step.action, step.check, step.reverts), variables, known
         )
@@ -157,7 +155,7 @@ class Attempt:
         wanted = (*needs.programs, *needs.files)
         if not wanted:
             return ""
-        ran = self._place(source, "check", _CHECK_TIMEOUT).run(("perl", "-e", _FIND, "--", *wanted)).completed
+        ran = self._place(source, "check", _CHECK_TIMEOUT).run(ask_present(*wanted)).completed
         found = ran.stdout.decode("utf-8", "backslashreplace").split("\n")
         missing = sorted(set(wanted) - set(found))
         return f"{source.name} lacks {', '.join(missing)}" if missing else ""
@@ -210,8 +208,7 @@ class Attempt:
             outcome = (filled.ready or filled.action).act(place)
         except (OutOfScope, NotRunning, BadTemplate) as error:
             if not place.acted:
-                status = "refused" if isinstance(error, OutOfScope) else "skipped"
-                return self._not_run(status, str(error))
+                return self._not_run("refused" if isinstance(error, OutOfScope) else "skipped", str(error))
             return self._broken_off(place, start, str(error))
         except LabError as error:
             return self._broken_off(place, start, str(error))
@@ -292,13 +289,9 @@ class Attempt:
         )
 
 
-_FIND: Final = r"""
-for my $name (@ARGV) {
-    my @places = $name =~ m{/} ? ($name) : map { "$_/$name" } split /:/, $ENV{PATH};
-    print "$name\n" if grep { $name =~ m{/} ? -e : -x && !-d } @places;
-}
-"""
-"""Names the programs and files of its arguments that are there. Perl, since a shell would start programs."""
+def known_names(running: RunningLab, source: SeenNode) -> dict[str, object]:
+    """Return what templates of any step may use: the nodes and networks as they are now."""
+    return {"nodes": _nodes(running, source), "networks": _networks(running)}
 
 
 def _nodes(running: RunningLab, source: SeenNode) -> Mapping[str, object]:

@@ -166,9 +166,8 @@ class Place:
             OutOfScope: a target, or an address in the command line, is not of this lab; nothing was sent.
             CommandSlow: a check or a revert took too long and was stopped; a step that did ends as stopped.
         """
-        resolved = tuple(self._scope.resolve(target) for target in targets)
         said = (stdin.decode("utf-8", "backslashreplace"),) if packed is None else packed
-        self._scope.check_words((*argv, *said))
+        resolved = self._proved(targets, (*argv, *said))
         with self._journal.entry(self._step, self._act, self.node.name, tuple(argv), attempt=self._attempt):
             self.acted = True
             ran = Ran(
@@ -176,6 +175,12 @@ class Place:
             )
             self._ran.append(ran)
         return ran
+
+    def _proved(self, targets: Sequence[str], words: Sequence[str]) -> tuple[Target, ...]:
+        """Resolve targets and read words, or refuse."""
+        resolved = tuple(self._scope.resolve(target) for target in targets)
+        self._scope.check_words(words)
+        return resolved
 
     def hold(
         self,
@@ -199,10 +204,8 @@ class Place:
         """
         if len(self._held) >= MOST_HELD:
             raise TooMany
-        for target in targets:
-            self._scope.resolve(target)
-        self._scope.check_words(argv)
         words = tuple(argv)
+        self._proved(targets, words)
         if leaves:
             self._owe(("rm", "-f", "--", *leaves))
         with self._journal.entry(self._step, self._act, self.node.name, words, attempt=self._attempt):
@@ -215,7 +218,7 @@ class Place:
                 )
             )
 
-    def _execute(  # as `run`
+    def _execute(
         self,
         argv: tuple[str, ...],
         user: str,

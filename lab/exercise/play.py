@@ -19,7 +19,7 @@ from typing import Any, Final
 from lab.engine.engine import Engine
 from lab.engine.nodes import SeenNode
 from lab.errors import LabError
-from lab.exercise.attempt import Attempt, Surroundings
+from lab.exercise.attempt import Attempt, Surroundings, known_names
 from lab.exercise.evidence import Evidence
 from lab.exercise.journal import Journal
 from lab.exercise.place import Held, Place
@@ -194,7 +194,7 @@ class Play:
     def _items(self, step: ScenarioStep, numbers: Iterator[int]) -> Sequence[Mapping[str, object]]:
         """Return what the step is done for: values for its templates; one without any when it has no loop."""
         try:
-            if step.when and not self._evaluate(step.when):
+            if step.when and not self._evaluate(step, step.when):
                 self._skip(step, next(numbers), f"its condition does not hold: {step.when}")
                 return ()
             if step.loop is None:
@@ -205,15 +205,18 @@ class Play:
             return ()
 
     def _looped(self, step: ScenarioStep) -> list[object]:
-        found = self._evaluate(step.loop) if isinstance(step.loop, str) else step.loop
+        found = self._evaluate(step, step.loop) if isinstance(step.loop, str) else step.loop
         if not isinstance(found, list):
             raise BadTemplate(str(step.loop), why="is no list")
         if len(found) > MOST_LOOPS:
             self.tell(f"{step.name}: a loop of {len(found)}; only the first {MOST_LOOPS} are done")
         return found[:MOST_LOOPS]
 
-    def _evaluate(self, text: str) -> object:
-        return self._renderer.evaluate(text, self.scenario.variables, self._registered)
+    def _evaluate(self, step: ScenarioStep, text: str) -> object:
+        running = self.engine.observe(self.lab.name)
+        source = running.node(step.source)
+        known = known_names(running, source) if source else {}
+        return self._renderer.evaluate(text, self.scenario.variables, {**self._registered, **known})
 
     def _tried(self, step: ScenarioStep, item: Mapping[str, object], numbers: Iterator[int]) -> None:
         """Try a step until it has its effect, or was tried often enough."""

@@ -142,19 +142,16 @@ class Listed:
 
 def list_tests(chosen: Chosen, context: Context) -> tuple[Listed, ...]:
     """Tests -> the same, each with why it may not run here."""
-    from lab.exercise.atomic.refusal import placed, refused
+    from lab.exercise.atomic.refusal import why_refused
 
-    kept = context.kinds.find(_KIND)
-    capabilities = kept.capabilities if kept else ()
-    return tuple(
-        Listed(
-            test=it,
-            refused=refused(
-                placed(it.filled(chosen.choice.arguments)), platform="linux", capabilities=capabilities
-            ),
-        )
-        for it in chosen.tests
-    )
+    given, kept = chosen.choice.arguments, _capabilities(context)
+    return tuple(Listed(test=it, refused=why_refused(it, given, kept)) for it in chosen.tests)
+
+
+def _capabilities(context: Context) -> tuple[str, ...]:
+    """Return what root can do on the nodes that tests run on."""
+    kind = context.kinds.find(_KIND)
+    return kind.capabilities if kind else ()
 
 
 # -- prepare -------------------------------------------------------------------------------------
@@ -185,8 +182,7 @@ def find_packages(chosen: Chosen, context: Context) -> Prepared:
     from lab.exercise.atomic.needs import packages_named, programs_needed, runnable
 
     context.held.enter_context(locked(LAB, doing=context.command))
-    kept = context.kinds.find(_KIND)
-    may = runnable(chosen.tests, platform="linux", capabilities=kept.capabilities if kept else ())
+    may = runnable(chosen.tests, _capabilities(context))
     programs, named = programs_needed(may), packages_named(may)
     known = _remembered(context)
     if chosen.choice.again or not all(map(known.brought.knows, programs)):

@@ -160,18 +160,10 @@ def _standing(prepared: Prepared, context: Context) -> Iterator[NodeSpec]:
 @contextmanager
 def _desk(run: RunFolder, context: Context) -> Iterator[Desk]:
     from lab.detect.detector import detectors
-    from lab.telemetry.store import Store
     from lab.watch.collection import Collection
-    from lab.watch.desk import AlertFile, AlertListener, Desk, DetectorTaker, StoreTaker
+    from lab.watch.desk import Desk, usual_takers
 
-    desk = Desk(
-        (
-            StoreTaker(Store(run.noticed.events)),
-            DetectorTaker(detectors("")),
-            AlertFile(run.noticed.alerts),
-            AlertListener(context.on_alert),
-        )
-    )
+    desk = Desk(usual_takers(run.noticed, detectors(""), context.on_alert))
     try:
         yield desk
     finally:
@@ -233,11 +225,11 @@ class _Bench:
         return found
 
     def _on_a_node(self, test: AtomicTest, number: int, *, elevated: bool) -> _Once:
-        from lab.exercise.atomic.refusal import placed, refused
+        from lab.exercise.atomic.refusal import why_refused
 
         given = self._prepared.chosen.choice.arguments
         kind = self._prepared.lab.nodes[0].kind
-        said = refused(placed(test.filled(given)), platform="linux", capabilities=kind.capabilities)
+        said = why_refused(test, given, kind.capabilities)
         step = _step(test, "-", given, elevated=elevated)
         if said:
             self._recorder.write(self._recorder.not_run(step, number, "refused", said))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lab.engine.nodes import SeenNode
+from lab.engine.present import ask_present
 from lab.engine.shell import Completed, Shell
 from lab.errors import CommandFailed
 
@@ -91,7 +92,7 @@ def ask(
         CommandFailed: the mirror does not answer.
     """
     wanted = tuple(dict.fromkeys(it for it in programs if _NAME.fullmatch(it)))
-    there = set(_lines(_run(shell, node, ("perl", "-e", _PRESENT, "--", *wanted))))
+    there = set(_lines(_run(shell, node, ask_present(*wanted))))
     tell("asking Debian which packages bring what is missing")
     _run(shell, node, ("apt-get", "-qq", "update"))
     known = frozenset(_lines(_run(shell, node, ("apt-cache", "pkgnames"))))
@@ -100,11 +101,6 @@ def ask(
     found |= _searched(shell, node, [it for it in missing if it not in found], known, tell)
     found |= {f"package {it}": it for it in names if it in known - _HEAVY}
     return Brought(packages={**dict.fromkeys(missing, ""), **found}, present=tuple(sorted(there)))
-
-
-_PRESENT: Final = r"""
-for my $name (@ARGV) { print "$name\n" if grep { -x "$_/$name" && !-d _ } split /:/, $ENV{PATH} }
-"""
 
 
 def _searched(

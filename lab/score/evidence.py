@@ -304,7 +304,10 @@ class EvidenceIndex:
 
     def records_of(self, event: Event) -> tuple[int, ...]:
         """Return the places of the records that an event belongs to, rising."""
-        found = {place for place, test in self._asked(event) if test.holds(event)}
+        found: set[int] = set()
+        for place, test in self._asked(event):
+            if place not in found and test.holds(event):
+                found.add(place)
         return tuple(sorted(found))
 
     def _asked(self, event: Event) -> Iterator[tuple[int, _Test]]:

@@ -18,6 +18,7 @@ from lab.detect.detector import Detector
 from lab.engine.nodes import SeenNode
 from lab.files import records
 from lab.moment import Moment
+from lab.runs.noticed import Noticed
 from lab.telemetry.event import Event, Line, Source, read_line
 from lab.telemetry.sources import source_named
 from lab.telemetry.store import Store
@@ -187,6 +188,16 @@ class AlertListener:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def usual_takers(noticed: Noticed, detectors: Sequence[Detector], on_alert: OnAlert) -> tuple[Taker, ...]:
+    """Return who takes the batches of a run, in order: stored, looked at, raised, told."""
+    return (
+        StoreTaker(Store(noticed.events)),
+        DetectorTaker(detectors),
+        AlertFile(noticed.alerts),
+        AlertListener(on_alert),
+    )
 
 
 @dataclass(slots=True)

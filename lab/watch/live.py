@@ -22,20 +22,10 @@ from lab.files import records
 from lab.inventory.definition import Lab
 from lab.moment import Moment
 from lab.runs.noticed import Noticed
-from lab.telemetry.store import Store
 from lab.watch.canary import Canaries, Packets
 from lab.watch.collection import Blind, Collection, read_collection
 from lab.watch.collector import Capture, Collector, captures_of, logs_of
-from lab.watch.desk import (
-    AlertFile,
-    AlertListener,
-    Desk,
-    DetectorTaker,
-    FollowedLog,
-    LineQueue,
-    OnAlert,
-    StoreTaker,
-)
+from lab.watch.desk import Desk, FollowedLog, LineQueue, OnAlert, usual_takers
 from lab.watch.guard import Guard
 
 _BEAT: Final = 0.2
@@ -161,13 +151,7 @@ def watching(  # noqa: PLR0913  # what is watched, with what, and where it goes
         for log in logs
         if log.node.name == it.node.name
     ]
-    takers = (
-        StoreTaker(Store(noticed.events)),
-        DetectorTaker(detectors),
-        AlertFile(noticed.alerts),
-        AlertListener(on_alert),
-    )
-    desk = Desk(takers, logs)
+    desk = Desk(usual_takers(noticed, detectors, on_alert), logs)
     loop, guard, prover = _Loop(queue, desk), Guard(engine, running), _Prover(canaries)
 
     def write_down() -> None:

@@ -339,3 +339,15 @@ def test_a_run_has_a_limit() -> None:
     node = Node()
     assert {it.status for it in played(text, node) if it.label == "attack"} == {"skipped"}
     assert not [argv for argv in node.ran if argv[0] in {"echo", "found", "again"}]
+
+
+@pytest.mark.usefixtures("workplace")
+def test_conditions_and_loops_know_the_nodes() -> None:
+    node = Node()
+    text = KEYS[: KEYS.index("  - name")] + (
+        "  - {name: x, technique: T1082, from: attacker, when: nodes.bastion.address, revert: none,"
+        " loop: '[nodes.bastion.address]', command: {argv: [found, '{{ item }}']}}\n"
+    )
+    (truth,) = [it for it in played(text, node) if it.label == "attack"]
+    assert truth.status == "ran"
+    assert next(argv[1] for argv in node.ran if argv[0] == "found").startswith("10.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -108,6 +108,12 @@ class AtomicTest:
         """Technique and number, `T1053.003-2`."""
         return f"{self.technique}-{self.number}"
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that it would say to a shell."""
+        needs = (text for it in self.dependencies for text in (it.check, it.get))
+        return (self.command, self.cleanup, *needs)
+
     def filled(self, given: Mapping[str, str]) -> AtomicTest:
         """Return the test with its arguments filled in.
 
@@ -131,20 +137,15 @@ class AtomicTest:
                 text = _PLACE.sub(lambda it: values.get(it[1].strip(), it[0]), text)[:LONGEST]
             return text
 
-        return AtomicTest(
-            **{
-                **{it: getattr(self, it) for it in self.__slots__},
-                "command": fill(self.command),
-                "cleanup": fill(self.cleanup),
-                "arguments": tuple(
-                    Argument(name=it.name, kind=it.kind, default=fill(values[it.name]), description="")
-                    for it in self.arguments
-                ),
-                "dependencies": tuple(
-                    Dependency(description=fill(it.description), check=fill(it.check), get=fill(it.get))
-                    for it in self.dependencies
-                ),
-            }
+        return replace(
+            self,
+            command=fill(self.command),
+            cleanup=fill(self.cleanup),
+            arguments=tuple(replace(it, default=fill(values[it.name])) for it in self.arguments),
+            dependencies=tuple(
+                Dependency(description=fill(it.description), check=fill(it.check), get=fill(it.get))
+                for it in self.dependencies
+            ),
         )
 
 

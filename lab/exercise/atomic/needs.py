@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from lab.exercise.atomic.library import AtomicTest
-from lab.exercise.atomic.refusal import SHELLS, placed, refused
+from lab.exercise.atomic.refusal import SHELLS, why_refused
 from lab.exercise.atomic.script import commands_of, programs_of
 
 _APT = frozenset({"apt", "apt-get"})
 
 
-def runnable(
-    tests: Iterable[AtomicTest], *, platform: str, capabilities: Collection[str]
-) -> tuple[AtomicTest, ...]:
+def runnable(tests: Iterable[AtomicTest], capabilities: Collection[str]) -> tuple[AtomicTest, ...]:
     """Return the tests that nothing speaks against before a node is asked."""
-    return tuple(
-        it for it in tests if not refused(placed(it.filled({})), platform=platform, capabilities=capabilities)
-    )
+    return tuple(it for it in tests if not why_refused(it, {}, capabilities))
 
 
 def programs_needed(tests: Iterable[AtomicTest]) -> tuple[str, ...]:
@@ -32,9 +28,7 @@ def packages_named(tests: Iterable[AtomicTest]) -> tuple[str, ...]:
 
 def _texts(test: AtomicTest) -> Iterator[str]:
     whole = test.filled({})
-    yield from (whole.command, whole.cleanup)
-    if whole.dependency_executor in SHELLS:
-        yield from (text for it in whole.dependencies for text in (it.check, it.get))
+    yield from whole.texts if whole.dependency_executor in SHELLS else (whole.command, whole.cleanup)
 
 
 def _programs(text: str) -> tuple[str, ...]:

@@ -7,13 +7,16 @@ behind a condition is left to the node.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from lab.exercise.atomic.library import AtomicTest
 from lab.exercise.atomic.script import Command, commands_of
+
+PLATFORM: Final = "linux"
+"""What nodes are."""
 
 SHELLS: Final = frozenset({"sh", "bash"})
 """The executors that a node has."""
@@ -144,6 +147,17 @@ def refused(test: AtomicTest, *, platform: str, capabilities: Collection[str]) -
     return next(_reasons(test, commands, capabilities), "")
 
 
+def why_refused(test: AtomicTest, given: Mapping[str, str], capabilities: Collection[str]) -> str:
+    """Say why a test may not run on a node, as it stands in its file.
+
+    Args:
+        test: The test.
+        given: Values for its arguments.
+        capabilities: What root can do there.
+    """
+    return refused(placed(test.filled(given)), platform=PLATFORM, capabilities=capabilities)
+
+
 def _reasons(test: AtomicTest, commands: tuple[Command, ...], kept: Collection[str]) -> Iterator[str]:
     yield from _harm(test.command, commands)
     yield from _internet(test.command, commands)
@@ -227,9 +241,7 @@ def _not_a_node(certain: Iterable[Command]) -> Iterator[str]:
 
 def named_files(test: AtomicTest) -> tuple[str, ...]:
     """Name the paths below the checkout that a test speaks of, `T1222.002/src/chown.c`."""
-    texts = [test.command, test.cleanup]
-    texts += [text for it in test.dependencies for text in (it.check, it.get)]
-    found = (path.lstrip("/") for text in texts for path in _FILE.findall(text))
+    found = (path.lstrip("/") for text in test.texts for path in _FILE.findall(text))
     return tuple(dict.fromkeys(found))
 
 

@@ -17,6 +17,7 @@ turns = iter(range(asked["count"]))
 
 
 def one() -> str:
+    """Send one, and say what came of it."""
     payload = asked["payload"].encode()
     if asked["transport"] == "udp":
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
@@ -34,6 +35,7 @@ def one() -> str:
 
 
 def work() -> None:
+    """Take turns, each at its time, until there are no more or the time is over."""
     while time.monotonic() < end:
         with lock:
             turn = next(turns, None)

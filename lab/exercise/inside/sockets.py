@@ -16,6 +16,7 @@ for name in os.listdir(f"/proc/{process}/fd"):
 
 
 def end(text: str) -> tuple[str, int]:
+    """Read address and port as the kernel's tables write them."""
     address, port = text.split(":")
     return ".".join(str(it) for it in reversed(bytes.fromhex(address[-8:]))), int(port, 16)
 

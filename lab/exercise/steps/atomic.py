@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Final
 
+from lab.engine.present import ask_present
 from lab.engine.shell import Completed
 from lab.engine.trace import Process
 from lab.errors import NotFound
 from lab.exercise.atomic.library import AtomicTest, Dependency, Library
-from lab.exercise.atomic.refusal import PLACE, SHELLS, TECHNIQUE, named_files, placed, refused
+from lab.exercise.atomic.refusal import PLACE, PLATFORM, SHELLS, TECHNIQUE, named_files, placed, refused
 from lab.exercise.atomic.script import commands_of, programs_of
 from lab.exercise.atomic.state import State, changes, look
 from lab.exercise.finding import Finding
@@ -22,20 +23,13 @@ from lab.exercise.steps.base import Lacking, Outcome, outputs
 from lab.files.declared import Fault
 from lab.moment import Moment
 
-PLATFORM: Final = "linux"
-"""What nodes are."""
-
 _LARGEST: Final = 16 * 2**20
 """Bytes of a technique's folder that are brought to a node."""
 
 _GREP: Final = frozenset({"grep", "egrep", "fgrep", "zgrep", "diff", "cmp"})
 """Programs that end with 1 when they did their work and found nothing."""
 
-_FIND: Final = r"""
-for my $name (@ARGV) {
-    my @places = map { "$_/$name" } split /:/, $ENV{PATH};
-    print "$name\n" unless grep { -x && !-d } @places;
-}
+_FACTS: Final = r"""
 print "USER $1\n" if (getpwuid 1000)[0] =~ /(.+)/;
 print "MODULES\n" if -e "/proc/modules";
 for my $table (qw(tcp tcp6 udp udp6)) {
@@ -43,8 +37,7 @@ for my $table (qw(tcp tcp6 udp udp6)) {
     while (<$file>) { print "PORT ", hex $1, "\n" if /^ *\d+: [0-9A-F]+:([0-9A-F]{4}) \S+ 0[7A] / }
 }
 """
-"""Names the programs of its arguments that are missing, who the ordinary user is, and which ports are open.
-Perl, since the first program of a quiet command is in no log."""
+"""Says who the ordinary user is, and which ports are open."""
 
 _MODULES: Final = frozenset({"lsmod", "kmod", "modinfo"})
 
@@ -98,7 +91,7 @@ class Atomic:
         if said := refused(test, platform=PLATFORM, capabilities=capabilities):
             raise Lacking(said)
         commands = commands_of(test.command)
-        found = _ask(place, programs_of([it for it in commands if it.certain]), _words(test))
+        found = _ask(place, test, programs_of([it for it in commands if it.certain]))
         if found.missing:
             brought = "which no Debian package brought to"
             raise Lacking(f"needs {', '.join(found.missing)}, {brought} {place.node.name}")
@@ -163,8 +156,12 @@ class ReadyAtomic:
 def left_over(before: State, after: State) -> str:
     """Say what of a node is not as before, in short."""
     found = changes(before, after)
+    return f"its cleanup left {_some(found)}" if found else ""
+
+
+def _some(found: Sequence[str]) -> str:
     more = f" and {len(found) - _FEW} more" if len(found) > _FEW else ""
-    return f"its cleanup left {', '.join(found[:_FEW])}{more}" if found else ""
+    return ", ".join(found[:_FEW]) + more
 
 
 def _prerequisites(place: Place, test: AtomicTest, user: str) -> None:
@@ -208,18 +205,13 @@ def _unheard(test: AtomicTest, heard: frozenset[str]) -> str:
     return next((it for it in ports if here and it not in heard), "")
 
 
-def _words(test: AtomicTest) -> tuple[str, ...]:
-    """Return all that a test would say to a shell; an address among it refuses the test before it begins."""
-    needs = (text for it in test.dependencies for text in (it.check, it.get))
-    return (test.command, test.cleanup, *needs)
-
-
-def _ask(place: Place, programs: tuple[str, ...], words: tuple[str, ...]) -> _Found:
-    ran = place.run(("perl", "-e", _FIND, "--", *programs), packed=words)
+def _ask(place: Place, test: AtomicTest, programs: tuple[str, ...]) -> _Found:
+    """Ask the node; an address among what the test would say to a shell refuses it before it begins."""
+    ran = place.run(ask_present(*programs, more=_FACTS), packed=test.texts)
     told = ran.completed.stdout.decode("utf-8", "replace")
     lines = told.splitlines()
     users = [line.split()[1] for line in lines if line.startswith("USER ")]
-    missing = tuple(it for it in lines if it in programs)
+    missing = tuple(it for it in programs if it not in lines)
     ports = frozenset(line.split()[1] for line in lines if line.startswith("PORT "))
     return _Found(
         missing=missing, user=users[0] if users else "root", modules="MODULES" in lines, ports=ports
@@ -234,8 +226,7 @@ def effect(test: AtomicTest, changed: tuple[str, ...], ran: Completed) -> Findin
     """
     told = [it for it in changed if not it.endswith("(empty)")]
     if told:
-        more = f" and {len(told) - _FEW} more" if len(told) > _FEW else ""
-        return Finding(occurred=True, said=f"changed {', '.join(told[:_FEW])}{more}")
+        return Finding(occurred=True, said=f"changed {_some(told)}")
     if ran.trace is None:
         return Finding(occurred=None, said="nobody could follow what it started, and nothing changed")
     programs = [it for it in ran.trace.processes if it.command_line and _program(it) not in SHELLS]
