@@ -117,8 +117,7 @@ sub aims {
     my ($process) = @_;
     my $info = "\0" x 88;
     return 0 if syscall($PTRACE, $CALLINFO, $process, 88, $info) <= 0;
-    my ($call, $socket, @rest) = unpack 'x24 Q Q Q4', $info;
-    ($socket, my $buffer, my $length, my $address) = (unpack 'x24 Q Q7', $info)[1, 2, 3, 5];
+    my ($call, $socket, $buffer, $length, undef, $address) = unpack 'x24 Q6', $info;
     $address = $buffer if $call == $CONNECT;
     my $to = endpoint(peek($process, $address, 32)) or return 0;
     my $head = $call == $SENDTO ? peek($process, $buffer, $length < 40 ? $length : 40) : '';

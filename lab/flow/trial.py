@@ -252,18 +252,19 @@ class _Bench:
             tell=lambda _line: None,
             pause=context.pause,
         )
-        around = Surroundings(
-            lab=self._prepared.lab,
-            engine=context.engine,
-            journal=self._journal,
-            recorder=self._recorder,
-            undoing=undoing,
-            renderer=Renderer(),
-            pause=context.pause,
-            stop=context.stop,
-        )
-        attempt = Attempt(around, step, number, _TIMEOUT / SECOND)
-        truth = attempt.run({}, {})
+        with Renderer() as renderer:
+            around = Surroundings(
+                lab=self._prepared.lab,
+                engine=context.engine,
+                journal=self._journal,
+                recorder=self._recorder,
+                undoing=undoing,
+                renderer=renderer,
+                pause=context.pause,
+                stop=context.stop,
+            )
+            attempt = Attempt(around, step, number, _TIMEOUT / SECOND)
+            truth = attempt.run({}, {})
         undoing.undo_all()
         self._recorder.write(truth)
         looked = sum((it.evidence() for it in attempt.looked), Evidence())
