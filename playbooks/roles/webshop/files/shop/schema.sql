@@ -1,4 +1,4 @@
--- Prices and totals are in cents, passwords are MD5 hashes (see src/login.php), lines of orders are JSON.
+-- Prices and totals are in cents, passwords are hashes (see src/login.php), lines of orders are JSON.
 
 CREATE TABLE products (
     id INTEGER PRIMARY KEY,
@@ -30,6 +30,11 @@ CREATE TABLE reviews (
     product INTEGER NOT NULL REFERENCES products (id),
     author TEXT NOT NULL,
     words TEXT NOT NULL
+);
+-- Log-ins that failed, with Unix time; a hardened shop counts them.
+CREATE TABLE failures (
+    name TEXT NOT NULL,
+    at INTEGER NOT NULL
 );
 -- Order numbers begin where a shop of some years would be.
 INSERT INTO orders (id, customer, placed, state, total, lines) VALUES (1000, 1, '2026-09-30', 'cancelled', 0, '[]');

@@ -3,7 +3,9 @@
 
 declare(strict_types=1);
 
-require __DIR__ . '/src/database.php';
+foreach (['hardened', 'database', 'login'] as $part) {
+    require __DIR__ . "/src/$part.php";
+}
 
 const ARTICLES = [
     // name, summary, price in cents, stock, picture
@@ -69,7 +71,7 @@ foreach (ARTICLES as $article) {
     rows('INSERT INTO products (name, summary, price, stock, picture) VALUES (?, ?, ?, ?, ?)', $article);
 }
 foreach (json_decode(stream_get_contents(STDIN), true) as $user) {
-    $values = [$user['name'], md5($user['password']), $user['full_name'], $user['email'], $user['address'],
+    $values = [$user['name'], kept_hash($user['password']), $user['full_name'], $user['email'], $user['address'],
         $user['role'] ?? 'customer'];
     rows('INSERT INTO users (name, password, full_name, email, address, role) VALUES (?, ?, ?, ?, ?, ?)', $values);
 }

@@ -1,10 +1,13 @@
 <?php
 // The only way in: each path has its function. Everything that is wrong with this shop is marked with
-// WEAKNESS, its CWE number and, after RIGHT, how it should be done. All of it is wrong on purpose.
+// WEAKNESS and its CWE number; RIGHT is what is done instead when the shop is HARDENED. All of it is wrong on
+// purpose.
 
 declare(strict_types=1);
 
-foreach (['database', 'session', 'page', 'catalogue', 'login', 'account', 'basket', 'api'] as $part) {
+const PARTS = ['hardened', 'database', 'session', 'page', 'catalogue', 'login', 'account', 'basket', 'api', 'photos',
+    'staff'];
+foreach (PARTS as $part) {
     require __DIR__ . "/../src/$part.php";
 }
 
@@ -13,6 +16,7 @@ const ROUTES = [
     'GET /search' => 'show_search',
     'GET /product/{id}' => 'show_product',
     'POST /product/{id}/review' => 'add_review',
+    'POST /product/{id}/photo' => 'add_photo',
     'GET /basket' => 'show_basket',
     'POST /basket' => 'add_to_basket',
     'POST /order' => 'place_order',
@@ -21,6 +25,11 @@ const ROUTES = [
     'GET /logout' => 'log_out',
     'GET /account' => 'show_account',
     'GET /about' => 'show_about',
+    'GET /parcel' => 'show_parcel',
+    'GET /staff' => 'show_staff',
+    'POST /api/token' => 'api_token',
+    'GET /api/me' => 'api_me',
+    'GET /api/export' => 'api_export',
     'GET /api/orders/{id}' => 'api_read_order',
     'GET /api/users/{id}' => 'api_read_user',
     'PUT /api/users/{id}' => 'api_change_user',
@@ -36,13 +45,14 @@ function route(string $method, string $path): void
     $handler($number);
 }
 
-session_start();
+begin_session();
 try {
     route($_SERVER['REQUEST_METHOD'], rawurldecode(parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH) ?: '/'));
 } catch (PDOException $error) {
     // WEAKNESS CWE-209: the visitor is told what the database said, which is half of an injection's work.
-    // RIGHT: log the words, as here, and show the visitor a sentence without them.
+    // RIGHT: the words in the log, and a sentence for the visitor.
     error_log('database: ' . $error->getMessage());
     http_response_code(500);
-    page('Something went wrong', '<p>The database said: <code>' . text($error->getMessage()) . '</code></p>');
+    page('Something went wrong', HARDENED ? '<p>We have been told.</p>'
+        : '<p>The database said: <code>' . text($error->getMessage()) . '</code></p>');
 }

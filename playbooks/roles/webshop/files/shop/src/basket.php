@@ -28,11 +28,15 @@ function show_basket(): void
     }
     page('Your basket', $table === '' ? '<p>It is empty.</p>'
         : "<table><tr><th>Article</th><th>Pieces</th><th>Price</th></tr>$table<tr><th>Sum</th><th></th><th>"
-            . price($sum) . '</th></tr></table><form method="post" action="/order"><button>Order</button></form>');
+            . price($sum) . '</th></tr></table><form method="post" action="/order">' . form_token()
+            . '<button>Order</button></form>');
 }
 
 function add_to_basket(): void
 {
+    if (!own_form()) {
+        return;
+    }
     $product = (int) ($_POST['product'] ?? 0);
     // A negative number of pieces would lower the sum of the basket (CWE-1284); this one is done right.
     $pieces = max(1, min(9, (int) ($_POST['pieces'] ?? 1)));
@@ -44,6 +48,9 @@ function add_to_basket(): void
 
 function place_order(): void
 {
+    if (!own_form()) {
+        return;
+    }
     [[$lines, $sum], $who] = [basket(), visitor()];
     if ($who === null || $lines === []) {
         go_to($who === null ? '/login' : '/basket');

@@ -40,7 +40,7 @@ function page(string $title, string $body): void
             <input name="q" value="$query" placeholder="Search lamps, mugs, chairs" aria-label="Search">
             <button>Search</button>
           </form>
-          <nav><a href="/about">About</a> <a href="/basket">Basket ($count)</a> $account</nav>
+          <nav><a href="/about">About</a> <a href="/parcel">Parcels</a> <a href="/basket">Basket ($count)</a> $account</nav>
         </header>
         <main>
         <h1>$title</h1>
