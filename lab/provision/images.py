@@ -171,7 +171,9 @@ class Baker:
 
     def _bake(self, wanted: Recipe, common: str) -> None:
         described = (self.engine.image_labels(common) or {}).get(labels.BASE, common)
-        with self.engine.open_baking(common, lab=self.lab, role=wanted.kind.name) as node:
+        # A kind may be baked twice at a time, for nodes with different variables.
+        role = wanted.tag.rpartition("/")[2].replace(":", "-")
+        with self.engine.open_baking(common, lab=self.lab, role=role) as node:
             self._apply(wanted.kind.folder, wanted.variables, node)
             self.engine.commit(node, wanted.tag, _labels(wanted.tag, described))
 
@@ -186,7 +188,7 @@ class Baker:
                 role=folder.name,
                 inventory={"all": {"hosts": {node.name: way}}},
                 variables={**variables, "bake_role": folder.name},
-                log=logs() / f"bake-{folder.name}.log",
+                log=logs() / f"{node.name}.log",
                 tell=lambda task: self.tell(f"{folder.name}: {task}"),
                 roles=folder.parent,
                 stop=self.stop,

@@ -5,11 +5,14 @@ Prints one line for each thing it changed, so a second run prints nothing.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import pwd
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TypedDict
 
@@ -22,6 +25,8 @@ class User(TypedDict, total=False):
     comment: str
     groups: list[str]
     files: dict[str, str]
+    authorized: list[str]
+    keys: dict[str, str]
 
 
 def ensure_user(user: User) -> None:
@@ -39,18 +44,47 @@ def ensure_user(user: User) -> None:
 
 
 def ensure_files(user: User) -> None:
-    """Write the user's files, owned by the user."""
-    account = pwd.getpwnam(user["name"])
-    home = Path(account.pw_dir)
+    """Write the user's files and keys, owned by the user."""
     for path, content in (user.get("files") or {}).items():
-        file = home / path
-        if file.is_file() and file.read_text() == content:
-            continue
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content)
-        for made in (file, *file.relative_to(home).parents):
-            os.chown(home / made, account.pw_uid, account.pw_gid)
-        sys.stdout.write(f"wrote {file}\n")
+        ensure_file(user["name"], path, content)
+    for path, name in (user.get("keys") or {}).items():
+        ensure_file(user["name"], path, private_key(name), 0o600)
+    if names := user.get("authorized"):
+        ensure_file(user["name"], ".ssh/authorized_keys", "".join(map(public_key, names)), 0o600)
+
+
+def ensure_file(name: str, path: str, content: str, mode: int = 0o644) -> None:
+    """Write one file below a user's home."""
+    account = pwd.getpwnam(name)
+    home = Path(account.pw_dir)
+    file = home / path
+    if file.is_file() and file.read_text() == content:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content)
+    file.chmod(mode)
+    for made in (file, *file.relative_to(home).parents):
+        os.chown(home / made, account.pw_uid, account.pw_gid)
+    sys.stdout.write(f"wrote {file}\n")
+
+
+def private_key(name: str) -> str:
+    """Return the private key of a name, as RFC 8410 writes Ed25519 keys.
+
+    It follows from the name, so that nodes baked apart have the same pair. A lab has no secrets.
+    """
+    seed = hashlib.sha256(f"homerange key {name}".encode()).digest()
+    body = base64.b64encode(bytes.fromhex("302e020100300506032b657004220420") + seed).decode()
+    return f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n"
+
+
+def public_key(name: str) -> str:
+    """Return the public half, as a line of `authorized_keys`."""
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(private_key(name))
+        file.flush()
+        ran = subprocess.run(["ssh-keygen", "-y", "-f", file.name], text=True, check=True, stdout=subprocess.PIPE)
+    return f"{ran.stdout.strip()} {name}\n"
 
 
 def run(*command: str, text: str = "") -> None:
