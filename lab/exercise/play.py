@@ -17,11 +17,12 @@ from functools import partial
 from typing import Any, Final
 
 from lab.engine.engine import Engine
-from lab.engine.nodes import SeenNode
+from lab.engine.nodes import RunningLab, SeenNode
 from lab.errors import LabError
 from lab.exercise.attempt import Attempt, Surroundings, known_names
 from lab.exercise.evidence import Evidence
 from lab.exercise.journal import Journal
+from lab.exercise.people import Household
 from lab.exercise.place import Held, Place
 from lab.exercise.recorder import Recorder
 from lab.exercise.recover import Past
@@ -40,6 +41,9 @@ Tell = Callable[[str], None]
 
 _KEPT: Final = "kept on "
 """How results are named that no step asked for: what steps on a node keep for one another."""
+
+_PEOPLE_TIMEOUT: Final = 20.0
+"""Seconds in which somebody can be told, or asked, something."""
 
 _BESIDE: Final = 8
 """Steps that run beside each other, whatever a file says."""
@@ -122,6 +126,7 @@ class Play:
     def _benign_phase(self, begun: Moment) -> None:
         if self.past.benign_phase:
             return
+        self._household().begin(self.scenario.people, self.scenario.seed)
         self.tell(f"benign traffic alone for {self.scenario.benign / SECOND:.0f} s")
         self.pause(self.scenario.benign / SECOND)
         self._recorder.phase("benign", begun, "0-benign-phase", "Benign traffic alone")
@@ -129,10 +134,30 @@ class Play:
     def _finish(self, begun: Moment) -> None:
         """Write what went on all the time: people at work, and this program reading the nodes."""
         self._measure_clocks()
+        self._household().write_down()
         self._recorder.phase("benign", begun, "0-benign-throughout", "Benign traffic beside the attack")
         canaries = Predicate(where={"event.module": ("suricata",), "source.ip": ("127.0.0.1",)})
         looked = sum((place.evidence() for place in self._looked), Evidence(predicates=(canaries,)))
         self._recorder.phase("setup", begun, "0-collection", "Checks and collection", looked)
+
+    def _household(self) -> Household:
+        """Return the people of the lab as it is now."""
+        running = self.engine.observe(self.lab.name)
+        return Household(self.lab, running, partial(self._open_door, running), self._recorder)
+
+    def _open_door(self, running: RunningLab, node: SeenNode) -> Place:
+        place = Place(
+            shell=self.engine,
+            running=running,
+            node=node,
+            journal=self._journal,
+            step="0-people",
+            act="check",
+            timeout=_PEOPLE_TIMEOUT,
+            pause=self.pause,
+        )
+        self._looked.append(place)
+        return place
 
     def _end_sessions(self) -> None:
         for it in self._held:

@@ -26,6 +26,7 @@ from lab.files import loader
 from lab.files.declared import Fault, Key, read
 from lab.files.loader import Item, Plain, Reading, suggestion
 from lab.inventory.definition import Lab
+from lab.inventory.kind import Kind
 from lab.moment import SECOND
 
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
@@ -64,6 +65,7 @@ _MOST_STEPS: Final = 500
 _RUN_TIMEOUT: Final = 1800 * SECOND
 """How long all of a run may take when its author says nothing, in nanoseconds."""
 
+_SHORTEST_DAY: Final = 60 * SECOND
 _DURATION: Final = Key(convert=duration, remedy="write  30s  or  2m")
 
 
@@ -103,6 +105,31 @@ class Needs:
 
     capabilities: tuple[str, ...] = ()
     """Linux capabilities that its kind keeps, `NET_RAW`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class People:
+    """How the day of those who work in the lab is."""
+
+    remedy: ClassVar[str] = "write  people: {day: 10m, intensity: 2, cast: {desk: administrator}}"
+
+    day: Annotated[int, _DURATION] = 600 * SECOND
+    """How long a day and its night take; each kind of action is done once in it."""
+
+    intensity: Annotated[float, Key(least=0, most=10)] = 1.0
+    """How busy it is; 1 is something each 12 seconds."""
+
+    pace: Annotated[float, Key(least=0.1, most=10)] = 1.0
+    """How long people look and think, as a factor."""
+
+    cast: Mapping[str, str] = field(default_factory=dict)
+    """Node to character, for those who are to be another than their node was made for."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Find a day that is over at once."""
+        if self.day < _SHORTEST_DAY:
+            said = f"a day of {self.day / SECOND:g} s is too short"
+            yield Fault(key="day", what=said, remedy=f"{_SHORTEST_DAY // SECOND} s at least")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,7 +229,7 @@ class ScenarioFile:
     """Its name."""
 
     steps: Annotated[tuple[StepEntry, ...], Key(entry="step")]
-    """In order."""
+    """In order; none for a day on which nobody attacks."""
 
     summary: str = ""
     """One line for people."""
@@ -217,15 +244,18 @@ class ScenarioFile:
     """How long all steps together may take; what is left then is not run."""
 
     seed: int = 0
-    """What chance is drawn from; the same seed gives the same pauses."""
+    """What chance is drawn from; the same seed gives the same pauses, order, decoys, and day of people."""
+
+    people: People = field(default_factory=People)
+    """How the day of those who work in the lab is."""
 
     vars: Mapping[str, Plain] = field(default_factory=dict)
     """Values for templates; a text may be a template itself."""
 
     def faults(self) -> Iterator[Fault]:
         """Find that nothing is done, or far too much."""
-        if not self.steps:
-            yield Fault(key="steps", what="a scenario needs at least one step")
+        if not self.steps and not self.benign:
+            yield Fault(key="steps", what="a scenario without steps needs a benign phase")
         if len(self.steps) > _MOST_STEPS:
             said = f"{len(self.steps)} steps are too many"
             yield Fault(key="steps", what=said, remedy=f"{_MOST_STEPS} at most")
@@ -266,6 +296,9 @@ class Scenario:
 
     seed: int
     """What chance is drawn from."""
+
+    people: People
+    """How the day of those who work in the lab is."""
 
     variables: Mapping[str, Plain]
     """Values for templates."""
@@ -308,6 +341,7 @@ def read_scenario(path: Path, lab: Lab, library: Library | None = None) -> Scena
         benign=written.benign,
         timeout=written.timeout,
         seed=written.seed,
+        people=written.people,
         variables=written.vars,
         steps=steps,
         text=path.read_text(encoding="utf-8", errors="replace"),
@@ -322,6 +356,7 @@ class _Steps:
     ) -> None:
         self._reading = reading
         self._library = library
+        self._lab = lab
         self._nodes = tuple(node.name for node in lab.nodes)
         self._known = {"nodes", "networks"}
         self._variables = variables
@@ -331,8 +366,20 @@ class _Steps:
         given = self._reading.mapping(root, "a scenario").get("vars", root).value
         for name, value in self._variables.items():
             self._syntax(value, given[name] if isinstance(given, dict) and name in given else root)
+        self._cast(root)
         steps = [self._step(number, entry) for number, entry in enumerate(entries, 1)]
         return tuple(step for step in steps if step)
+
+    def _cast(self, root: Item) -> None:
+        """Find people who are not there, and characters that nobody can be."""
+        people = _entries(_entries(root).get("people", Item(None, 1))).get("cast", Item(None, 1))
+        homes = {node.name: _characters(node.kind) for node in self._lab.nodes if node.kind.people}
+        for name, given in _entries(people).items():
+            if name not in homes:
+                self._reading.problem(given, f"nobody works at {name!r}", suggestion(name, homes, "people"))
+            elif given.value not in homes[name]:
+                remedy = suggestion(str(given.value), homes[name], "characters")
+                self._reading.problem(given, f"unknown character {given.value!r}", remedy)
 
     def _step(self, number: int, entry: StepEntry) -> ScenarioStep | None:
         name = entry.name or f"step {number}"
@@ -425,6 +472,16 @@ class _Steps:
             elif isinstance(value, str):
                 missing |= self._missing(value, inside | {name})
         return missing
+
+
+def _entries(item: Item) -> Mapping[str, Item]:
+    return item.value if isinstance(item.value, dict) else {}
+
+
+def _characters(kind: Kind) -> tuple[str, ...]:
+    """Return what a person of a kind can be: the choices of its variable `.._character`."""
+    found = [it for name, it in kind.arguments.items() if name.endswith("_character")]
+    return tuple(str(it) for argument in found for it in argument.choices)
 
 
 def _no_technique(technique: str) -> tuple[str, str]:

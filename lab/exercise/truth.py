@@ -72,6 +72,12 @@ class Truth:
     label: Label
     """Attack, benign, setup or cleanup."""
 
+    action: str = ""
+    """Kind of benign action, `browse-shop`; empty unless it is one thing that somebody at work did."""
+
+    suspicious: bool = False
+    """Whether that action looks like an attack, and is none."""
+
     technique: str = ""
     """ATT&CK technique id, `T1110.001`; empty unless the label is attack."""
 

@@ -129,6 +129,9 @@ class NodeFile:
     disk: Annotated[int, _SIZE] = 2**30
     """What it may write to its root file system, in bytes."""
 
+    people: str = ""
+    """The folder in which a person takes orders and writes down what was done; empty where nobody works."""
+
     ports: Mapping[str, str] = field(default_factory=dict)
     """Port to the service that listens there."""
 

@@ -83,7 +83,9 @@ def public_key(name: str) -> str:
     with tempfile.NamedTemporaryFile("w") as file:
         file.write(private_key(name))
         file.flush()
-        ran = subprocess.run(["ssh-keygen", "-y", "-f", file.name], text=True, check=True, stdout=subprocess.PIPE)
+        ran = subprocess.run(
+            ["/usr/bin/ssh-keygen", "-y", "-f", file.name], text=True, check=True, stdout=subprocess.PIPE
+        )
     return f"{ran.stdout.strip()} {name}\n"
 
 
