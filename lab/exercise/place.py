@@ -182,6 +182,10 @@ class Place:
         self._scope.check_words(words)
         return resolved
 
+    def leaves(self, *paths: str) -> None:
+        """Say which files what is done next leaves here; they are removed when the run ends."""
+        self._owe(("rm", "-rf", "--", *paths))
+
     def hold(
         self,
         argv: Sequence[str],
@@ -207,7 +211,7 @@ class Place:
         words = tuple(argv)
         self._proved(targets, words)
         if leaves:
-            self._owe(("rm", "-f", "--", *leaves))
+            self.leaves(*leaves)
         with self._journal.entry(self._step, self._act, self.node.name, words, attempt=self._attempt):
             self.acted = True
             self._held.append(

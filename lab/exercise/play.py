@@ -27,7 +27,7 @@ from lab.exercise.place import Held, Place
 from lab.exercise.recorder import Recorder
 from lab.exercise.recover import Past
 from lab.exercise.rendering import Renderer
-from lab.exercise.scenario import MOST_LOOPS, Scenario, ScenarioStep
+from lab.exercise.scenario import MOST_LOOPS, Scenario, ScenarioStep, drawn
 from lab.exercise.template import BadTemplate
 from lab.exercise.truth import Clock, Predicate, Truth
 from lab.exercise.undoing import Undoing
@@ -70,6 +70,7 @@ class Play:
 
     def __post_init__(self) -> None:
         """Take over what the past left."""
+        self.scenario = drawn(self.scenario)
         self._recorder = Recorder(self.run, self.happened)
         self._journal = Journal(self.happened.journal)
         self._renderer = Renderer()

@@ -6,11 +6,13 @@ ATT&CK table and what templates can know.
 
 from __future__ import annotations
 
+import itertools
+import random
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 
 from lab import attack
 from lab.errors import BadFile, NotFound
@@ -61,6 +63,9 @@ MOST_LOOPS: Final = 100
 
 _MOST_STEPS: Final = 500
 """Steps of a scenario."""
+
+_NO_ATTACK: Final = frozenset({"wait", "listen", "health"})
+"""Kinds of step that need no technique: without one they are set-up, and nobody is to detect them."""
 
 _RUN_TIMEOUT: Final = 1800 * SECOND
 """How long all of a run may take when its author says nothing, in nanoseconds."""
@@ -175,6 +180,15 @@ class StepKeys:
     jitter: Annotated[float, Key(least=0, most=1)] = 0.0
     """By which part of it the delay varies, drawn from the scenario's seed."""
 
+    note: str = ""
+    """What it is modelled on, or why it is done, for the report."""
+
+    any_order: bool = False
+    """Whether it and its neighbours that say so too are done in an order drawn from the seed."""
+
+    chance: Annotated[float, Key(least=0, most=1)] = 1.0
+    """How likely it is done at all, drawn from the seed; a decoy that differs from run to run."""
+
     parallel: bool = False
     """Whether it begins together with the step before it."""
 
@@ -234,6 +248,18 @@ class ScenarioFile:
     summary: str = ""
     """One line for people."""
 
+    story: str = ""
+    """What happens, for people: who does what, and why."""
+
+    look_for: Mapping[str, str] = field(default_factory=dict)
+    """Where to look, and for what: a log's name to a sentence."""
+
+    level: Literal["beginner", "intermediate", "advanced"] = "beginner"
+    """How much it asks of who watches it."""
+
+    length: Annotated[int, _DURATION] = 0
+    """How long a run is expected to take, in nanoseconds; 0 when its author does not say."""
+
     lab: str = "starter"
     """The inventory it was written for; it may be played in any lab that has its nodes."""
 
@@ -285,6 +311,18 @@ class Scenario:
     summary: str
     """One line for people."""
 
+    story: str
+    """What happens, for people."""
+
+    look_for: Mapping[str, str]
+    """Where to look, and for what."""
+
+    level: Literal["beginner", "intermediate", "advanced"]
+    """How much it asks of who watches it."""
+
+    length: int
+    """How long a run is expected to take, in nanoseconds; 0 when its author does not say."""
+
     lab: str
     """The inventory it was written for."""
 
@@ -308,6 +346,19 @@ class Scenario:
 
     text: str
     """The file as it was read; a run keeps it."""
+
+
+def drawn(scenario: Scenario) -> Scenario:
+    """Return a scenario with what its seed decides: which steps are done, and in which order."""
+    chance = random.Random(f"{scenario.seed} {scenario.name}")  # noqa: S311  # an order, repeatable
+    taken = [it for it in scenario.steps if chance.random() < it.chance]
+    found: list[ScenarioStep] = []
+    for free, group in itertools.groupby(taken, key=lambda it: it.any_order):
+        steps = list(group)
+        if free:
+            chance.shuffle(steps)
+        found += steps
+    return replace(scenario, steps=tuple(found))
 
 
 def inventory_of(path: Path) -> str:
@@ -337,6 +388,10 @@ def read_scenario(path: Path, lab: Lab, library: Library | None = None) -> Scena
     return Scenario(
         name=written.name,
         summary=written.summary,
+        story=written.story,
+        look_for=written.look_for,
+        level=written.level,
+        length=written.length,
         lab=written.lab,
         benign=written.benign,
         timeout=written.timeout,
@@ -425,7 +480,7 @@ class _Steps:
             known_here = attack.techniques().get(entry.action.technique)
             return known_here.tactics if known_here else ()
         if not entry.technique:
-            if entry.action is not None and entry.action.kind != "wait":
+            if entry.action is not None and entry.action.kind not in _NO_ATTACK:
                 self._reading.problem(entry.where, "a step needs a technique", "write  technique: T1046")
             return ()
         known = attack.techniques().get(entry.technique)

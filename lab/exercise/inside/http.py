@@ -46,7 +46,11 @@ def main() -> None:
         asked["method"], asked["path"], body=asked["body"].encode() or None, headers=asked["headers"]
     )
     answer = link.getresponse()
-    body = answer.read(LARGEST).decode("utf-8", "replace")
+    read = answer.read(LARGEST)
+    body = read.decode("utf-8", "replace")
+    if asked["save"]:
+        with open(asked["save"], "wb") as file:
+            file.write(read)
     cookies: http.cookies.SimpleCookie = http.cookies.SimpleCookie()
     for line in answer.headers.get_all("Set-Cookie") or ():
         try:

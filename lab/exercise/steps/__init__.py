@@ -8,7 +8,9 @@ from lab.exercise.listed import by_kind
 from lab.exercise.steps.atomic import Atomic
 from lab.exercise.steps.base import Step
 from lab.exercise.steps.command import Command
+from lab.exercise.steps.health import Health
 from lab.exercise.steps.http import Http
+from lab.exercise.steps.listen import Listen
 from lab.exercise.steps.nmap import Nmap
 from lab.exercise.steps.packet import Packet
 from lab.exercise.steps.playbook import Playbook
@@ -17,6 +19,6 @@ from lab.exercise.steps.traffic import Traffic
 from lab.exercise.steps.wait import Wait
 
 STEP_KINDS: Final[dict[str, type[Step]]] = by_kind(
-    Atomic, Command, Http, Nmap, Packet, Playbook, Ssh, Traffic, Wait
+    Atomic, Command, Health, Http, Listen, Nmap, Packet, Playbook, Ssh, Traffic, Wait
 )
 """Name in a scenario to the class that does it."""

@@ -17,6 +17,9 @@ from lab.files.declared import Fault, Key
 
 _MOST_REDIRECTS: Final = 10
 
+_BOUNDARY: Final = "----WebKitFormBoundaryq7tWZ2nBvGkLx0aD"
+"""What parts a form with a file, as a browser makes one up."""
+
 _AGENT: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 """What a browser says of itself."""
 
@@ -33,6 +36,7 @@ class _Asked:
     headers: Mapping[str, str]
     body: str
     timeout: float
+    save: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +63,25 @@ class _Answered:
     cookies: Mapping[str, str]
     gone: tuple[str, ...]
     forms: tuple[Form, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upload:
+    """A file that a form sends."""
+
+    remedy: ClassVar[str] = "write  upload: {field: photo, name: lamp.gif, content: GIF89a}"
+
+    field: str
+    """The form's field."""
+
+    name: str
+    """The file's name."""
+
+    content: str
+    """What is in it."""
+
+    type: str = "application/octet-stream"
+    """What it is said to be."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,12 +115,18 @@ class Http:
     body: str = ""
     """What to send instead of a form."""
 
+    upload: Upload | None = None
+    """A file to send, together with the form."""
+
+    save: str = ""
+    """Where on its own node the last answer's body is kept, until the run ends; empty when it is not."""
+
     redirects: Annotated[int, Key(least=0, most=_MOST_REDIRECTS)] = 5
     """How many redirects are followed; each is resolved as any target is."""
 
     def faults(self) -> Iterator[Fault]:
         """Find two bodies, and a path that names a host."""
-        if self.form and self.body:
+        if (self.form or self.upload) and self.body:
             yield Fault(key="body", what="a request has a form or a body, not both", remedy="keep one")
         if not self.path.startswith("/") and "{{" not in self.path:
             yield Fault(key="path", what=f"{self.path!r} is not a path", remedy="write  path: /login")
@@ -106,6 +135,8 @@ class Http:
         """Ask, and follow where the answer leads inside the lab."""
         target, path, method, body = self.target, self.path, self._method(), self._body(place)
         hops: list[str] = []
+        if self.save:
+            place.leaves(self.save)
         while True:
             ran, resolved, answer = self._ask(place, target, path, method, body)
             place.kept["http"] = self._kept(place, answer)
@@ -131,17 +162,19 @@ class Http:
         )
 
     def _method(self) -> str:
-        return self.method or ("POST" if self.form or self.body else "GET")
+        return self.method or ("POST" if self.form or self.upload or self.body else "GET")
 
     def _body(self, place: Place) -> str:
-        if not self.form:
+        if not self.form and not self.upload:
             return self.body
+        names = {*self.form, *((self.upload.field,) if self.upload else ())}
         hidden: dict[str, str] = {}
         for it in place.kept.get("http", {}).get("forms", ()):
-            if set(self.form) & set(it["fields"]):
+            if names & set(it["fields"]):
                 hidden = dict(it["fields"])
                 break
-        return urlencode({**hidden, **self.form})
+        fields = {**hidden, **self.form}
+        return _multipart(fields, self.upload) if self.upload else urlencode(fields)
 
     def _ask(
         self, place: Place, target: str, path: str, method: str, body: str
@@ -156,6 +189,7 @@ class Http:
             headers=self._headers(place, resolved, body),
             body=body,
             timeout=place.timeout,
+            save=self.save,
         )
         stdin = records.to_json(asked).encode()
         said = (path, body, *self.headers, *self.headers.values())
@@ -167,7 +201,9 @@ class Http:
         found = {"Host": resolved.name, "User-Agent": _AGENT, "Accept": "*/*", "Connection": "close"}
         if cookies:
             found["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
-        if self.form and body:
+        if self.upload and body:
+            found["Content-Type"] = f"multipart/form-data; boundary={_BOUNDARY}"
+        elif self.form and body:
             found["Content-Type"] = "application/x-www-form-urlencoded"
         return {**found, **self.headers}
 
@@ -192,3 +228,12 @@ class Http:
             "cookies": {name: value for name, value in cookies.items() if name not in answer.gone},
             "forms": forms,
         }
+
+
+def _multipart(fields: Mapping[str, str], upload: Upload) -> str:
+    """Write a form with a file in it (RFC 7578)."""
+    parts = [f'form-data; name="{name}"\r\n\r\n{value}' for name, value in fields.items()]
+    named = f'form-data; name="{upload.field}"; filename="{upload.name}"'
+    parts.append(f"{named}\r\nContent-Type: {upload.type}\r\n\r\n{upload.content}")
+    body = "".join(f"--{_BOUNDARY}\r\nContent-Disposition: {it}\r\n" for it in parts)
+    return f"{body}--{_BOUNDARY}--\r\n"

@@ -1,4 +1,4 @@
-"""Log in over SSH with a password and run a command there; a session may stay open over several steps."""
+"""Log in over SSH and run a command there; a session may stay open over several steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from lab.files.declared import Fault
 _OPTIONS: Final = (
     "StrictHostKeyChecking=no",
     "UserKnownHostsFile=/dev/null",
-    "PubkeyAuthentication=no",
     "ConnectTimeout=10",
     "LogLevel=ERROR",
 )
@@ -53,17 +52,29 @@ class Ssh:
     user: str
     """The account."""
 
-    password: str
-    """Its password."""
-
     command: str
     """What the account's shell is to run there."""
+
+    password: str = ""
+    """Its password."""
+
+    key: str = ""
+    """Or a private key that opens it: a path on the node where the step is from."""
+
+    runs_as: str = "root"
+    """Who runs the client there; a key must be theirs to read."""
 
     session: str = ""
     """Its name, for one that stays open: steps from the same node that give it use the same log-in."""
 
     def faults(self) -> Iterator[Fault]:
-        """Find a name that no socket could have."""
+        """Find no way in, or two, and a name that no socket could have."""
+        if bool(self.password) == bool(self.key):
+            yield Fault(key="password", what="a log-in has a password or a key", remedy=self.remedy)
+        if self.session and self.runs_as != "root":
+            yield Fault(
+                key="session", what="a session that stays open is root's", remedy="leave  runs_as  out"
+            )
         if self.session and not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", self.session):
             said = f"{self.session!r} cannot be a name"
             yield Fault(key="session", what=said, remedy="use letters, digits, - and _")
@@ -71,13 +82,13 @@ class Ssh:
     def act(self, place: Place) -> Outcome:
         """Log in and run the command."""
         address = place.resolve(self.target).address
-        options = tuple(word for option in _OPTIONS for word in ("-o", option))
+        options = self._options()
         evidence = Evidence()
         if self.session:
             evidence = connections(self._opened(place, address, options), place.node).prompt()
             options = ("-S", self._socket, "-o", "ControlMaster=no", *options)
-        argv = ("sshpass", "-e", "ssh", *options, "-l", self.user, "--", address, self.command)
-        ran = place.run(argv, targets=(self.target,), environment={"SSHPASS": self.password})
+        argv = (*self._client, *options, "-l", self.user, "--", address, self.command)
+        ran = place.run(argv, targets=(self.target,), user=self.runs_as, environment=self._secret)
         (target,) = ran.targets
         return Outcome(
             completed=ran.completed,
@@ -89,6 +100,21 @@ class Ssh:
         )
 
     @property
+    def _client(self) -> tuple[str, ...]:
+        return ("ssh",) if self.key else ("sshpass", "-e", "ssh")
+
+    @property
+    def _secret(self) -> dict[str, str]:
+        return {} if self.key else {"SSHPASS": self.password}
+
+    def _options(self) -> tuple[str, ...]:
+        way = (
+            ("PasswordAuthentication=no", "IdentitiesOnly=yes") if self.key else ("PubkeyAuthentication=no",)
+        )
+        options = tuple(word for option in (*_OPTIONS, *way) for word in ("-o", option))
+        return ("-i", self.key, *options) if self.key else options
+
+    @property
     def _socket(self) -> str:
         return f"/tmp/.ssh-{self.session}"  # noqa: S108  # on the attacker's node
 
@@ -96,13 +122,13 @@ class Ssh:
         """Return the connection of the session, opening it where it is not."""
         process = self._process(place)
         if not process:
-            argv = ("sshpass", "-e", "ssh", "-M", "-N", "-S", self._socket, *options, "-l", self.user)
+            argv = (*self._client, "-M", "-N", "-S", self._socket, *options, "-l", self.user)
             place.run(("rm", "-f", "--", self._socket))  # of a run that was killed
             place.hold(
                 (*argv, "--", address),
                 targets=(self.target,),
                 leaves=(self._socket,),
-                environment={"SSHPASS": self.password},
+                environment=self._secret,
             )
             for _ in range(_TRIES):
                 if process := self._process(place):

@@ -1,4 +1,4 @@
-"""Put a bounded load on a node: connections or datagrams, so many a second, never more than the caps here."""
+"""Put a bounded load on a node, so much a second, never more than the caps here."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class _Asked:
     rate: float
     seconds: float
     payload: str
+    path: str
     beside: int = _BESIDE
 
 
@@ -63,11 +64,15 @@ class Traffic:
     seconds: Annotated[float, Key(least=0.1, most=MOST_SECONDS)]
     """How long."""
 
-    transport: Literal["tcp", "udp"] = "tcp"
-    """What is sent."""
+    transport: Literal["tcp", "udp", "syn", "http", "slow-header"] = "tcp"
+    """What is sent: connections, datagrams, SYN packets that open nothing, requests for `path`, or
+    connections that begin a request and never finish it."""
+
+    path: str = "/"
+    """What is asked for over `http`."""
 
     payload: str = ""
-    """What each one says."""
+    """What each connection or datagram says."""
 
     def faults(self) -> Iterator[Fault]:
         """Find a payload that no datagram carries."""
@@ -86,9 +91,12 @@ class Traffic:
             rate=rate,
             seconds=seconds,
             payload=self.payload[:MOST_BYTES],
+            path=self.path,
         )
         stdin = records.to_json(asked).encode()
-        ran = place.run(argv_of("load"), targets=(self.target,), stdin=stdin, packed=(asked.payload,))
+        ran = place.run(
+            argv_of("load"), targets=(self.target,), stdin=stdin, packed=(asked.payload, asked.path)
+        )
         done = answer_of("load", ran.completed, _Done)
         return Outcome(
             completed=ran.completed,

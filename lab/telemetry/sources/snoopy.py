@@ -27,7 +27,8 @@ _Parts = tuple[str, str, str]
 _RECORD: Final = re.compile(
     r"exec (?P<second>\d{1,11})\.(?P<fraction>\d{1,9}) pid=(?P<pid>\d{1,9}) ppid=(?P<ppid>\d{1,9})"
     r" sid=(?P<sid>\d{1,9}) uid=(?P<uid>\d{1,10}) euid=(?P<euid>\d{1,10}) user=(?P<user>\S*) tty=(?P<tty>\S*)"
-    r"(?: ssh=(?:(?P<client>[\d.]{7,15}) (?P<port>\d{1,5}) \S{1,45} \d{1,5}|.*?))? cwd=(?P<rest>.*)",
+    r"(?: ssh=(?:(?P<client>[\d.]{7,15}) (?P<port>\d{1,5}) \S{1,45} \d{1,5}|.*?))?"
+    r"(?: web=(?:(?P<visitor>[\d.]{7,15}):(?P<visitor_port>\d{1,5})|.*?))? cwd=(?P<rest>.*)",
     re.ASCII | re.DOTALL,
 )
 
@@ -127,6 +128,7 @@ def _fields(match: re.Match[str], parts: _Parts) -> Event:
         "user.effective.id": match["euid"],
     }
     put_peer(event, "source", match["client"], match["port"])
+    put_peer(event, "source", match["visitor"], match["visitor_port"])
     if match["user"] and not match["user"].startswith("("):  # `(unknown)`: no such account
         event["user.name"] = match["user"]
     return event

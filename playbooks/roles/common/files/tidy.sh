@@ -5,6 +5,7 @@ apt-get -qq clean
 rm -rf /var/cache/debconf/*-old /var/lib/dpkg/*-old \
     /root/.ansible /root/.cache /root/.bash_history
 rm -f /etc/ssh/ssh_host_*
+[ "${keep_lists:-}" = True ] || rm -f /usr/lib/python3/dist-packages/lab_key.py
 [ ! -e /etc/machine-id ] || : >/etc/machine-id
 find /tmp /var/tmp -mindepth 1 -delete
 # The snoopy library logs into exec.log what follows its emptying, so that comes last.

@@ -5,16 +5,15 @@ Prints one line for each thing it changed, so a second run prints nothing.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import os
 import pwd
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TypedDict
+
+from lab_key import private_key, public_key
 
 
 class User(TypedDict, total=False):
@@ -66,27 +65,6 @@ def ensure_file(name: str, path: str, content: str, mode: int = 0o644) -> None:
     for made in (file, *file.relative_to(home).parents):
         os.chown(home / made, account.pw_uid, account.pw_gid)
     sys.stdout.write(f"wrote {file}\n")
-
-
-def private_key(name: str) -> str:
-    """Return the private key of a name, as RFC 8410 writes Ed25519 keys.
-
-    It follows from the name, so that nodes baked apart have the same pair. A lab has no secrets.
-    """
-    seed = hashlib.sha256(f"homerange key {name}".encode()).digest()
-    body = base64.b64encode(bytes.fromhex("302e020100300506032b657004220420") + seed).decode()
-    return f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n"
-
-
-def public_key(name: str) -> str:
-    """Return the public half, as a line of `authorized_keys`."""
-    with tempfile.NamedTemporaryFile("w") as file:
-        file.write(private_key(name))
-        file.flush()
-        ran = subprocess.run(
-            ["/usr/bin/ssh-keygen", "-y", "-f", file.name], text=True, check=True, stdout=subprocess.PIPE
-        )
-    return f"{ran.stdout.strip()} {name}\n"
 
 
 def run(*command: str, text: str = "") -> None:
