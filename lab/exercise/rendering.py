@@ -144,7 +144,7 @@ def serve() -> None:
 
 def _answer(question: _Question) -> _Answer:
     try:
-        known = render_lazily(question.variables, question.values)
+        known = render_lazily(question.variables, question.values, question.texts)
         texts = tuple(render(text, known) for text in question.texts)
     except BadTemplate as error:
         return _Answer(wrong=error.text[:LARGEST], why=error.why)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Final, TypeVar, cast
 
@@ -96,18 +96,30 @@ def render(text: str, values: Mapping[str, object]) -> str:
         raise BadTemplate(text, why=short if isinstance(error, MemoryError) else str(error)) from error
 
 
-def render_lazily(variables: Mapping[str, object], values: Mapping[str, object]) -> dict[str, object]:
-    """Fill in variables that are templates themselves, as Ansible does: each when what it needs is there.
+def render_lazily(
+    variables: Mapping[str, object], values: Mapping[str, object], texts: Iterable[str]
+) -> dict[str, object]:
+    """Fill in variables that are templates themselves, as Ansible does: those that texts ask for.
 
     One that needs what is not there yet is left out, so using it says which name is missing.
     """
     known: dict[str, object] = dict(values)
-    waiting = dict(variables)
+    waiting = _wanted(variables, texts)
     while ready := [name for name, value in waiting.items() if _needs(value) <= known.keys()]:
         for name in ready:
             value = waiting.pop(name)
             known[name] = render(value, known) if isinstance(value, str) else value
     return known
+
+
+def _wanted(variables: Mapping[str, object], texts: Iterable[str]) -> dict[str, object]:
+    """Return the variables that texts ask for, themselves or through others."""
+    found: dict[str, object] = {}
+    asked = {name for text in texts for name in _needs(text)}
+    while new := asked & variables.keys() - found.keys():
+        found |= {name: variables[name] for name in new}
+        asked = {name for value in found.values() for name in _needs(value)}
+    return found
 
 
 def _needs(value: object) -> frozenset[str]:

@@ -13,6 +13,8 @@ from lab.files.declared import Fault, Key
 
 _COUNTER: Final = re.compile(r"[A-Z][A-Za-z]+\.[A-Z][A-Za-z]+")
 
+_FRAMES: Final = "Interface.RxPackets"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counter:
@@ -25,7 +27,7 @@ class Counter:
     """Where to look."""
 
     counter: str
-    """Its name in /proc/net/snmp, `Tcp.OutRsts`."""
+    """Its name in /proc/net/snmp, `Tcp.OutRsts`; or `Interface.RxPackets`, all frames that came in."""
 
     at_least: Annotated[int, Key(least=1)]
     """By how much it must have grown."""
@@ -47,8 +49,16 @@ class Counter:
         return Finding(occurred=grown >= self.at_least, said=said)
 
     def _read(self, place: Place) -> int:
+        if self.counter == _FRAMES:
+            return received_frames(place.run(("cat", "/proc/net/dev")).completed.stdout.decode())
         table = place.run(("cat", "/proc/net/snmp")).completed.stdout.decode()
         return snmp_counters(table).get(self.counter, 0)
+
+
+def received_frames(table: str) -> int:
+    """Read /proc/net/dev: frames that came in on all interfaces but the loopback (proc(5))."""
+    lines = [line.replace(":", " ").split() for line in table.splitlines()[2:]]
+    return sum(int(words[2]) for words in lines if words and words[0] != "lo")
 
 
 def snmp_counters(table: str) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import http.cookies
 import json
+import os
 import ssl
 import sys
 from html.parser import HTMLParser
@@ -49,7 +50,7 @@ def main() -> None:
     read = answer.read(LARGEST)
     body = read.decode("utf-8", "replace")
     if asked["save"]:
-        with open(asked["save"], "wb") as file:
+        with open(os.open(asked["save"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(read)
     cookies: http.cookies.SimpleCookie = http.cookies.SimpleCookie()
     for line in answer.headers.get_all("Set-Cookie") or ():
