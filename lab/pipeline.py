@@ -37,6 +37,7 @@ from lab.flow.labs import (
     show_labs,
     show_nodes,
 )
+from lab.flow.learn import grade_timeline, measure_coverage
 from lab.flow.machine import engine_for_demo, examine_machine
 from lab.flow.play import (
     clean_run,
@@ -106,7 +107,7 @@ _JUDGE: Final[Stages] = (
 )
 
 RUN: Final[Stages] = (
-    read_exercise,  # name        -> Prepared
+    read_exercise,  # Order       -> Prepared
     hold_lab,  # Prepared    -> Prepared
     restart_sensors,  # Prepared    -> Prepared
     open_run,  # Prepared    -> Opened
@@ -152,6 +153,14 @@ ATOMIC_RUN: Final[Stages] = (
 
 EXERCISES: Final[Stages] = (
     list_exercises,  # nothing     -> Exercise, ...
+)
+
+GRADE: Final[Stages] = (
+    grade_timeline,  # Handed      -> Grade
+)
+
+COVERAGE: Final[Stages] = (
+    measure_coverage,  # nothing     -> Coverage
 )
 
 LINT: Final[Stages] = (

@@ -48,6 +48,7 @@ def demo(
     from lab.cli import tables
     from lab.flow.labs import DEFAULT_LAB, Removal
     from lab.flow.machine import Engagement
+    from lab.flow.play import Order
     from lab.flow.runs import DEFAULT_SCENARIO
     from lab.pipeline import DOWN, PREPARE_DEMO, REPLAY, RUN, UP
 
@@ -59,7 +60,7 @@ def demo(
     proof = session.run(UP, DEFAULT_LAB)
     tables.nodes(session.screen, proof.running, as_json=False)
     tables.walls_in_short(session.screen, proof)
-    tables.score(session.screen, session.run(RUN, DEFAULT_SCENARIO), as_json=False)
+    tables.score(session.screen, session.run(RUN, Order(scenario=DEFAULT_SCENARIO)), as_json=False)
     receipts = session.run(DOWN, Removal(name=DEFAULT_LAB))
     tables.receipts(session.screen, receipts, as_json=False)
     end_with_leftovers(session, receipts)

@@ -30,13 +30,32 @@ class Output(StrEnum):
 def run(
     scenario: Annotated[str, typer.Argument(help="Name or path of a scenario.")],
     lab: LabName = "",
+    *,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="What chance is drawn from; else what the file says.")
+    ] = None,
+    pause: Annotated[
+        bool, typer.Option("--pause", help="Wait before each step, and say what it does and where to look.")
+    ] = False,
+    blind: Annotated[
+        bool, typer.Option("--blind", help="Show neither steps nor alerts nor score; see  lab grade.")
+    ] = False,
     output: AsFormat = Format.TABLE,
 ) -> None:
     """Run an exercise: benign traffic, then the attack; alerts appear while it runs; then the score."""
+    from lab.flow.play import Order
     from lab.pipeline import RUN
 
-    session = open_session(lab)
-    _show(session, session.run(RUN, scenario), output)
+    if pause and blind:
+        raise typer.BadParameter("--pause says what --blind hides; take one of them")
+    session = open_session(lab, blind=blind, step_by_step=pause)
+    scored = session.run(RUN, Order(scenario=scenario, seed=seed))
+    if blind:
+        session.screen.line(scored.run.path.name)
+        session.screen.tell(f"write down what you saw, then:  lab grade {scored.run.path.name} FILE")
+        _end(scored)
+        return
+    _show(session, scored, output)
 
 
 def _show(session: Session, scored: Scored, output: Format) -> None:
@@ -44,6 +63,11 @@ def _show(session: Session, scored: Scored, output: Format) -> None:
     from lab.cli import tables
 
     tables.score(session.screen, scored, as_json=output == Format.JSON)
+    _end(scored)
+
+
+def _end(scored: Scored) -> None:
+    """End with what a run came to."""
     if scored.run.header().state == "stopped":
         raise typer.Exit(Stopped.exit_code)
     if scored.degraded:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import select
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 if TYPE_CHECKING:  # heavy imports wait until a command needs them, so that `lab --help` is quick
     from lab.cli.screen import Screen
     from lab.engine.engine import Engine
+    from lab.exercise.briefing import Briefing
     from lab.flow.context import Context, Stage
+    from lab.workers import Stop
+
+
+_LOOKS: Final = 0.2
+"""Seconds between looks whether Ctrl-C was pressed, while the user reads."""
 
 
 def docker() -> Engine:
@@ -72,8 +80,34 @@ class Session:
         return agree
 
 
-def open_session(lab: str = "") -> Session:
-    """Begin a command; what it opened is closed when the command line is done with it."""
+def _nobody(_said: object) -> None:
+    """Hear of something and keep it."""
+
+
+def _await_enter(screen: Screen, stop: Stop, step: Briefing) -> None:
+    """Say what will happen and where to look, and wait for the return key; the end of input is one."""
+    screen.tell(f"next: {step.name}")
+    told = {"technique": step.technique, "from": step.source, "how": step.what, "note": step.note}
+    for label, said in told.items():
+        if said:
+            screen.tell(f"      {label}: {said}")
+    for it in step.watch:
+        screen.tell(f"      watch: {it}")
+    screen.tell("      press Return to go on")
+    while not stop.is_set():
+        if select.select([sys.stdin], [], [], _LOOKS)[0]:
+            sys.stdin.readline()
+            return
+
+
+def open_session(lab: str = "", *, blind: bool = False, step_by_step: bool = False) -> Session:
+    """Begin a command; what it opened is closed when the command line is done with it.
+
+    Args:
+        lab: Which lab; found when empty.
+        blind: Whether nothing is shown of an exercise while it goes on.
+        step_by_step: Whether each step waits for the user.
+    """
     from lab.cli.screen import Screen
     from lab.files.workplace import Workplace
     from lab.flow.context import Context
@@ -87,7 +121,10 @@ def open_session(lab: str = "") -> Session:
         lab_name=lab,
         command=" ".join(("lab", *sys.argv[1:])),
         tell=screen.tell,
-        on_alert=screen.alert,
+        on_alert=_nobody if blind else screen.alert,
+        on_step=_nobody if blind else None,
         timed=screen.stage,
     )
+    if step_by_step:
+        context.before_step = partial(_await_enter, screen, context.stop)
     return Session(screen, click.get_current_context().with_resource(context))

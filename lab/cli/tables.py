@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from lab.cli.screen import Screen, age
 from lab.files import careful, records
+from lab.moment import SECOND
 from lab.text import visible
 
 if TYPE_CHECKING:
@@ -205,14 +206,28 @@ def exercises(screen: Screen, found: Sequence[Exercise], *, as_json: bool) -> No
             it.inventory,
             str(it.steps),
             str(len(it.techniques)),
+            it.level,
+            f"{round(it.length / SECOND / 60)} min" if it.length else "-",
             str(it.runs) if it.runs else "-",
             it.recall or "-",
             it.summary,
         )
         for it in found
     ]
-    columns = ("scenario", "lab", "steps", "techniques", "runs", "detected", "what happens")
-    screen.table(columns, rows, right=("steps", "techniques", "runs"), spare=("techniques",))
+    columns = (
+        "scenario",
+        "lab",
+        "steps",
+        "techniques",
+        "level",
+        "length",
+        "runs",
+        "detected",
+        "what happens",
+    )
+    screen.table(
+        columns, rows, right=("steps", "techniques", "length", "runs"), spare=("techniques", "level")
+    )
 
 
 def scenario(screen: Screen, found: Scenario, *, as_json: bool) -> None:

@@ -63,6 +63,8 @@ class Play:
     """Waits for some seconds; given, so that tests need not wait."""
     check: Callable[[], None] = lambda: None
     """Called before each step: raises when the run must not go on, as when nobody watches it."""
+    before_step: Callable[[ScenarioStep], None] = lambda _step: None
+    """Called before each step; may wait for the user, which no time limit counts."""
     stop: Stop = field(default_factory=Stop)
     """Set when the user wants it to end: what is under way is ended, undone and recorded."""
     past: Past = field(default_factory=Past)
@@ -211,11 +213,19 @@ class Play:
         """Do a step as often as it is wanted, and say in the journal that it is over."""
         if step.id in self.past.begun and not step.repeatable:
             return
+        self._await_user(step)
         with self._journal.entry(step.id, "step", step.source):
             behind = self.past.attempts.get(step.id, 0) + (step.id in self.past.begun)
             numbers = itertools.count(behind + 1)
             for item in self._items(step, numbers):
                 self._tried(step, item, numbers)
+
+    def _await_user(self, step: ScenarioStep) -> None:
+        if self._over():
+            return
+        begun = time.monotonic()
+        self.before_step(step)
+        self._deadline += time.monotonic() - begun
 
     def _items(self, step: ScenarioStep, numbers: Iterator[int]) -> Sequence[Mapping[str, object]]:
         """Return what the step is done for: values for its templates; one without any when it has no loop."""

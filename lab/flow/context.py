@@ -17,6 +17,7 @@ from lab.workers import Stop
 
 if TYPE_CHECKING:  # what only a run needs is imported by its stages, so that `lab up` is quick
     from lab.detect.alert import Alert
+    from lab.exercise.briefing import Briefing
 
 
 @dataclass(kw_only=True)
@@ -37,6 +38,12 @@ class Context:
 
     on_alert: Callable[[Alert], None] = lambda _alert: None
     """Hears of each alert as it is raised."""
+
+    on_step: Callable[[str], None] | None = None
+    """Hears which step begins, and what is undone; `tell` does when this is None."""
+
+    before_step: Callable[[Briefing], None] = lambda _briefing: None
+    """Called before each step of an exercise; may wait for the user."""
 
     timed: Callable[[str], AbstractContextManager[None]] = lambda _name: nullcontext()
     """Wraps each stage, to say how long it took."""

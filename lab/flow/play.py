@@ -74,13 +74,27 @@ class Played:
 # -- run -----------------------------------------------------------------------------------------
 
 
-def read_exercise(name: str, context: Context) -> Prepared:
-    """Scenario's name -> the scenario, read for the lab that runs."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """A scenario that is to be played."""
+
+    scenario: str
+    """Its name or path."""
+
+    seed: int | None = None
+    """What chance is drawn from, instead of what the file says."""
+
+
+def read_exercise(order: Order, context: Context) -> Prepared:
+    """Order -> the scenario, read for the lab that runs."""
     from lab.exercise.scenario import read_scenario
 
     lab_now = lab_at_hand(context)
-    path = context.workplace.find("scenarios", name)
-    return Prepared(lab=lab_now, scenario=read_scenario(path, lab_now, library_at_hand(context)))
+    path = context.workplace.find("scenarios", order.scenario)
+    scenario = read_scenario(path, lab_now, library_at_hand(context))
+    if order.seed is not None:
+        scenario = replace(scenario, seed=order.seed)
+    return Prepared(lab=lab_now, scenario=scenario)
 
 
 def hold_lab(prepared: Prepared, context: Context) -> Prepared:
@@ -121,6 +135,7 @@ def open_run(prepared: Prepared, context: Context) -> Opened:
             scenario=prepared.scenario.name,
             summary=prepared.scenario.summary,
             version=lab.__version__,
+            seed=prepared.scenario.seed,
             started=started,
         )
     )
@@ -195,16 +210,19 @@ def _play(
     pause: Callable[[float], None] | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> Play:
+    from lab.exercise.briefing import briefing
     from lab.exercise.play import Play
     from lab.exercise.recover import Past
 
+    lab_now, scenario = opened.prepared.lab, opened.prepared.scenario
     return Play(
-        lab=opened.prepared.lab,
-        scenario=opened.prepared.scenario,
+        lab=lab_now,
+        scenario=scenario,
+        before_step=lambda step: context.before_step(briefing(step, lab_now, scenario.look_for)),
         engine=context.engine,
         run=opened.run.path.name,
         happened=opened.run.happened,
-        tell=context.tell,
+        tell=context.on_step or context.tell,
         pause=pause or context.pause,
         check=check,
         stop=context.stop,
@@ -253,6 +271,7 @@ def find_unfinished(name: str, context: Context) -> Opened:
     context.lab_name = context.lab_name or header.lab
     lab_now = lab_at_hand(context)
     scenario = read_scenario(run.happened.scenario, lab_now, library_at_hand(context))
+    scenario = replace(scenario, seed=header.seed)
     running = context.engine.observe(lab_now.name)
     there = {node.name for node in running.nodes if node.created < past.until}
     past = replace(past, owed=tuple(it for it in past.owed if it.revert.node in there))
@@ -321,6 +340,12 @@ class Exercise:
     techniques: tuple[str, ...]
     """The techniques of its steps, sorted."""
 
+    level: str
+    """How much it asks of who watches it."""
+
+    length: int
+    """How long a run is expected to take, in nanoseconds; 0 when nobody says."""
+
     runs: int
     """How often it was run in this folder, replays left out."""
 
@@ -346,6 +371,8 @@ def list_exercises(_: None, context: Context) -> tuple[Exercise, ...]:
                 inventory=scenario.lab,
                 steps=len(scenario.steps),
                 techniques=tuple(sorted({it.technique for it in scenario.steps if it.technique})),
+                level=scenario.level,
+                length=scenario.length,
                 runs=len(runs),
                 recall=_recall(runs[-1]) if runs else "",
             )

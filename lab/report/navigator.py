@@ -5,7 +5,7 @@ The format is MITRE's, layer version 4.5.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,12 +37,31 @@ def layer(name: str, tests: Iterable[Tried]) -> dict[str, object]:
     for it in tests:
         of.setdefault(it.technique, []).append(it)
     return {
+        **_head(name, "Tests of Atomic Red Team: the share of those with an effect that was detected."),
+        "gradient": {"colors": ["#c0392b", "#f4d03f", "#27ae60"], "minValue": 0, "maxValue": 100},
+        "techniques": [_technique(it, found) for it, found in sorted(of.items())],
+    }
+
+
+def library_layer(techniques: Mapping[str, tuple[str, ...]]) -> dict[str, object]:
+    """Make the layer of what exercises cover: technique to their names, and how many there are."""
+    found = [
+        {"techniqueID": it, "enabled": True, "score": len(names), "comment": ", ".join(names)}
+        for it, names in sorted(techniques.items())
+    ]
+    return {
+        **_head("homerange exercises", "Techniques that exercises have steps for, and how many do."),
+        "gradient": {"colors": ["#d6eaf8", "#1b4f72"], "minValue": 0, "maxValue": 5},
+        "techniques": found,
+    }
+
+
+def _head(name: str, description: str) -> dict[str, object]:
+    return {
         "name": name,
         "versions": {"attack": attack.version().partition(".")[0], **_VERSIONS},
         "domain": "enterprise-attack",
-        "description": "Tests of Atomic Red Team: the share of those with an effect that was detected.",
-        "gradient": {"colors": ["#c0392b", "#f4d03f", "#27ae60"], "minValue": 0, "maxValue": 100},
-        "techniques": [_technique(it, found) for it, found in sorted(of.items())],
+        "description": description,
     }
 
 

@@ -31,6 +31,9 @@ class Header:
     version: str
     """Version of this program."""
 
+    seed: int = 0
+    """What chance was drawn from: pauses, order, decoys, and the day of people."""
+
     started: Moment
     """When it began."""
 

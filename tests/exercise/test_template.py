@@ -50,7 +50,9 @@ def test_the_names_a_template_needs_are_known_before_it_is_filled_in() -> None:
 
 
 def test_variables_may_need_each_other_in_any_order() -> None:
-    found = render_lazily({"a": "{{ b }}!", "b": "{{ c }}?", "late": "{{ nobody }}"}, {"c": "x"}, ["{{ a }} {{ late }}"])
+    found = render_lazily(
+        {"a": "{{ b }}!", "b": "{{ c }}?", "late": "{{ nobody }}"}, {"c": "x"}, ["{{ a }} {{ late }}"]
+    )
     assert (found["a"], found["b"], "late" in found) == ("x?!", "x?", False)
 
 

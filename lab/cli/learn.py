@@ -1,0 +1,114 @@
+"""Commands for learners."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lab.cli.options import AsFormat, Format
+from lab.cli.session import open_session
+
+if TYPE_CHECKING:
+    from lab.cli.screen import Screen
+    from lab.learn.coverage import Coverage
+    from lab.learn.grade import Grade
+    from lab.score.intervals import Share
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example:  lab grade 20261125 timeline.csv")
+def grade(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or how it begins.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Your timeline, as YAML or CSV.")],
+    *,
+    hints: Annotated[
+        bool, typer.Option("--hints", help="Say where to look for what is missing, and not what it is.")
+    ] = False,
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Compare the timeline that you wrote of a run with what happened: order, time, technique, indicators."""
+    from lab.flow.learn import Handed
+    from lab.pipeline import GRADE
+
+    session = open_session()
+    found: Grade = session.run(GRADE, Handed(run=run, path=file))
+    if output == Format.JSON:
+        session.screen.json(found)
+        return
+    _show_grade(session.screen, found, hints=hints)
+
+
+def _show_grade(screen: Screen, found: Grade, *, hints: bool) -> None:
+    parts = (
+        ("steps found (recall)", found.recall),
+        ("entries that are steps (precision)", found.precision),
+        ("techniques named", found.techniques),
+        ("pairs in the right order", found.order),
+        ("indicators that are right", found.indicators),
+        ("indicators of all steps that are named", found.indicators_named),
+    )
+    screen.table(
+        ("measure", "", ""), [(name, _percent(it), f"{it.hits} of {it.total}") for name, it in parts]
+    )
+    screen.line(
+        f"times are off by {found.off} s, in the middle" if found.off is not None else "no step was found"
+    )
+    if hints:
+        screen.table(("hint",), [(it.hint,) for it in found.missed])
+        return
+    rows = [
+        *(
+            (
+                "found",
+                it.step,
+                it.technique,
+                f"line {it.noted.line}, {it.off} s off{_named(it.same_technique)}",
+            )
+            for it in found.found
+        ),
+        *(("missed", it.step, it.technique, f"at +{it.since:.0f}: {it.why}") for it in found.missed),
+        *(
+            ("no step", it.noted.what or f"line {it.noted.line}", it.noted.technique or "-", it.why)
+            for it in found.mistaken
+        ),
+    ]
+    screen.table(("", "step or entry", "technique", "why"), rows)
+
+
+def _named(same: bool) -> str:  # noqa: FBT001  # the one thing there is to say
+    return "" if same else ", under another technique"
+
+
+def _percent(it: Share) -> str:
+    return f"{100 * it.hits / it.total:.0f}%" if it.total else "-"
+
+
+@app.command(epilog="Example:  lab coverage --navigator layer.json")
+def coverage(
+    *,
+    navigator: Annotated[
+        Path | None, typer.Option("--navigator", help="Write a layer for the ATT&CK Navigator.")
+    ] = None,
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Show which techniques of ATT&CK the exercises have steps for."""
+    from lab.files import careful, records
+    from lab.pipeline import COVERAGE
+    from lab.report.navigator import library_layer
+
+    session = open_session()
+    found: Coverage = session.run(COVERAGE, None)
+    if navigator:
+        layer = library_layer({it.technique: it.scenarios for it in found.covered})
+        careful.replace(session.context.path(navigator), (records.to_json(layer, indent=2) + "\n").encode())
+    if output == Format.JSON:
+        session.screen.json(found)
+        return
+    rows = [(it.technique, it.name, ", ".join(it.tactics), ", ".join(it.scenarios)) for it in found.covered]
+    session.screen.table(("technique", "name", "tactics", "exercises"), rows, spare=("tactics",))
+    for tactic, (have, there) in found.of_tactic.items():
+        session.screen.tell(f"{tactic}: {have} of {there} techniques for Linux")
+    session.screen.tell(f"{len(found.covered)} techniques of ATT&CK have a step")
