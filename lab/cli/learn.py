@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,44 +43,33 @@ def grade(
 
 
 def _show_grade(screen: Screen, found: Grade, *, hints: bool) -> None:
-    parts = (
-        ("steps found (recall)", found.recall),
-        ("entries that are steps (precision)", found.precision),
-        ("techniques named", found.techniques),
-        ("pairs in the right order", found.order),
-        ("indicators that are right", found.indicators),
-        ("indicators of all steps that are named", found.indicators_named),
-    )
-    screen.table(
-        ("measure", "", ""), [(name, _percent(it), f"{it.hits} of {it.total}") for name, it in parts]
-    )
-    screen.line(
-        f"times are off by {found.off} s, in the middle" if found.off is not None else "no step was found"
-    )
+    parts = {
+        "steps found (recall)": found.recall,
+        "entries that are steps (precision)": found.precision,
+        "techniques named": found.techniques,
+        "pairs in the right order": found.order,
+        "indicators that are right": found.indicators,
+        "indicators of all steps that are named": found.indicators_named,
+    }
+    rows = [(name, _percent(it), f"{it.hits} of {it.total}") for name, it in parts.items()]
+    off = "-" if found.off is None else f"{found.off} s"
+    screen.table(("measure", "", ""), [*rows, ("times off by, median", off, "")])
     if hints:
         screen.table(("hint",), [(it.hint,) for it in found.missed])
         return
-    rows = [
-        *(
-            (
-                "found",
-                it.step,
-                it.technique,
-                f"line {it.noted.line}, {it.off} s off{_named(it.same_technique)}",
-            )
-            for it in found.found
-        ),
-        *(("missed", it.step, it.technique, f"at +{it.since:.0f}: {it.why}") for it in found.missed),
-        *(
-            ("no step", it.noted.what or f"line {it.noted.line}", it.noted.technique or "-", it.why)
-            for it in found.mistaken
-        ),
-    ]
-    screen.table(("", "step or entry", "technique", "why"), rows)
+    screen.table(("", "step or entry", "technique", "why"), _explained(found))
 
 
-def _named(same: bool) -> str:  # noqa: FBT001  # the one thing there is to say
-    return "" if same else ", under another technique"
+def _explained(found: Grade) -> Iterator[tuple[str, str, str, str]]:
+    for it in found.found:
+        said = f"line {it.noted.line}, {it.off} s off"
+        other = "" if it.same_technique else ", under another technique"
+        yield "found", it.step, it.technique, said + other
+    for missed in found.missed:
+        yield "missed", missed.step, missed.technique, f"at +{missed.since:.0f}: {missed.why}"
+    for wrong in found.mistaken:
+        name = wrong.noted.what or f"line {wrong.noted.line}"
+        yield "no step", name, wrong.noted.technique or "-", wrong.why
 
 
 def _percent(it: Share) -> str:

@@ -27,7 +27,7 @@ class Output(StrEnum):
 
 
 @app.command(epilog="Example:  lab run ssh-brute-force")
-def run(
+def run(  # noqa: PLR0913  # its options
     scenario: Annotated[str, typer.Argument(help="Name or path of a scenario.")],
     lab: LabName = "",
     *,

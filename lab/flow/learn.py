@@ -39,7 +39,7 @@ def grade_timeline(handed: Handed, context: Context) -> Grade:
     run = folder.find(context.workplace, handed.run)
     header = run.header()
     noted = read_timeline(context.path(handed.path), header.started)
-    return grade(header.id, noted, read_truth(run.happened), records.read(run.score, Score))
+    return grade(header.id, header.started, noted, read_truth(run.happened), records.read(run.score, Score))
 
 
 def measure_coverage(_: None, context: Context) -> Coverage:

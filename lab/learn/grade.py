@@ -11,7 +11,7 @@ from typing import Final
 from lab import attack
 from lab.exercise.truth import Truth
 from lab.learn.timeline import Noted
-from lab.moment import SECOND
+from lab.moment import SECOND, Moment
 from lab.score.credit import match_steps
 from lab.score.evidence import AttackStep, attack_steps
 from lab.score.intervals import Share, share
@@ -113,11 +113,12 @@ class Grade:
     """What was none."""
 
 
-def grade(run: str, noted: Sequence[Noted], truth: Sequence[Truth], score: Score) -> Grade:
+def grade(run: str, begun: Moment, noted: Sequence[Noted], truth: Sequence[Truth], score: Score) -> Grade:
     """Compare a timeline with truth.
 
     Args:
         run: Run id.
+        begun: When the run began.
         noted: The entries.
         truth: What happened.
         score: What could be seen of it.
@@ -125,7 +126,6 @@ def grade(run: str, noted: Sequence[Noted], truth: Sequence[Truth], score: Score
     steps = tuple(it for it in attack_steps(truth) if it.occurred)
     pairs = _matched(steps, noted)
     found = tuple(_found(steps[place], noted[entry]) for place, entry in sorted(pairs.items()))
-    begun = min((it.start for it in truth), default=0)
     left = [entry for entry in range(len(noted)) if entry not in pairs.values()]
     named = {word for it in noted for word in map(str.lower, it.indicators)}
     known = {word for it in steps for word in _indicators(it)}

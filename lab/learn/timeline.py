@@ -60,7 +60,7 @@ def read_timeline(path: Path, begun: Moment) -> tuple[Noted, ...]:
         BadFile: something in it is wrong; every problem is named with its line.
     """
     root, reading = _rows(path) if path.suffix.lower() == ".csv" else loader.load(path)
-    found = tuple(it for it in _entries(root, reading, begun) if it)
+    found = tuple(_entries(root, reading, begun))
     reading.finish()
     return tuple(sorted(found, key=lambda it: (it.time, it.line)))
 
@@ -80,7 +80,7 @@ def _item(row: Mapping[str, str], line: int) -> Item:
     return Item({name: Item(row[name], line) for name in _KEYS if row.get(name)}, line)
 
 
-def _entries(root: Item, reading: Reading, begun: Moment) -> Iterator[Noted | None]:
+def _entries(root: Item, reading: Reading, begun: Moment) -> Iterator[Noted]:
     if isinstance(root.value, dict):
         root = reading.mapping(root, "a timeline", ("timeline",)).get("timeline", Item([], root.line))
     entries = reading.sequence(root, "a timeline")
@@ -95,24 +95,28 @@ def _entries(root: Item, reading: Reading, begun: Moment) -> Iterator[Noted | No
         yield _entry(reading.mapping(it, "an entry", _KEYS), it, reading, begun)
 
 
-def _entry(given: Mapping[str, Item], where: Item, reading: Reading, begun: Moment) -> Noted | None:
-    if "time" not in given:
-        reading.problem(where, "an entry needs a time", 'write  time: "+63"  or  time: "12:01:03"')
-        return None
-    said = given["time"]
-    try:
-        time = moment_of(str(said.value), begun)
-    except ValueError:
-        remedy = "write +63 (seconds since the run began), 12:01:03 (UTC), or 2026-11-25T12:01:03Z"
-        reading.problem(said, f"{said.value!r} is no time", remedy)
-        return None
+def _entry(given: Mapping[str, Item], where: Item, reading: Reading, begun: Moment) -> Noted:
     return Noted(
         line=where.line,
-        time=time,
+        time=_time(given, where, reading, begun),
         technique=_technique(given, reading),
         indicators=_indicators(given, reading),
         what=str(given["what"].value) if "what" in given else "",
     )
+
+
+def _time(given: Mapping[str, Item], where: Item, reading: Reading, begun: Moment) -> Moment:
+    """Return when; the beginning of the run where the entry does not say, which is noted."""
+    if "time" not in given:
+        reading.problem(where, "an entry needs a time", 'write  time: "+63"  or  time: "12:01:03"')
+        return begun
+    said = given["time"]
+    try:
+        return moment_of(str(said.value), begun)
+    except ValueError:
+        remedy = "write +63 (seconds since the run began), 12:01:03 (UTC), or 2026-11-25T12:01:03Z"
+        reading.problem(said, f"{said.value!r} is no time", remedy)
+        return begun
 
 
 def moment_of(text: str, begun: Moment) -> Moment:
