@@ -49,7 +49,7 @@ def test_a_joint_has_ten_methods_at_most(joint: type[object]) -> None:
 
 def test_a_place_gives_nothing_away_that_could_act_but_its_door() -> None:
     public = {name for name in vars(Place) if not name.startswith("_")}
-    assert public == {"evidence", "hold", "ran", "resolve", "run"}
+    assert public == {"evidence", "hold", "leaves", "ran", "resolve", "run"}
 
 
 def test_nothing_asks_the_process_for_its_folder_but_where_the_command_begins() -> None:

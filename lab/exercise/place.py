@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from lab.engine.nodes import RunningLab, SeenNode
 from lab.engine.shell import CommandSlow, Completed, Shell
-from lab.errors import LabError
+from lab.errors import LabError, OutOfScope
 from lab.exercise.evidence import Evidence, evidence_of
 from lab.exercise.journal import Act, Journal
 from lab.exercise.scope import Scope, Target
@@ -52,6 +52,11 @@ class Held:
         """End it."""
         self._stop.set()
         self._thread.join(_ENDS_WITHIN)
+
+
+def leavable(path: str) -> bool:
+    """Tell whether a step may leave a file there, to be removed at the end: not a system's own."""
+    return path.startswith(("/tmp/", "/root/")) and ".." not in path and bool(path.split("/", 2)[2])  # noqa: S108
 
 
 _ENDS_WITHIN: Final = 5.0
@@ -183,7 +188,14 @@ class Place:
         return resolved
 
     def leaves(self, *paths: str) -> None:
-        """Say which files what is done next leaves here; they are removed when the run ends."""
+        """Say which files what is done next leaves here; they are removed when the run ends.
+
+        Raises:
+            OutOfScope: one is not a path that a step may leave: below /tmp or /root.
+        """
+        for it in paths:
+            if not leavable(it):
+                raise OutOfScope(it, lab=self.node.lab, why="a step leaves files below /tmp or /root alone")
         self._owe(("rm", "-rf", "--", *paths))
 
     def hold(

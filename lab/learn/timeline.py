@@ -20,7 +20,7 @@ from typing import Final
 
 from lab import attack
 from lab.files import careful, loader
-from lab.files.loader import Item, Reading, suggestion
+from lab.files.loader import Item, Reading
 from lab.moment import SECOND, Moment
 
 _KEYS: Final = ("time", "technique", "indicators", "what")
@@ -140,8 +140,7 @@ def _technique(given: Mapping[str, Item], reading: Reading) -> str:
         return ""
     named = str(given["technique"].value).strip().upper()
     if named not in attack.techniques():
-        remedy = suggestion(named, attack.techniques(), "").partition("  ")[0]
-        reading.problem(given["technique"], f"unknown technique {named!r}", remedy)
+        reading.problem(given["technique"], f"unknown technique {named!r}", "write an id of ATT&CK: T1046")
     return named
 
 

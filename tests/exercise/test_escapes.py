@@ -175,6 +175,7 @@ def test_nothing_that_leads_out_reaches_a_node(way: str) -> None:
         return  # refused before any lab was looked at
     assert truth.status in {"refused", "skipped"}
     ran = [argv for _, argv in world.ran if argv[0] not in {"date", "perl"}]
+    ran = [argv for argv in ran if not any("/var/lib/person" in word for word in argv)]  # people are told
     assert ran == []
 
 

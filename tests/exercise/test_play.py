@@ -223,7 +223,7 @@ def test_intent_is_journalled_before_each_act() -> None:
     played(SCENARIO.replace("TARGET", "bastion"), Node())
     (run,) = Path("runs").iterdir()
     journal = records.read_lines(run / "journal.jsonl", Entry)
-    journal = tuple(it for it in journal if it.act not in {"step", "undo"})
+    journal = tuple(it for it in journal if it.act not in {"step", "undo"} and it.step != "0-people")
     acts = [(it.act, it.state, it.node, it.argv[0]) for it in journal if it.state == "begun"]
     assert acts == [
         ("run", "begun", "attacker", "uname"),

@@ -38,7 +38,12 @@ def test_every_problem_is_named_with_its_line(case: Case, tmp_path: Path) -> Non
 )
 def test_every_shipped_scenario_can_be_read_without_a_lab(path: Path) -> None:
     inventory = SHIPPED.find("inventories", inventory_of(path))
-    assert read_scenario(path, read_inventory(inventory, KINDS)).steps
+    scenario = read_scenario(path, read_inventory(inventory, KINDS))
+    assert scenario.steps or scenario.benign
+    assert scenario.story
+    assert scenario.look_for
+    assert scenario.length
+    assert all(it.check for it in scenario.steps if it.technique)
 
 
 def test_the_shipped_scenario_is_complete() -> None:
