@@ -88,6 +88,7 @@ class Recorder:
             step=step.id,
             attempt=attempt,
             name=step.name,
+            note=step.note,
             label=label,
             technique=step.technique,
             tactics=step.tactics,

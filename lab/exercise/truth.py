@@ -69,6 +69,9 @@ class Truth:
     name: str
     """The step's name, for people."""
 
+    note: str = ""
+    """What the step is modelled on, or why it is done."""
+
     label: Label
     """Attack, benign, setup or cleanup."""
 

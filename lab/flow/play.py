@@ -134,6 +134,7 @@ def open_run(prepared: Prepared, context: Context) -> Opened:
             lab=prepared.lab.name,
             scenario=prepared.scenario.name,
             summary=prepared.scenario.summary,
+            story=prepared.scenario.story,
             version=lab.__version__,
             seed=prepared.scenario.seed,
             started=started,

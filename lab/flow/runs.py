@@ -131,7 +131,9 @@ def write_report(scored: Scored, _: Context) -> Scored:
     """The score -> the same, with a report beside it."""
     from lab import report
     from lab.detect.alert import read_alerts
+    from lab.exercise.recorder import Result
     from lab.exercise.truth import read_truth
+    from lab.files import records
     from lab.telemetry.store import Store
     from lab.watch.collection import read_collection
 
@@ -143,6 +145,7 @@ def write_report(scored: Scored, _: Context) -> Scored:
         score=scored.score,
         events=Store(run.noticed.events).events(),
         collection=read_collection(run.noticed),
+        results=records.read_lines(run.happened.results, Result),
     )
     report.write_report(run, story)
     return scored

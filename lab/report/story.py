@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from lab.detect.alert import Alert
+from lab.exercise.recorder import Result
 from lab.exercise.truth import Truth
 from lab.moment import SECOND, Moment
+from lab.report.scans import Picture, picture
 from lab.runs.header import Header, State
 from lab.score.values import Score, StepScore
 from lab.telemetry.event import Event
@@ -115,6 +117,12 @@ class Story:
     summary: str
     """The scenario's summary."""
 
+    told: str
+    """What happens in it, as the scenario's author tells it; empty when nobody did."""
+
+    scan: Picture | None
+    """What scans found; None when nothing was scanned."""
+
     started: Moment
     """When the run began; the zero of every relative time."""
 
@@ -171,6 +179,24 @@ class Story:
     def seconds(self, moment: int) -> float:
         """Return seconds since the run began."""
         return (moment - self.started) / SECOND
+
+    def told_steps(self) -> tuple[tuple[StepScore, Truth], ...]:
+        """Return the attack steps that ran, each with its first record, in the order they were done."""
+        first: dict[str, Truth] = {}
+        for it in self.truth:
+            if it.label == "attack" and it.status == "ran":
+                first.setdefault(it.step, it)
+        found = [(step, first[step.step]) for step in self.score.steps if step.step in first]
+        return tuple(sorted(found, key=lambda it: it[1].start))
+
+    def beside(self) -> tuple[Truth, ...]:
+        """Return what was measured beside the attack: steps that are no attack and say something."""
+        return tuple(it for it in self.truth if it.label == "setup" and it.processes and it.sources)
+
+    def work(self, *, suspicious: bool) -> Mapping[str, int]:
+        """Return the kinds of thing that people did, each with how often, the most frequent first."""
+        done = Counter(it.name for it in self.truth if it.action and it.suspicious == suspicious)
+        return dict(sorted(done.items(), key=lambda it: (-it[1], it[0])))
 
     def number(self, step: str) -> int | None:
         """Return the place of an attack step among the attack steps, from 1; None for any other record."""
@@ -263,6 +289,7 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
     score: Score,
     events: Iterable[Event],
     collection: Collection,
+    results: Iterable[Result] = (),
 ) -> Story:
     """Gather what a report shows from what a run left.
 
@@ -273,6 +300,7 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         score: The score of this run.
         events: The run's events in any order; read once, so a stream will do.
         collection: What was watched and how well.
+        results: What steps gave to later ones.
     """
     raised = tuple(sorted(alerts, key=lambda it: (it.raised, it.id)))
     happened = tuple(sorted(truth, key=lambda it: (it.start, it.end, it.step, it.attempt)))
@@ -285,6 +313,8 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         lab=header.lab,
         scenario=header.scenario,
         summary=header.summary,
+        told=header.story,
+        scan=picture(results, happened),
         started=header.started,
         ended=header.ended or max((header.started, *(it.end for it in happened), *seen.latest)),
         state=header.state,

@@ -28,6 +28,9 @@ class Header:
     summary: str
     """The scenario's summary."""
 
+    story: str = ""
+    """What happens in it, for people, as the scenario's author tells it."""
+
     version: str
     """Version of this program."""
 
