@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import select
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -94,10 +94,10 @@ def _await_enter(screen: Screen, stop: Stop, step: Briefing) -> None:
     for it in step.watch:
         screen.tell(f"      watch: {it}")
     screen.tell("      press Return to go on")
-    while not stop.is_set():
-        if select.select([sys.stdin], [], [], _LOOKS)[0]:
-            sys.stdin.readline()
-            return
+    typed = threading.Thread(target=sys.stdin.readline, daemon=True)  # Ctrl-C does not wake who reads
+    typed.start()
+    while typed.is_alive() and not stop.is_set():
+        typed.join(_LOOKS)
 
 
 def open_session(lab: str = "", *, blind: bool = False, step_by_step: bool = False) -> Session:

@@ -170,7 +170,8 @@ def test_every_text_is_a_template_and_filled_in_once() -> None:
 
 def test_kinds_are_listed_by_name_and_none_stands_twice() -> None:
     assert set(STEP_KINDS) == {
-        "atomic", "command", "health", "http", "listen", "nmap", "packet", "playbook", "ssh", "traffic", "wait",
+        "atomic", "command", "health", "http", "listen", "nmap", "packet", "playbook", "ssh", "traffic",
+        "wait",
     }  # fmt: skip
     assert set(CHECK_KINDS) == {"counter", "file", "logged", "open_port"}
     with pytest.raises(ValueError, match="one name"):

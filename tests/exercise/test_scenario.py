@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lab.errors import BadFile, WrongInput
-from lab.exercise.scenario import inventory_of, read_scenario
+from lab.exercise.scenario import drawn, inventory_of, read_scenario
 from lab.files.workplace import SHIPPED
 from lab.inventory.definition import Lab, read_inventory
 from lab.moment import SECOND
@@ -94,3 +94,29 @@ def _complained_of(path: Path) -> set[str]:
     except BadFile as error:
         return {problem.path for problem in error.problems}
     return set()
+
+
+FREE = """
+name: free
+benign: 0s
+seed: SEED
+steps:
+  - {name: first, technique: T1082, from: attacker, command: {argv: [id]}}
+  - {name: a, technique: T1082, from: attacker, any_order: true, command: {argv: [id]}}
+  - {name: b, technique: T1082, from: attacker, any_order: true, command: {argv: [id]}}
+  - {name: c, technique: T1082, from: attacker, any_order: true, chance: 0.5, command: {argv: [id]}}
+  - {name: last, technique: T1082, from: attacker, command: {argv: [id]}}
+"""
+
+
+def test_the_seed_decides_order_and_decoys(tmp_path: Path) -> None:
+    def names(seed: int) -> tuple[str, ...]:
+        path = tmp_path / "free.yml"
+        path.write_text(FREE.replace("SEED", str(seed)), encoding="utf-8")
+        return tuple(it.name for it in drawn(read_scenario(path, starter())).steps)
+
+    assert names(3) == names(3)
+    ways = {names(seed) for seed in range(20)}
+    assert len(ways) > 4
+    assert {len(it) for it in ways} == {4, 5}
+    assert {(it[0], it[-1]) for it in ways} == {("first", "last")}

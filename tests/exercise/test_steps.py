@@ -15,7 +15,9 @@ from lab.errors import OutOfScope
 from lab.exercise.inside import NoAnswer
 from lab.exercise.journal import Journal
 from lab.exercise.place import MOST_HELD, Place, TooMany
-from lab.exercise.steps.http import Http
+from lab.exercise.steps.health import Health
+from lab.exercise.steps.http import Http, Upload
+from lab.exercise.steps.listen import Listen
 from lab.exercise.steps.packet import Packet
 from lab.exercise.steps.playbook import Playbook
 from lab.exercise.steps.traffic import MOST_A_SECOND, MOST_SECONDS, Traffic
@@ -134,3 +136,39 @@ def test_a_run_keeps_no_more_sessions_than_it_may(tmp_path: Path) -> None:
         door.place.hold(("ssh", "-N", "bastion"), targets=("bastion",))
     with pytest.raises(OutOfScope):
         Door(tmp_path).place.hold(("ssh", "198.51.100.9"), targets=("bastion",))
+
+
+def test_a_file_goes_as_a_browser_sends_it(tmp_path: Path) -> None:
+    form = {"action": "/photo", "method": "POST", "fields": {"token": "t1", "photo": ""}}
+    door = Door(tmp_path, {**PAGE, "forms": [form]}, PAGE)
+    upload = Upload(field="photo", name="a.gif", content="GIF89a", type="image/gif")
+    Http(target="shop", path="/photo", via="/product/1", upload=upload).act(door.place)
+    page, sent = door.asked
+    assert (page["method"], page["path"], sent["method"]) == ("GET", "/product/1", "POST")
+    assert 'name="token"\r\n\r\nt1\r\n' in sent["body"]
+    assert 'name="photo"; filename="a.gif"\r\nContent-Type: image/gif\r\n\r\nGIF89a\r\n' in sent["body"]
+    boundary = sent["headers"]["Content-Type"].partition("boundary=")[2]
+    assert sent["body"].endswith(f"--{boundary}--\r\n")
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/", "/tmp/", "/tmp/../etc/x", "root/x"])
+def test_a_step_leaves_nothing_where_the_system_is(tmp_path: Path, path: str) -> None:
+    door = Door(tmp_path)
+    with pytest.raises(OutOfScope):
+        Http(target="shop", save=path).act(door.place)
+    with pytest.raises(OutOfScope):
+        Listen(folder=path, http=8080).act(door.place)
+
+
+def test_a_listener_is_held_until_the_end(tmp_path: Path) -> None:
+    door = Door(tmp_path, {})
+    outcome = Listen(folder="/root/c2", http=8080, dns=53).act(door.place)
+    assert outcome.command_line == "listen on http 8080, dns 53"
+    assert any(argv[0] == "test" and argv[-1] == "/root/c2/ready" for _, argv in door.world.ran)
+
+
+def test_health_is_told_in_milliseconds(tmp_path: Path) -> None:
+    door = Door(tmp_path, {"took": [2.0, 4.0, 90.0], "failed": 1})
+    found = Health(target="shop").act(door.place)
+    assert found.registered == {"answered": 3, "failed": 1, "median_ms": 4.0, "worst_ms": 90.0}
+    assert "3 of 4 requests answered" in found.command_line

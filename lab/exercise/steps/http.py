@@ -115,6 +115,9 @@ class Http:
     body: str = ""
     """What to send instead of a form."""
 
+    via: str = ""
+    """A page that is loaded first, as a browser does, for the fields that its form hides."""
+
     upload: Upload | None = None
     """A file to send, together with the form."""
 
@@ -133,10 +136,13 @@ class Http:
 
     def act(self, place: Place) -> Outcome:
         """Ask, and follow where the answer leads inside the lab."""
-        target, path, method, body = self.target, self.path, self._method(), self._body(place)
-        hops: list[str] = []
         if self.save:
             place.leaves(self.save)
+        if self.via:
+            _, _, page = self._ask(place, self.target, self.via, "GET", "")
+            place.kept["http"] = self._kept(place, page)
+        target, path, method, body = self.target, self.path, self._method(), self._body(place)
+        hops: list[str] = []
         while True:
             ran, resolved, answer = self._ask(place, target, path, method, body)
             place.kept["http"] = self._kept(place, answer)

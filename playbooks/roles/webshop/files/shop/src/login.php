@@ -36,9 +36,16 @@ function user_of(string $name, string $password): ?array
     return database()->query("SELECT * FROM users WHERE name = '$name' AND password = '$hash'")->fetch() ?: null;
 }
 
+const SHORTEST = 12; // characters of a password that a hardened shop lets stand
+
 /** The hash that is kept of a password. */
 function kept_hash(string $password): string
 {
+    // WEAKNESS CWE-521: words from a list. RIGHT: what is too short is replaced by what nobody knows, as by a
+    // reset that its owner has not answered yet.
+    if (HARDENED && strlen($password) < SHORTEST) {
+        $password = bin2hex(random_bytes(16));
+    }
     // WEAKNESS CWE-916: MD5 without a salt. Equal passwords look equal, and a graphics card tries billions
     // a second. RIGHT: a slow hash with a salt.
     return HARDENED ? password_hash($password, PASSWORD_DEFAULT) : md5($password);
