@@ -205,6 +205,7 @@ class Place:
         targets: Sequence[str],
         leaves: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        packed: Sequence[str] = (),
     ) -> None:
         """Begin a command that goes on until the run ends, guarded and journalled as any other.
 
@@ -213,6 +214,7 @@ class Place:
             targets: What it is aimed at.
             leaves: Files that it leaves; removed when the run ends.
             environment: Variables to set.
+            packed: What somebody's words in it are, where an argument is packed.
 
         Raises:
             OutOfScope: as `run`.
@@ -221,7 +223,7 @@ class Place:
         if len(self._held) >= MOST_HELD:
             raise TooMany
         words = tuple(argv)
-        self._proved(targets, words)
+        self._proved(targets, (*words, *packed))
         if leaves:
             self.leaves(*leaves)
         with self._journal.entry(self._step, self._act, self.node.name, words, attempt=self._attempt):

@@ -9,7 +9,7 @@ from typing import Any, Final
 from lab.exercise.recorder import Result
 from lab.exercise.truth import Truth
 
-_HEAD: Final = 44
+_HEAD: Final = 48
 """Height of a host's name and address in the picture."""
 
 _LINE: Final = 20

@@ -340,14 +340,21 @@ def _step_words(story: Story, it: Truth) -> tuple[str, ...]:
 
 def _step_names(story: Story, axis: _Axis, top: float) -> tuple[Name, ...]:
     """Write each step's name beside its bar, on the side that has room."""
-    attacks = [it for it in story.truth if story.number(it.step)]
-    return tuple(_step_name(story, axis, it, _middle(top, _lane_of(story, it) or 0)) for it in attacks)
+    attempts: dict[str, list[Truth]] = {}
+    for it in story.truth:
+        if story.number(it.step):
+            attempts.setdefault(it.step, []).append(it)
+    return tuple(
+        _step_name(story, axis, it, _middle(top, _lane_of(story, it[0]) or 0)) for it in attempts.values()
+    )
 
 
-def _step_name(story: Story, axis: _Axis, it: Truth, middle: float) -> Name:
-    early = story.seconds(it.start) < axis.end / 2
-    text = it.name if len(it.name) <= _LONGEST_LABEL else f"{it.name[:_LONGEST_LABEL]}…"
-    left = axis.left(story.seconds(it.end if early else it.start))
+def _step_name(story: Story, axis: _Axis, attempts: list[Truth], middle: float) -> Name:
+    """Write the name behind the last attempt, or before the first where there is more room."""
+    name, begin, end = attempts[0].name, attempts[0].start, max(it.end for it in attempts)
+    early = story.seconds(begin) < axis.end / 2
+    text = name if len(name) <= _LONGEST_LABEL else f"{name[:_LONGEST_LABEL]}…"
+    left = axis.left(story.seconds(end if early else begin))
     return Name(text=text, left=left, top=middle, after=early)
 
 

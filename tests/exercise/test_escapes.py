@@ -93,6 +93,15 @@ WAYS = {
     "http url in the body": "http: {target: shop, form: {url: 'http://evil.example/'}}",
     "http header": f"http: {{target: shop, headers: {{X-Forwarded-Host: {OUT}}}}}",
     # load and packets
+    "http first page": f"http: {{target: shop, path: /, via: '/?u=http://{OUT}/'}}",
+    "http upload": f"http: {{target: shop, path: /, upload: {{field: f, name: a, content: 'curl {OUT}'}}}}",
+    "health target": f"health: {{target: {OUT}}}",
+    "health path": f"health: {{target: shop, path: '/?u=http://{OUT}/'}}",
+    "listener serves": f"listen: {{folder: /root/x, http: 8080, files: {{a.sh: 'curl {OUT}'}}}}",
+    "ssh key": f"ssh: {{target: {OUT}, user: maria, key: /tmp/k, command: id}}",
+    "traffic path": (
+        f"traffic: {{target: shop, port: 80, rate: 1, seconds: 1, transport: http, path: '/?u={OUT}'}}"
+    ),
     "traffic target": f"traffic: {{target: {OUT}, port: 80, rate: 1, seconds: 1}}",
     "traffic block": "traffic: {target: outside, port: 80, rate: 1, seconds: 1, payload: 198.51.100.9}",
     "traffic beyond its cap": "traffic: {target: shop, port: 80, rate: 100000, seconds: 1}",

@@ -77,7 +77,8 @@ class Listen:
         asked = _Asked(folder=self.folder, http=self.http, dns=self.dns, tcp=self.tcp, files=self.files)
         packed = base64.b64encode(records.to_json(asked).encode()).decode()
         place.run(("rm", "-rf", "--", self.folder))  # of a run that was killed
-        place.hold((*argv_of("listener"), packed), targets=(), leaves=(self.folder,))
+        said = (self.folder, *self.files, *self.files.values())
+        place.hold((*argv_of("listener"), packed), targets=(), leaves=(self.folder,), packed=said)
         for _ in range(_TRIES):
             if place.run(("test", "-e", f"{self.folder}/ready")).completed.code == 0:
                 break

@@ -1,0 +1,70 @@
+"""Plays every exercise that ships, so often in a row on one lab, and writes what was detected as a table.
+
+    .venv/bin/python bench/library.py 2
+
+Each lab is stood up once, and removed at the end. Exit code 1: a step had no effect, or something was left.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from lab.exercise.scenario import inventory_of
+from lab.files import records
+from lab.files.workplace import SHIPPED
+from lab.runs.folder import RunFolder
+from lab.score.values import Score
+from lab.score.vocabulary import DETECTED
+
+
+def lab(*arguments: str) -> None:
+    """Run a command; what it says goes to the terminal's error output."""
+    code = "from lab.cli.entry import entry; entry()"
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def row(name: str, run: RunFolder, took: float) -> tuple[str, bool]:
+    """Write a line of the table, and tell whether each step had its effect."""
+    score = records.read(run.score, Score)
+    of = Counter(it.verdict for it in score.steps)
+    found = sum(of[it] for it in DETECTED)
+    idle = of["no_effect"] + of["unverified"] + of["not_run"]
+    missed = f"{of['telemetry_only']} | {of['no_telemetry']}"
+    false = score.false_positives.count
+    return (
+        f"| `{name}` | {len(score.steps)} | {found} | {missed} | {idle} | {false} | {took:.0f} s |",
+        not idle,
+    )
+
+
+def main() -> int:
+    """Play all of them."""
+    times = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    folder = SHIPPED.find("scenarios", "recon").parent
+    by_lab: dict[str, list[str]] = {}
+    for path in sorted(folder.glob("*.yml")):
+        by_lab.setdefault(inventory_of(path), []).append(path.stem)
+    lines, whole = [], True
+    for inventory, names in by_lab.items():
+        lab("up", inventory)
+        try:
+            for name in names * times:
+                begun = time.monotonic()
+                lab("run", name, "--lab", inventory)
+                run = RunFolder(max(Path("runs").glob(f"*-{name}")))
+                line, all_of_it = row(name, run, time.monotonic() - begun)
+                lines.append(line)
+                whole = whole and all_of_it
+        finally:
+            lab("down", inventory)
+    head = "| Exercise | steps | detected | missed: events | missed: none | no effect | false alarms | took |"
+    sys.stdout.write("\n".join((head, "|---|--:|--:|--:|--:|--:|--:|--:|", *lines)) + "\n")
+    return 0 if whole else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
