@@ -220,7 +220,7 @@ def people(tmp_path_factory: pytest.TempPathFactory, docker_engine: DockerEngine
 
 def test_the_same_seed_is_the_same_day(people: Place) -> None:
     def day(seed: int) -> list[str]:
-        scenario = {"benign": "20s", "people": {"day": "60s", "pace": 0.2}, "seed": seed, "steps": []}
+        scenario = {"benign": "12s", "people": {"day": "60s", "pace": 0.2}, "seed": seed, "steps": []}
         path = people.folder / f"day-{seed}.yml"
         path.write_text(yaml.safe_dump({"name": f"day-{seed}", **scenario}), encoding="utf-8")
         people.lab("run", f"./{path.name}", "--lab", people.name)

@@ -9,6 +9,7 @@ import base64
 import http.server
 import json
 import pathlib
+import shutil
 import socketserver
 import struct
 import sys
@@ -107,6 +108,7 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
 
+shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
 (folder / "received").mkdir(parents=True)
 socketserver.ThreadingUDPServer.allow_reuse_address = True
 servers: list[socketserver.BaseServer] = []
@@ -118,5 +120,5 @@ if asked["tcp"]:
     servers.append(Server(("0.0.0.0", asked["tcp"]), Plain))  # noqa: S104
 for it in servers:
     threading.Thread(target=it.serve_forever, daemon=True).start()
-(folder / "ready").write_text("yes")
+(folder / asked["ready"]).write_text("yes")
 threading.Event().wait()

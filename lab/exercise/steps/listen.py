@@ -39,6 +39,7 @@ class _Asked:
     dns: int
     tcp: int
     files: Mapping[str, str]
+    ready: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,13 +75,19 @@ class Listen:
     def act(self, place: Place) -> Outcome:
         """Begin to listen."""
         start = Moment.now()
-        asked = _Asked(folder=self.folder, http=self.http, dns=self.dns, tcp=self.tcp, files=self.files)
+        asked = _Asked(
+            folder=self.folder,
+            http=self.http,
+            dns=self.dns,
+            tcp=self.tcp,
+            files=self.files,
+            ready=f"ready-{int(start)}",  # another than that of a run that was killed
+        )
         packed = base64.b64encode(records.to_json(asked).encode()).decode()
-        place.run(("rm", "-rf", "--", self.folder))  # of a run that was killed
         said = (self.folder, *self.files, *self.files.values())
         place.hold((*argv_of("listener"), packed), targets=(), leaves=(self.folder,), packed=said)
         for _ in range(_TRIES):
-            if place.run(("test", "-e", f"{self.folder}/ready")).completed.code == 0:
+            if place.run(("test", "-e", f"{self.folder}/{asked.ready}")).completed.code == 0:
                 break
             place.pause(0.1)
         else:
