@@ -1,6 +1,7 @@
-"""Plays every exercise that ships, so often in a row on one lab, and writes what was detected as a table.
+"""Plays the exercises that ship, so often in a row on one lab, and writes what was detected as a table.
 
-    .venv/bin/python bench/library.py 2
+    .venv/bin/python bench/library.py 2                    # all of them, twice
+    .venv/bin/python bench/library.py 1 recon flood        # these, once
 
 Each lab is stood up once, and removed at the end. Exit code 1: a step had no effect, or something was left.
 """
@@ -44,10 +45,12 @@ def row(name: str, run: RunFolder, took: float) -> tuple[str, bool]:
 def main() -> int:
     """Play all of them."""
     times = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    wanted = set(sys.argv[2:])
     folder = SHIPPED.find("scenarios", "recon").parent
     by_lab: dict[str, list[str]] = {}
     for path in sorted(folder.glob("*.yml")):
-        by_lab.setdefault(inventory_of(path), []).append(path.stem)
+        if not wanted or path.stem in wanted:
+            by_lab.setdefault(inventory_of(path), []).append(path.stem)
     lines, whole = [], True
     for inventory, names in by_lab.items():
         lab("up", inventory)
