@@ -346,3 +346,56 @@ def test_atomic_tests_are_listed_and_shown(terminal: Terminal) -> None:
     assert len(everywhere) > len([it for it in found if it["technique"] == "T1105"])
     for arguments in (("run",), ("run", "T9999"), ("run", "T1053.003", "1", "--argument", "x")):
         terminal.lab("atomic", *arguments, code=2)
+
+
+def test_a_blind_run_shows_neither_steps_nor_alerts_nor_score(standing: Terminal) -> None:
+    ended = standing.lab("run", "ssh-brute-force", "--blind")
+    run = last_run(standing)
+    assert ended.out.strip() == run.path.name
+    assert f"lab grade {run.path.name} FILE" in ended.said
+    for hidden in ("T1046", "ALERT", "Guess the password", "recall"):
+        assert hidden not in ended.out + ended.said
+    assert [it.name for it in read_truth(run.happened) if it.label == "attack"]
+
+
+def test_a_run_that_pauses_says_what_is_next_and_where_to_look(standing: Terminal) -> None:
+    ended = standing.lab("run", "ssh-brute-force", "--pause", typed=b"\n" * 20)
+    assert "next: Guess the password of an account" in ended.said
+    assert "technique: T1110.001 Password Guessing" in ended.said
+    assert "watch: bastion auth.log: failures in a row" in ended.said
+    assert ended.said.index("next: Log in with") < ended.said.index("T1078.003  Log in with")
+
+
+def test_pausing_and_hiding_exclude_each_other(standing: Terminal) -> None:
+    assert "take one of them" in standing.lab("run", "ssh-brute-force", "--pause", "--blind", code=2).said
+
+
+def test_the_seed_of_a_run_can_be_given(standing: Terminal) -> None:
+    standing.lab("run", "ssh-brute-force", "--seed", "7")
+    assert last_run(standing).header().seed == 7
+
+
+def test_a_timeline_is_graded(finished: Terminal) -> None:
+    run = last_run(finished)
+    scan = next(it for it in read_truth(run.happened) if it.technique == "T1046")
+    path = finished.folder / "mine.csv"
+    path.write_text(f"time,technique\n{scan.start.iso()},T1046\n+9999,T1110\n", encoding="utf-8")
+    found = finished.json("grade", run.path.name, "mine.csv")
+    assert isinstance(found, dict)
+    assert (found["recall"]["hits"], found["precision"]["total"]) == (1, 2)
+    ended = finished.lab("grade", run.path.name, "mine.csv")
+    assert "found\tFind open services on the bastion\tT1046" in ended.out
+    hints = finished.lab("grade", run.path.name, "mine.csv", "--hints").out
+    assert "T1110" not in hints
+    assert "look at what" in hints
+    path.write_text("time,technique\nsoon,T9\n", encoding="utf-8")
+    said = finished.lab("grade", run.path.name, "mine.csv", code=2).said
+    assert "mine.csv:2: 'soon' is no time" in said
+    assert "unknown technique 'T9'" in said
+
+
+def test_coverage_is_a_table_and_a_layer(terminal: Terminal) -> None:
+    ended = terminal.lab("coverage", "--navigator", "layer.json")
+    assert "T1046\tNetwork Service Discovery\tdiscovery\t" in ended.out
+    layer = json.loads((terminal.folder / "layer.json").read_text(encoding="utf-8"))
+    assert len(layer["techniques"]) == len(ended.out.splitlines())

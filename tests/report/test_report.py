@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from lab.detect.alert import LEVELS, Alert
+from lab.exercise.recorder import Result
+from lab.exercise.truth import Party
 from lab.moment import SECOND, Moment
 from lab.report import Story, make_story, page, timeline, write_report
 from lab.report.story import Bucket
@@ -481,3 +483,75 @@ def test_a_report_says_where_evidence_is_wide_and_what_was_not_undone(tmp_path: 
     run = RunFolder(tmp_path)
     write_report(run, changed)
     assert all(it in run.report_text.read_text(encoding="utf-8") for it in said)
+
+
+# -- what happened, what scans found, what people did ---------------------------------------------
+
+SSH = {"port": 22, "protocol": "tcp", "product": "<b>ssh", "version": "9"}
+HOSTS = [{"address": storybook.BASTION, "services": [SSH]}, {"address": "10.77.1.9", "services": []}]
+
+
+def _told() -> Story:
+    records = storybook.truth()
+    scan = next(it for it in records if it.technique == "T1046")
+    noted = tuple(replace(it, note="as in a plan") if it is scan else it for it in records)
+    work = replace(
+        records[0], step="0-desk-1", label="benign", technique="", action="read-shadow", name="read shadow",
+        suspicious=True, occurred=True,
+    )  # fmt: skip
+    visitor = replace(
+        records[0], step="9-visitor", label="setup", name="A visitor", technique="",
+        processes=("9 of 9 answered",), sources=scan.sources or (Party(node="desk"),),
+    )  # fmt: skip
+    return make_story(
+        header=replace(storybook.header(), story="A stranger <i>comes</i> by."),
+        truth=(*noted, work, visitor),
+        alerts=storybook.alerts(),
+        score=storybook.score(),
+        events=storybook.events(),
+        collection=storybook.collection(),
+        results=(Result(step=scan.step, name="scan", value={"hosts": HOSTS}),),
+    )
+
+
+def test_the_story_stands_first_and_each_step_in_it() -> None:
+    story = _told()
+    written = page._html(story)  # noqa: SLF001
+    assert written.index('id="told"') < written.index('id="figures"')
+    assert "A stranger &lt;i&gt;comes&lt;/i&gt; by." in written
+    assert "as in a plan" in written
+    steps = [record.name for _, record in story.told_steps()]
+    assert steps == [
+        it.name for it in sorted(storybook.truth(), key=lambda it: it.start) if it.label == "attack"
+    ]
+    assert "as in a plan" in page._markdown(story)  # noqa: SLF001
+
+
+def test_what_scans_found_is_drawn_and_a_banner_is_text() -> None:
+    story = _told()
+    assert story.scan is not None
+    assert [(it.address, len(it.services)) for it in story.scan.hosts] == [
+        (storybook.BASTION, 1),
+        ("10.77.1.9", 0),
+    ]
+    assert all(it.top + it.height <= story.scan.height for it in story.scan.hosts)
+    written = page._html(story)  # noqa: SLF001
+    assert "&lt;b&gt;ssh 9" in written
+    assert "<b>ssh" not in written
+
+
+def test_what_people_did_is_counted_apart() -> None:
+    story = _told()
+    assert story.work(suspicious=True) == {"read shadow": 1}
+    assert story.work(suspicious=False) == {}
+    assert "Looks bad, and is not: 1 kinds" in page._html(story)  # noqa: SLF001
+
+
+def test_what_was_measured_beside_is_shown() -> None:
+    assert "9 of 9 answered" in page._html(_told())  # noqa: SLF001
+
+
+def test_a_run_without_story_scan_and_people_has_none_of_it() -> None:
+    written = page._html(small())  # noqa: SLF001
+    for part in ("told", "scan", "work"):
+        assert f'id="{part}"' not in written
