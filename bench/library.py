@@ -3,7 +3,8 @@
     .venv/bin/python bench/library.py 2                    # all of them, twice
     .venv/bin/python bench/library.py 1 recon flood        # these, once
 
-Each lab is stood up once, and removed at the end. Exit code 1: a step had no effect, or something was left.
+Each lab is stood up once, and removed at the end. Exit code 1: a step had no effect, a run was disturbed, or
+something was left.
 """
 
 from __future__ import annotations
@@ -22,24 +23,26 @@ from lab.score.values import Score
 from lab.score.vocabulary import DETECTED
 
 
-def lab(*arguments: str) -> None:
-    """Run a command; what it says goes to the terminal's error output."""
+def lab(*arguments: str) -> bool:
+    """Run a command; what it says goes to the terminal's error output. Tell whether it did what it should."""
     code = "from lab.cli.entry import entry; entry()"
-    subprocess.run([sys.executable, "-c", code, *arguments], check=True, stdout=subprocess.DEVNULL)
+    argv = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(argv, check=False, stdout=subprocess.DEVNULL).returncode == 0
 
 
 def row(name: str, run: RunFolder, took: float) -> tuple[str, bool]:
-    """Write a line of the table, and tell whether each step had its effect."""
+    """Write a line of the table, and tell whether the run was whole and each step had its effect."""
     score = records.read(run.score, Score)
     of = Counter(it.verdict for it in score.steps)
     found = sum(of[it] for it in DETECTED)
     idle = of["no_effect"] + of["unverified"] + of["not_run"]
     missed = f"{of['telemetry_only']} | {of['no_telemetry']}"
     false = score.false_positives.count
-    return (
-        f"| `{name}` | {len(score.steps)} | {found} | {missed} | {idle} | {false} | {took:.0f} s |",
-        not idle,
+    state = run.header().state
+    line = (
+        f"| `{name}` | {len(score.steps)} | {found} | {missed} | {idle} | {false} | {took:.0f} s | {state} |"
     )
+    return line, not idle and state == "done"
 
 
 def main() -> int:
@@ -53,7 +56,7 @@ def main() -> int:
             by_lab.setdefault(inventory_of(path), []).append(path.stem)
     lines, whole = [], True
     for inventory, names in by_lab.items():
-        lab("up", inventory)
+        whole = lab("up", inventory) and whole
         try:
             for name in names * times:
                 begun = time.monotonic()
@@ -63,9 +66,9 @@ def main() -> int:
                 lines.append(line)
                 whole = whole and all_of_it
         finally:
-            lab("down", inventory)
-    head = "| Exercise | steps | detected | missed: events | missed: none | no effect | false alarms | took |"
-    sys.stdout.write("\n".join((head, "|---|--:|--:|--:|--:|--:|--:|--:|", *lines)) + "\n")
+            whole = lab("down", inventory) and whole
+    head = "| Exercise | steps | detected | missed: events | missed: none | no effect | false alarms | took | run |"
+    sys.stdout.write("\n".join((head, "|---|--:|--:|--:|--:|--:|--:|--:|---|", *lines)) + "\n")
     return 0 if whole else 1
 
 
