@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Final
 
 from lab.exercise.scenario import inventory_of
 from lab.files import records
@@ -21,6 +22,11 @@ from lab.files.workplace import SHIPPED
 from lab.runs.folder import RunFolder
 from lab.score.values import Score
 from lab.score.vocabulary import DETECTED
+
+
+_HEAD: Final = (
+    "| Exercise | steps | detected | missed: events | missed: none | no effect | false alarms | took | run |"
+)
 
 
 def lab(*arguments: str) -> bool:
@@ -67,8 +73,7 @@ def main() -> int:
                 whole = whole and all_of_it
         finally:
             whole = lab("down", inventory) and whole
-    head = "| Exercise | steps | detected | missed: events | missed: none | no effect | false alarms | took | run |"
-    sys.stdout.write("\n".join((head, "|---|--:|--:|--:|--:|--:|--:|--:|---|", *lines)) + "\n")
+    sys.stdout.write("\n".join((_HEAD, "|---|--:|--:|--:|--:|--:|--:|--:|---|", *lines)) + "\n")
     return 0 if whole else 1
 
 
