@@ -23,7 +23,6 @@ from lab.runs.folder import RunFolder
 from lab.score.values import Score
 from lab.score.vocabulary import DETECTED
 
-
 _HEAD: Final = (
     "| Exercise | steps | detected | missed: events | missed: none | no effect | false alarms | took | run |"
 )
