@@ -6,7 +6,7 @@ detection never sees it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -131,9 +131,3 @@ def _read(line: bytes) -> _Said | None:
         return records.from_json(line, _Said)
     except ValueError:
         return None  # torn, or an attacker's
-
-
-def kinds_done(truth: Iterator[Truth] | tuple[Truth, ...]) -> Mapping[bool, frozenset[str]]:
-    """Return the kinds of benign action that were performed: the suspicious ones under True."""
-    done = [it for it in truth if it.action and it.occurred]
-    return {odd: frozenset(it.action for it in done if it.suspicious == odd) for odd in (False, True)}

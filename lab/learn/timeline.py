@@ -23,8 +23,12 @@ from lab.files import careful, loader
 from lab.files.loader import Item, Reading
 from lab.moment import SECOND, Moment
 
+_TOO_MANY: Final = "cells beyond the last column"
 _KEYS: Final = ("time", "technique", "indicators", "what")
 _DAY: Final = 86_400 * SECOND
+_LONGEST_RUN: Final = 10_000
+"""Seconds; a number below is one of the run, above one of the day."""
+
 _MOST: Final = 1000
 """Entries of a timeline."""
 
@@ -69,14 +73,21 @@ def _rows(path: Path) -> tuple[Item, Reading]:
     """Read CSV as the same items that YAML gives."""
     reading = Reading(path)
     text = careful.read_bytes(path, most=loader.MAX_BYTES).decode("utf-8", "replace").lstrip("\ufeff")
-    rows = csv.DictReader(text.splitlines())
+    rows = csv.DictReader(text.splitlines(), restkey=_TOO_MANY)
     if unknown := sorted(set(rows.fieldnames or ()) - set(_KEYS)):
         remedy = f"the first line is  {','.join(_KEYS)}"
         reading.problem(1, f"unknown column {', '.join(map(repr, unknown))}", remedy)
-    return Item([_item(row, rows.line_num) for row in rows], 1), reading
+    items: list[Item] = []
+    try:
+        items.extend(_item(row, rows.line_num, reading) for row in rows)
+    except csv.Error as error:
+        reading.problem(rows.line_num + 1, f"is not CSV: {error}")
+    return Item(items, 1), reading
 
 
-def _item(row: Mapping[str, str], line: int) -> Item:
+def _item(row: Mapping[str, str], line: int, reading: Reading) -> Item:
+    if _TOO_MANY in row:
+        reading.problem(line, "has more cells than the first line", "part indicators with  ;")
     return Item({name: Item(row[name], line) for name in _KEYS if row.get(name)}, line)
 
 
@@ -112,11 +123,22 @@ def _time(given: Mapping[str, Item], where: Item, reading: Reading, begun: Momen
         return begun
     said = given["time"]
     try:
-        return moment_of(str(said.value), begun)
+        return moment_of(_as_written(said), begun)
     except ValueError:
         remedy = "write +63 (seconds since the run began), 12:01:03 (UTC), or 2026-11-25T12:01:03Z"
         reading.problem(said, f"{said.value!r} is no time", remedy)
         return begun
+
+
+def _as_written(said: Item) -> str:
+    """Return a time as somebody wrote it: YAML 1.1 makes numbers of `+63`, `+1:03` and `12:01:03`."""
+    number = said.value
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return str(number)
+    if number < _LONGEST_RUN:
+        return f"+{number}"
+    minutes, seconds = divmod(int(number), 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
 
 
 def moment_of(text: str, begun: Moment) -> Moment:

@@ -74,3 +74,21 @@ def test_a_timeline_says_something(tmp_path: Path, content: str) -> None:
     path.write_text(content, encoding="utf-8")
     with pytest.raises(BadFile):
         read_timeline(path, BEGUN)
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("+63", 63), ("+1:03", 63), ("+0.5", 0.5), ("23:59:10", 10), ("00:01:00", 120)]
+)
+def test_a_time_in_yaml_needs_no_quotes(tmp_path: Path, written: str, seconds: float) -> None:
+    path = tmp_path / "a.yml"
+    path.write_text(f"- {{time: {written}}}\n", encoding="utf-8")
+    (found,) = read_timeline(path, BEGUN)
+    assert found.time - BEGUN == seconds * SECOND
+
+
+def test_a_table_that_is_none_says_where(tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(f"time,technique\n+1,T1046,more\n+2,{'x' * 200_000}\n", encoding="utf-8")
+    with pytest.raises(BadFile) as caught:
+        read_timeline(path, BEGUN)
+    assert [it.line for it in caught.value.problems] == [2, 3]

@@ -128,11 +128,12 @@ class Http:
     """How many redirects are followed; each is resolved as any target is."""
 
     def faults(self) -> Iterator[Fault]:
-        """Find two bodies, and a path that names a host."""
+        """Find two bodies, and paths that name a host."""
         if (self.form or self.upload) and self.body:
             yield Fault(key="body", what="a request has a form or a body, not both", remedy="keep one")
-        if not self.path.startswith("/") and "{{" not in self.path:
-            yield Fault(key="path", what=f"{self.path!r} is not a path", remedy="write  path: /login")
+        for key, path in (("path", self.path), ("via", self.via)):
+            if path and not path.startswith("/") and "{{" not in path:
+                yield Fault(key=key, what=f"{path!r} is not a path", remedy=f"write  {key}: /login")
 
     def act(self, place: Place) -> Outcome:
         """Ask, and follow where the answer leads inside the lab."""

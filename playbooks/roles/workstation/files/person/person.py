@@ -46,14 +46,14 @@ class Person:
             yield browser
 
     @contextlib.contextmanager
-    def session(self, *mistyped: str) -> Iterator[Terminal | None]:
+    def session(self, *mistyped: str) -> Iterator[Terminal]:
         """Log in to the bastion as oneself, after passwords that were mistyped."""
         account = f"{self.desk.user}@{self.desk.bastion}"
         with logged_in(account, (*mistyped, self.desk.password), 0.3 * self.pace) as terminal:
             yield terminal
 
     @contextlib.contextmanager
-    def root(self) -> Iterator[Terminal | None]:
+    def root(self) -> Iterator[Terminal]:
         """Log in to the bastion as whoever administers it."""
         with logged_in(f"root@{self.desk.bastion}", (self.desk.root_password,), 0.3 * self.pace) as terminal:
             yield terminal

@@ -110,12 +110,15 @@ def use_tunnel(who: Person) -> None:
     port = who.dice.randint(20000, 29999)
     account = f"{who.desk.user}@{who.desk.bastion}"
     terminal = Terminal("ssh", "-N", "-L", f"{port}:{who.desk.shop}:80", account)
-    if terminal.wait_for("password: "):
+    try:
+        terminal.wait_for("password: ")
         terminal.type(who.desk.password)
         time.sleep(1.5)
         for path in ("about", "parcel", "search?q=mug"):
-            who.run("curl", "-s", "-o", "/dev/null", f"http://localhost:{port}/{path}")
-    terminal.close()
+            if not who.run("curl", "-s", f"http://localhost:{port}/{path}"):
+                raise ConnectionError("nothing came through the tunnel")
+    finally:
+        terminal.close()
 
 
 def search_oddly(who: Person) -> None:

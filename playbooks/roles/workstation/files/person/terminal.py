@@ -51,26 +51,36 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def logged_in(account: str, passwords: tuple[str, ...], pause: float = 0.3) -> Iterator[Terminal | None]:
-    """Log in over SSH, typing the passwords one after the other; None when no shell came up."""
+def logged_in(account: str, passwords: tuple[str, ...], pause: float = 0.3) -> Iterator[Terminal]:
+    """Log in over SSH, typing the passwords one after the other.
+
+    Raises:
+        ConnectionError: no shell came up.
+    """
     terminal = Terminal("ssh", "-o", "NumberOfPasswordPrompts=6", account)
     try:
-        yield terminal if _answered(terminal, passwords, pause, PROMPTS) else None
+        if not _answered(terminal, passwords, pause, PROMPTS):
+            raise ConnectionError(f"{account} gave no shell")
+        yield terminal
         terminal.type("exit")
         terminal.wait_for("closed", seconds=2)
     finally:
         terminal.close()
 
 
-def ran(passwords: tuple[str, ...], *command: str, seconds: float = 20) -> bool:
-    """Run a program that asks for a password, and wait for its end; tell whether it asked."""
+def ran(passwords: tuple[str, ...], *command: str, seconds: float = 20) -> None:
+    """Run a program that asks for a password, and wait for its end.
+
+    Raises:
+        ConnectionError: it did not ask.
+    """
     terminal = Terminal(*command)
     try:
-        asked = _answered(terminal, passwords, 0.3, ())
+        if not _answered(terminal, passwords, 0.3, ()):
+            raise ConnectionError(f"{command[-1]} asked for no password")
         terminal.wait_for("\0", seconds=seconds)  # never said: until it closes its terminal
     finally:
         terminal.close()
-    return asked
 
 
 def _answered(terminal: Terminal, passwords: tuple[str, ...], pause: float, wanted: tuple[str, ...]) -> bool:
@@ -82,11 +92,9 @@ def _answered(terminal: Terminal, passwords: tuple[str, ...], pause: float, want
     return not wanted or terminal.wait_for(*wanted) != ""
 
 
-def commands(terminal: Terminal | None, *lines: str, pause: float = 0.3) -> None:
+def commands(terminal: Terminal, *lines: str, pause: float = 0.3) -> None:
     """Type lines, each when the one before has come to its end."""
     for line in lines:
-        if terminal is None:
-            return
         time.sleep(pause)
         terminal.type(line)
         terminal.wait_for(*PROMPTS)
