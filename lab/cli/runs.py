@@ -53,7 +53,7 @@ def run(  # noqa: PLR0913  # its options
     if blind:
         session.screen.line(scored.run.path.name)
         session.screen.tell(f"write down what you saw, then:  lab grade {scored.run.path.name} FILE")
-        _end(scored)
+        _end(session, scored)
         return
     _show(session, scored, output)
 
@@ -63,15 +63,20 @@ def _show(session: Session, scored: Scored, output: Format) -> None:
     from lab.cli import tables
 
     tables.score(session.screen, scored, as_json=output == Format.JSON)
-    _end(scored)
+    _end(session, scored)
 
 
-def _end(scored: Scored) -> None:
-    """End with what a run came to."""
+def _end(session: Session, scored: Scored) -> None:
+    """End with what a run came to: a step without effect is a failure, whatever was detected."""
     if scored.run.header().state == "stopped":
         raise typer.Exit(Stopped.exit_code)
     if scored.degraded:
         raise typer.Exit(LabError.exit_code)
+    idle = [it for it in scored.score.steps if it.verdict == "no_effect"]
+    for it in idle:
+        session.screen.fault(f"{it.name}: {it.reason}")
+    if idle:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example:  lab resume 20261123")

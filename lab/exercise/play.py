@@ -116,6 +116,8 @@ class Play:
             for group in _groups(self.scenario.steps):
                 self.check()
                 self._together(group)
+            if self.scenario.after and not self.stop.is_set():
+                self.pause(self.scenario.after / SECOND)
         return self._undoing.dirty
 
     def clean(self) -> Mapping[str, str]:

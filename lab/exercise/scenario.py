@@ -266,6 +266,9 @@ class ScenarioFile:
     benign: Annotated[int, _DURATION] = _BENIGN
     """Length of the phase before the first step, in which people are at work and nobody attacks."""
 
+    after: Annotated[int, _DURATION] = 0
+    """How long people go on after the last step, before anything is undone."""
+
     timeout: Annotated[int, _DURATION] = _RUN_TIMEOUT
     """How long all steps together may take; what is left then is not run."""
 
@@ -328,6 +331,9 @@ class Scenario:
 
     benign: int
     """Length of the phase before the first step, in nanoseconds."""
+
+    after: int
+    """How long people go on after the last step, in nanoseconds."""
 
     timeout: int
     """How long all steps together may take, in nanoseconds."""
@@ -394,6 +400,7 @@ def read_scenario(path: Path, lab: Lab, library: Library | None = None) -> Scena
         length=written.length,
         lab=written.lab,
         benign=written.benign,
+        after=written.after,
         timeout=written.timeout,
         seed=written.seed,
         people=written.people,

@@ -89,11 +89,13 @@ def shipped(name: str) -> dict[str, Any]:
     return found
 
 
-def played(place: Place, scenario: dict[str, Any]) -> tuple[Truth, ...]:
-    """Play a scenario without a benign phase, and return its attack steps."""
+def played(place: Place, scenario: dict[str, Any], code: int = 0) -> tuple[Truth, ...]:
+    """Play a scenario without a benign phase, and return its attack steps; `lab` has to end with the code."""
     path = place.folder / f"{scenario['name']}.yml"
-    path.write_text(yaml.safe_dump({**scenario, "benign": "0s"}, sort_keys=False), encoding="utf-8")
-    place.lab("run", f"./{path.name}", "--lab", place.name)
+    path.write_text(
+        yaml.safe_dump({**scenario, "benign": "0s", "after": "0s"}, sort_keys=False), encoding="utf-8"
+    )
+    place.lab("run", f"./{path.name}", "--lab", place.name, code=code)
     run = RunFolder(max((place.folder / "runs").iterdir(), key=lambda it: it.stat().st_mtime))
     return tuple(it for it in read_truth(run.happened) if it.label == "attack")
 
@@ -142,14 +144,14 @@ def test_a_step_that_does_nothing_has_no_effect(starter: Place) -> None:
             {"name": f"{number} {it['name']}", **kept, "command": {"argv": ["true"]}, "revert": "none"}
         )
     variables = {**values, "password": "x", "loot": "/tmp/.nothing", "log": "/var/log/apache2/access.log"}
-    truth = played(starter, {"name": "idle", "vars": variables, "steps": idle})
+    truth = played(starter, {"name": "idle", "vars": variables, "steps": idle}, code=1)
     assert len({it.step for it in truth}) == len(idle)
     assert [(it.name, it.reason) for it in truth if it.occurred is not False] == []
 
 
 @pytest.mark.parametrize("name", WEB)
 def test_the_hardened_shop_resists(hardened: Place, name: str) -> None:
-    truth = played(hardened, shipped(name))
+    truth = played(hardened, shipped(name), code=1)
     assert truth
     assert [(it.name, it.reason) for it in truth if it.occurred] == []
 

@@ -16,8 +16,8 @@ NIGHT = (19.0, 30.0)
 ANY = (8.5, 32.0)
 """Hours of one day and the night after it; 30 is six in the morning."""
 
-SHARE = 0.1
-"""The part of what is done beyond once a day that looks suspicious."""
+SHARES = (0.05, 0.2)
+"""The part of what is done beyond once a day that looks suspicious is drawn between these."""
 
 EVERY = 12.0
 """Seconds from one thing to the next, at an intensity of 1."""
@@ -119,8 +119,9 @@ def day_of(seed: str, character: str, desk: Desk, length: float, intensity: floa
     """
     dice = random.Random(seed)  # noqa: S311 - no secret hangs on it
     usual, odd = (_of(kinds, character, desk) for kinds in (ORDINARY, SUSPICIOUS))
+    share = dice.uniform(*SHARES)
     more = max(0, round(intensity * length / EVERY) - len(usual) - len(odd))
-    extra = [dice.choice(odd if odd and dice.random() < SHARE else usual) for _ in range(more)]
+    extra = [dice.choice(odd if odd and dice.random() < share else usual) for _ in range(more)]
     drawn = [(_moment(dice, kind, length), kind) for kind in (*usual, *odd, *extra)]
     drawn.sort(key=lambda it: it[0])
     return [Doing(at, kind, number) for number, (at, kind) in enumerate(drawn, 1)]
