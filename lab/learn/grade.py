@@ -206,13 +206,14 @@ def _missed(step: AttackStep, begun: int, score: Score) -> Missed:
     scored = next((it for it in score.steps if it.step == step.id), None)
     since = (step.start - begun) / SECOND
     events, rules = (scored.events, scored.rules) if scored else (0, ())
+    shown = "1 event shows it" if events == 1 else f"{events} events show it"
     alerted = f"; {', '.join(rules)} fired on it" if rules else "; no rule fired on it"
     places = " and ".join(sorted({it.node for it in (*step.record.targets, *step.record.sources)}))
     return Missed(
         step=step.record.name,
         technique=f"{step.record.technique} {attack.techniques()[step.record.technique].name}",
         since=round(since, 1),
-        why=f"{events} events show it{alerted}" if events else "no event shows it: nobody could have seen it",
+        why=f"{shown}{alerted}" if events else "no event shows it: nobody could have seen it",
         hint=f"look at what {places} and the sensor saw around +{since:.0f}"
         if events
         else "nothing to be found",
