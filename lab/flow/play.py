@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import lab
 from lab.errors import BadFile, LabError, NotFound
+from lab.files.workplace import lab_name
 from lab.flow.atomic import library_at_hand
 from lab.flow.context import Context
 from lab.flow.labs import apply_plan, await_ready, bake_images, lab_at_hand, lock_lab, plan_nodes, read_lab
@@ -86,12 +87,21 @@ class Order:
 
 
 def read_exercise(order: Order, context: Context) -> Prepared:
-    """Order -> the scenario, read for the lab that runs."""
-    from lab.exercise.scenario import read_scenario
+    """Order -> the scenario, read for the lab that runs; of several, for the one it was written for."""
+    from lab.exercise.scenario import inventory_of, read_scenario
 
-    lab_now = lab_at_hand(context)
     path = context.workplace.find("scenarios", order.scenario)
-    scenario = read_scenario(path, lab_now, library_at_hand(context))
+    written_for = inventory_of(path)
+    if not context.lab_name and lab_name(written_for) in context.engine.labs():
+        context.lab_name = lab_name(written_for)
+    lab_now = lab_at_hand(context)
+    try:
+        scenario = read_scenario(path, lab_now, library_at_hand(context))
+    except BadFile:
+        if lab_now.name != lab_name(written_for):
+            told = f"it was written for the lab {written_for}, not for {lab_now.name}"
+            context.tell(f"{order.scenario}: {told};  lab up {written_for}  makes that")
+        raise
     if order.seed is not None:
         scenario = replace(scenario, seed=order.seed)
     return Prepared(lab=lab_now, scenario=scenario)

@@ -370,6 +370,11 @@ def test_pausing_and_hiding_exclude_each_other(standing: Terminal) -> None:
     assert "take one of them" in standing.lab("run", "ssh-brute-force", "--pause", "--blind", code=2).said
 
 
+def test_an_exercise_for_another_lab_says_which(standing: Terminal) -> None:
+    ended = standing.lab("run", "mock-breach", code=2)
+    assert "it was written for the lab office, not for starter;  lab up office  makes that" in ended.said
+
+
 def test_the_seed_of_a_run_can_be_given(standing: Terminal) -> None:
     standing.lab("run", "ssh-brute-force", "--seed", "7")
     assert last_run(standing).header().seed == 7
