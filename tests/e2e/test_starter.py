@@ -17,6 +17,7 @@ from lab.engine.docker import DockerEngine
 from lab.exercise.truth import read_truth
 from lab.files import records
 from lab.files.workplace import SHIPPED
+from lab.moment import SECOND
 from lab.provision import apply
 from lab.runs.folder import RunFolder
 from lab.score.values import Score
@@ -85,23 +86,24 @@ def test_every_step_was_detected_with_the_right_technique(finished: Finished) ->
     assert finished.score.recall.value == 1
 
 
-def test_nobody_at_work_raised_an_alert(finished: Finished) -> None:
+def test_every_false_alarm_is_of_what_people_did(finished: Finished) -> None:
+    """Not of our own checks, of collection, or of what a node does by itself."""
+    work = [it for it in read_truth(finished.run.happened) if it.action]
     alerts = {alert.id: alert for alert in read_alerts(finished.run.noticed)}
-    false = [(alerts[it].title, dict(alerts[it].entities)) for it in finished.score.false_alerts]
-    assert false == []
-    assert finished.score.precision.value == 1
+    false = [alerts[it] for it in finished.score.false_alerts]
+    nobody = [
+        it.title
+        for it in false
+        if not any(one.start - SECOND <= it.first_event <= one.end + SECOND for one in work)
+    ]
+    assert nobody == []
 
 
-def test_somebody_was_at_work_and_mistyped_a_password(finished: Finished) -> None:
-    asked = lab(
-        "query",
-        """SELECT "event.outcome", count(*) FROM events
-           WHERE "event.action" = 'ssh_login' AND "user.name" = 'tom' GROUP BY 1 ORDER BY 1""",
-        "--format",
-        "json",
-        cwd=finished.folder,
-    )
-    assert [row["event.outcome"] for row in json.loads(asked.stdout)] == ["failure", "success"]
+def test_somebody_was_at_work(finished: Finished) -> None:
+    work = [it for it in read_truth(finished.run.happened) if it.action]
+    assert len(work) >= 3
+    assert {it.sources[0].node for it in work} == {"desk"}
+    assert [(it.action, it.reason) for it in work if it.occurred is False] == []
 
 
 def test_detection_is_quick(finished: Finished) -> None:

@@ -189,6 +189,7 @@ SHAPES: Final = {
     "unknown-technique", "used-too-early", "wait-too-long", "wrong-tactic", "through-a-variable", "bad-yaml",
     "withdrawn-technique",
     "bad-durations", "nmap-host", "nmap-list", "nmap-quotes", "check-elsewhere", "no-steps",
+    "short-day", "ways-in",
 }  # fmt: skip
 """Cases whose fault is no matter of shape: of the lab, of ATT&CK, of templates, of what a text says."""
 
