@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.cli.screen import Screen
-from lab.files import careful, records
+from lab.files import records
 
 if TYPE_CHECKING:
     from lab.flow.atomic import Listed, Prepared
@@ -135,4 +135,4 @@ def write_layer(found: Outcomes, path: Path) -> None:
         if it.ran
     ]
     made = layer(f"Atomic Red Team, {found.run.path.name}", tests)
-    careful.replace(path, (records.to_json(made, indent=2) + "\n").encode())
+    records.write(path, made)

@@ -73,7 +73,7 @@ def _explained(found: Grade) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _percent(it: Share) -> str:
-    return f"{100 * it.hits / it.total:.0f}%" if it.total else "-"
+    return "-" if it.value is None else f"{it.value:.0%}"
 
 
 @app.command(epilog="Example:  lab coverage --navigator layer.json")
@@ -85,7 +85,7 @@ def coverage(
     output: AsFormat = Format.TABLE,
 ) -> None:
     """Show which techniques of ATT&CK the exercises have steps for."""
-    from lab.files import careful, records
+    from lab.files import records
     from lab.pipeline import COVERAGE
     from lab.report.navigator import library_layer
 
@@ -93,7 +93,7 @@ def coverage(
     found: Coverage = session.run(COVERAGE, None)
     if navigator:
         layer = library_layer({it.technique: it.scenarios for it in found.covered})
-        careful.replace(session.context.path(navigator), (records.to_json(layer, indent=2) + "\n").encode())
+        records.write(session.context.path(navigator), layer)
     if output == Format.JSON:
         session.screen.json(found)
         return

@@ -19,7 +19,7 @@ from lab.errors import BadFile, NotFound
 from lab.exercise.atomic.library import Library
 from lab.exercise.checks import CHECK_KINDS
 from lab.exercise.checks.base import Check
-from lab.exercise.steps import STEP_KINDS
+from lab.exercise.steps import NO_ATTACK, STEP_KINDS
 from lab.exercise.steps.atomic import Atomic
 from lab.exercise.steps.base import Step
 from lab.exercise.template import BadTemplate, expression, texts_of, undeclared
@@ -64,13 +64,12 @@ MOST_LOOPS: Final = 100
 _MOST_STEPS: Final = 500
 """Steps of a scenario."""
 
-_NO_ATTACK: Final = frozenset({"wait", "listen", "health"})
-"""Kinds of step that need no technique: without one they are set-up, and nobody is to detect them."""
-
 _RUN_TIMEOUT: Final = 1800 * SECOND
 """How long all of a run may take when its author says nothing, in nanoseconds."""
 
 _SHORTEST_DAY: Final = 60 * SECOND
+"""A day in which its kinds of action cannot fit is a mistake, in nanoseconds."""
+
 _DURATION: Final = Key(convert=duration, remedy="write  30s  or  2m")
 
 
@@ -487,7 +486,7 @@ class _Steps:
             known_here = attack.techniques().get(entry.action.technique)
             return known_here.tactics if known_here else ()
         if not entry.technique:
-            if entry.action is not None and entry.action.kind not in _NO_ATTACK:
+            if entry.action is not None and entry.action.kind not in NO_ATTACK:
                 self._reading.problem(entry.where, "a step needs a technique", "write  technique: T1046")
             return ()
         known = attack.techniques().get(entry.technique)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.errors import BadFile, LabError
 from lab.flow.context import Context
-from lab.flow.play import Draft, lint_scenario
+from lab.flow.play import readable_scenarios
 
 if TYPE_CHECKING:
     from lab.learn.coverage import Coverage
@@ -46,17 +44,5 @@ def measure_coverage(_: None, context: Context) -> Coverage:
     """Nothing -> the techniques that the exercises have steps for."""
     from lab.learn.coverage import cover
 
-    pairs = []
-    for name in context.workplace.names("scenarios"):
-        with suppress(BadFile):
-            pairs += [(it, name) for it in _techniques(name, context)]
-    return cover(pairs)
-
-
-def _techniques(name: str, context: Context) -> tuple[str, ...]:
-    try:
-        scenario = lint_scenario(Draft(scenario=name), context)
-    except LabError as error:
-        context.tell(error.message())
-        return ()
-    return tuple(it.technique for it in scenario.steps if it.technique)
+    found = readable_scenarios(context)
+    return cover((it.technique, name) for name, scenario in found for it in scenario.steps if it.technique)

@@ -20,7 +20,7 @@ from lab.runs import names
 from lab.workers import together, told_to_stop
 
 if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is quick
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from lab.engine.nodes import RunningLab
     from lab.exercise.play import Play
@@ -368,12 +368,7 @@ def list_exercises(_: None, context: Context) -> tuple[Exercise, ...]:
     """Nothing -> every scenario there is; one that cannot be read is said and left out."""
     played = _played(context)
     found = []
-    for name in context.workplace.names("scenarios"):
-        try:
-            scenario = lint_scenario(Draft(scenario=name), context)
-        except LabError as error:
-            context.tell(error.message())
-            continue
+    for name, scenario in readable_scenarios(context):
         runs = played.get(scenario.name, [])
         found.append(
             Exercise(
@@ -389,6 +384,15 @@ def list_exercises(_: None, context: Context) -> tuple[Exercise, ...]:
             )
         )
     return tuple(found)
+
+
+def readable_scenarios(context: Context) -> Iterator[tuple[str, Scenario]]:
+    """Yield every scenario there is, by name; one that cannot be read is said and left out."""
+    for name in context.workplace.names("scenarios"):
+        try:
+            yield name, lint_scenario(Draft(scenario=name), context)
+        except LabError as error:
+            context.tell(error.message())
 
 
 def _played(context: Context) -> dict[str, list[RunFolder]]:

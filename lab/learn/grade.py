@@ -172,9 +172,8 @@ def _fits(step: AttackStep, noted: Noted) -> int:
 
 
 def _same(true: str, said: str) -> bool:
-    return (
-        bool(said) and said.partition(".")[0] == true.partition(".")[0] and (said == true or "." not in said)
-    )
+    """Tell whether a technique is named: itself, or its parent."""
+    return said in {true, true.partition(".")[0]}
 
 
 def _off(step: AttackStep, noted: Noted) -> float:
@@ -209,26 +208,24 @@ def _missed(step: AttackStep, begun: int, score: Score) -> Missed:
     shown = "1 event shows it" if events == 1 else f"{events} events show it"
     alerted = f"; {', '.join(rules)} fired on it" if rules else "; no rule fired on it"
     places = " and ".join(sorted({it.node for it in (*step.record.targets, *step.record.sources)}))
+    hint = f"look at what {places} and the sensor saw around +{since:.0f}"
     return Missed(
         step=step.record.name,
         technique=f"{step.record.technique} {attack.techniques()[step.record.technique].name}",
         since=round(since, 1),
         why=f"{shown}{alerted}" if events else "no event shows it: nobody could have seen it",
-        hint=f"look at what {places} and the sensor saw around +{since:.0f}"
-        if events
-        else "nothing to be found",
+        hint=hint if events else "nothing to be found",
     )
 
 
 def _why(noted: Noted, truth: Sequence[Truth]) -> str:
     """Say what really happened at the time of an entry that is of no step."""
-    work = [it for it in truth if it.action and it.start - NEAR <= noted.time <= it.end + NEAR]
+    then = [it for it in truth if it.start - NEAR <= noted.time <= it.end + NEAR]
+    work = [it for it in then if it.action]
     odd = sorted({f"{it.name} ({it.sources[0].node})" for it in work if it.suspicious and it.sources})
     if odd:
         return f"that was work, and only looked bad: {', '.join(odd)}"
-    steps = sorted(
-        {it.name for it in truth if it.label == "attack" and it.start - NEAR <= noted.time <= it.end + NEAR}
-    )
+    steps = sorted({it.name for it in then if it.label == "attack"})
     if steps:
         return f"there was an attack then, but another, or it is noted twice: {', '.join(steps)}"
     return "ordinary work alone" if work else "no step and no odd work is known of that time"

@@ -96,8 +96,11 @@ def played(place: Place, scenario: dict[str, Any], code: int = 0) -> tuple[Truth
         yaml.safe_dump({**scenario, "benign": "0s", "after": "0s"}, sort_keys=False), encoding="utf-8"
     )
     place.lab("run", f"./{path.name}", "--lab", place.name, code=code)
-    run = RunFolder(max((place.folder / "runs").iterdir(), key=lambda it: it.stat().st_mtime))
-    return tuple(it for it in read_truth(run.happened) if it.label == "attack")
+    return tuple(it for it in read_truth(last(place).happened) if it.label == "attack")
+
+
+def last(place: Place) -> RunFolder:
+    return RunFolder(max((place.folder / "runs").iterdir(), key=lambda it: it.stat().st_mtime))
 
 
 def state_of(place: Place, node: str) -> dict[str, object]:
@@ -226,8 +229,7 @@ def test_the_same_seed_is_the_same_day(people: Place) -> None:
         path = people.folder / f"day-{seed}.yml"
         path.write_text(yaml.safe_dump({"name": f"day-{seed}", **scenario}), encoding="utf-8")
         people.lab("run", f"./{path.name}", "--lab", people.name)
-        run = RunFolder(max((people.folder / "runs").iterdir(), key=lambda it: it.stat().st_mtime))
-        return [it.action for it in read_truth(run.happened) if it.action]
+        return [it.action for it in read_truth(last(people).happened) if it.action]
 
     first, again, other = day(1), day(1), day(2)
     shortest = min(len(first), len(again), len(other))

@@ -14,6 +14,7 @@ from lab.files.declared import Fault, Key
 _COUNTER: Final = re.compile(r"[A-Z][A-Za-z]+\.[A-Z][A-Za-z]+")
 
 _FRAMES: Final = "Interface.RxPackets"
+"""A name of ours: the kernel keeps frames by interface, in another table."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,3 +22,6 @@ STEP_KINDS: Final[dict[str, type[Step]]] = by_kind(
     Atomic, Command, Health, Http, Listen, Nmap, Packet, Playbook, Ssh, Traffic, Wait
 )
 """Name in a scenario to the class that does it."""
+
+NO_ATTACK: Final = frozenset(by_kind(Health, Listen, Wait))
+"""Those that need no technique: without one they are set-up, and nobody is to detect them."""
