@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,18 @@ def _mapping(path: Path) -> dict[str, Any]:
     raw = load(path)[0].plain()
     assert isinstance(raw, dict), f"{path} is not a mapping"
     return raw
+
+
+def until(holds: Callable[[], bool], *, seconds: float = 5) -> None:
+    """Wait until something holds.
+
+    Raises:
+        AssertionError: it did not in that time.
+    """
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"not within {seconds:g} s"
+        time.sleep(0.05)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from lab.provision import apply
 from lab.runs.folder import RunFolder
 from lab.score.values import Score
 from tests.e2e.conftest import Place
-from tests.support import SAMPLES
+from tests.support import SAMPLES, until
 
 pytestmark = pytest.mark.docker
 
@@ -267,12 +267,8 @@ SLOW = (
 def begun(place: Place) -> subprocess.Popen[str]:
     """Begin a slow run, and return when its second step is under way."""
     running = place.begin("run", write(place, "slow", *SLOW), "--lab", place.name)
-    for _ in range(300):
-        if there(place, "bastion", "/tmp/second"):
-            return running
-        time.sleep(0.1)
-    running.kill()
-    raise AssertionError(running.communicate())
+    until(lambda: there(place, "bastion", "/tmp/second"), seconds=60)
+    return running
 
 
 def clean(place: Place) -> bool:
@@ -347,7 +343,7 @@ def test_a_node_that_dies_ends_its_steps_and_leaves_the_rest_unharmed(place: Pla
             "command: {argv: ['true']}, check: {open_port: {node: bastion, port: 22}}",
             source="attacker",
         ),
-        step("While", "command: {argv: [sleep, '6']}", source="attacker"),
+        step("While", "command: {argv: [sh, -c, 'touch /tmp/while; sleep 4']}", source="attacker"),
         step("On it", "command: {argv: ['true']}"),
         step(
             "At it",
@@ -357,7 +353,7 @@ def test_a_node_that_dies_ends_its_steps_and_leaves_the_rest_unharmed(place: Pla
         step("Elsewhere", "command: {argv: ['true']}", source="attacker"),
     )
     running = place.begin("run", name, "--lab", place.name)
-    time.sleep(6)
+    until(lambda: there(place, "attacker", "/tmp/while"), seconds=60)
     place.engine.stop_node(place.node("bastion"))
     _, said = running.communicate(timeout=90)
     place.engine.start_node(place.node("bastion"))

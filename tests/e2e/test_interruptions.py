@@ -19,6 +19,7 @@ from lab.files.workplace import SHIPPED
 from lab.provision import apply
 from lab.runs.folder import RunFolder
 from tests.e2e.conftest import Place
+from tests.support import until
 
 pytestmark = pytest.mark.docker
 
@@ -56,6 +57,12 @@ def test_up_after_a_kill_carries_on(place: Place) -> None:
     assert len(place.observe().nodes) == 5
 
 
+def attacks(place: Place) -> bool:
+    """Whether the run has written an attack into its truth."""
+    happened = [RunFolder(it).happened for it in (place.folder / "runs").glob("*") if it.is_dir()]
+    return any(it.label == "attack" for half in happened for it in read_truth(half))
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_that_is_stopped_keeps_what_was_written(place: Place, how: signal.Signals) -> None:
     place.lab("up", place.name, timeout=BAKING)
@@ -66,13 +73,13 @@ def test_a_run_that_is_stopped_keeps_what_was_written(place: Place, how: signal.
     )
     (place.folder / "quick.yml").write_text(quick, encoding="utf-8")
     run = place.begin("run", "quick.yml", "--lab", place.name)
-    time.sleep(7)
+    until(lambda: attacks(place), seconds=60)
     run.send_signal(how)
     _, said = run.communicate(timeout=60)
     assert "Traceback" not in said
     folder = RunFolder(next((place.folder / "runs").iterdir()))
     assert folder.header().state == ("stopped" if how == signal.SIGINT else "running")
-    assert [it for it in read_truth(folder.happened) if it.label == "attack"]
+    assert attacks(place)
     assert records.read_lines(folder.happened.journal, Entry)
     place.lab("down", place.name)
     assert place.observe().empty

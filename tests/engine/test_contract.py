@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -35,6 +35,7 @@ from lab.provision import apply, images
 from lab.provision.blueprint import Blueprint, draw
 from lab.workers import Stop, together
 from tests.engine.daemon import scripted_daemon
+from tests.support import until
 
 NAME: Final = f"contract-{os.getpid()}"
 TINY: Final = Path(__file__).parent.parent / "roles" / "tiny"
@@ -118,14 +119,6 @@ def running(engine: Engine) -> Engine:
     for node in drawn.nodes:
         engine.create_node(node)
     return engine
-
-
-def until(holds: Callable[[], bool], *, seconds: float = 5) -> None:
-    """Wait until something holds."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def one(engine: Engine) -> SeenNode:
