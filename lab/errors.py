@@ -253,6 +253,25 @@ class NodeNotReady(LabError):
         return f"{head}: {shlex.join(self.argv)}\n    {self.said}"
 
 
+class SiemFault(LabError):
+    """A SIEM is not there, refused or failed."""
+
+    def __init__(self, siem: str, *, doing: str, said: str, remedy: str) -> None:
+        self.siem = siem
+        self.doing = doing
+        self.said = said
+        self.remedy = remedy
+        super().__init__(siem, doing, said)
+
+    def message(self) -> str:
+        """Say which SIEM, what was being done, what it answered, and what to do."""
+        return f"{self.siem}: {self.doing}: {self.said}\n    {self.remedy}"
+
+
+class SiemBusy(SiemFault):
+    """A SIEM could not take more just now; the same again may work."""
+
+
 class CommandFailed(LabError):
     """A command inside a node failed."""
 

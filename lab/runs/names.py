@@ -2,7 +2,7 @@
 
 runs/<run id>/   run.json lab.json scenario.yml journal.jsonl truth.jsonl results.jsonl clock.jsonl
                  atomics.jsonl collection.json sensor.rules raw/ events/*.parquet packets/*.pcap
-                 alerts.jsonl score.json report.html report.md
+                 alerts.jsonl siem/ score.json report.html report.md
 """
 
 from __future__ import annotations
@@ -53,6 +53,9 @@ EVENTS: Final = "events"
 
 ALERTS: Final = "alerts.jsonl"
 """What was raised."""
+
+SIEM: Final = "siem"
+"""What other SIEMs were sent, and what they raised, a file of each sort for each of them."""
 
 SCORE: Final = "score.json"
 """Both sides compared."""

@@ -44,3 +44,15 @@ class Noticed:
     def sensor_rules(self) -> Path:
         """The rules that the lab's sensors had."""
         return self.folder / names.SENSOR_RULES
+
+    def delivery(self, siem: str) -> Path:
+        """How far a SIEM was sent this run."""
+        return self.folder / names.SIEM / f"{siem}.sent.json"
+
+    def detection(self, siem: str) -> Path:
+        """What a SIEM found in this run, beside what was found here."""
+        return self.folder / names.SIEM / f"{siem}.json"
+
+    def alerts_of(self, siem: str) -> Path:
+        """Alerts that a SIEM raised, one a line."""
+        return self.folder / names.SIEM / f"{siem}.jsonl"

@@ -201,17 +201,29 @@ class Store:
         """Read all events back, each time anew."""
         return self.events()
 
-    def events(self) -> Iterator[Event]:
-        """Read all events back in the order they were stored, also while the store is compacted."""
-        done = 0
+    def events(self, *, skip: int = 0) -> Iterator[Event]:
+        """Read events back in the order they were stored, also while the store is compacted.
+
+        Args:
+            skip: How many of the first to leave out.
+        """
+        done = skip
         while True:
             try:
-                for event in islice(_read(self._folder), done, None):
+                for event in _read(self._folder, done):
                     done += 1
                     yield event
             except FileNotFoundError:
                 continue  # merged meanwhile; the order is the same, so go on where we were
             return
+
+    def count(self) -> int:
+        """Count the events."""
+        while True:
+            try:
+                return sum(map(_rows, present_segments(self._folder)))
+            except FileNotFoundError:
+                continue  # merged meanwhile
 
     def compact(self) -> None:
         """Merge all segments into one, and remove what an interrupted merge left."""
@@ -299,11 +311,23 @@ def _plain(table: pa.Table) -> pa.Table:
     return pa.table({name: table[name].cast(_ARROW[FIELDS[name]]) for name in names})
 
 
-def _read(folder: Path) -> Iterator[Event]:
+def _read(folder: Path, skip: int) -> Iterator[Event]:
     for segment in present_segments(folder):
-        for table in _batches(segment, _GROUP):
-            with _file_errors(segment.path):
-                yield from _events_of(table)
+        rows = _rows(segment) if skip else 0
+        if skip < rows or not skip:
+            yield from islice(_events_in(segment), skip, None)
+        skip = max(0, skip - rows)
+
+
+def _events_in(segment: _Segment) -> Iterator[Event]:
+    for table in _batches(segment, _GROUP):
+        with _file_errors(segment.path):
+            yield from _events_of(table)
+
+
+def _rows(segment: _Segment) -> int:
+    with _file_errors(segment.path), pq.ParquetFile(segment.path) as file:
+        return int(file.metadata.num_rows)
 
 
 def _gathered(segments: Sequence[_Segment]) -> Iterator[pa.Table]:

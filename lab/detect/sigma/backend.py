@@ -187,7 +187,7 @@ class DuckDBBackend(TextQueryBackend):
         """Add the condition that picks the events of the rule's log source."""
         source = log_source_of(rule)
         names = ", ".join(f"'{name}'" for name in source.modules)
-        also = f" AND {source.also}" if source.also else ""
+        also = f" AND {_begins(*source.begins)}" if source.begins else ""
         return f'coalesce("event.module" IN ({names}){also} AND ({query}), false)'
 
 
@@ -228,6 +228,11 @@ def _regex_test(expression: SigmaRegularExpression) -> Test:
     flags = "".join(sorted(SigmaRegularExpression.sigma_to_re_flag[flag] for flag in expression.flags))
     pattern = literal((f"(?{flags})" if flags else "") + str(expression.regexp))
     return lambda value: f"regexp_matches({value}, {pattern})"
+
+
+def _begins(field: str, text: str) -> str:
+    """Compare the beginning of a field, letter by letter."""
+    return f"starts_with({column(field)}, {literal(text)})"
 
 
 def log_source_of(rule: SigmaRule) -> LogSource:

@@ -109,14 +109,14 @@ class Conversion:
             raise Refused(f"correlations of type {kind} are not evaluated")
         counted = condition.fieldref or []
         aliases = {
-            alias.alias: {_identity(it.rule): field for it, field in alias.mapping.items()}
+            alias.alias: {identity_of(it.rule): field for it, field in alias.mapping.items()}
             for alias in rule.aliases
         }
         fields = (counted,) if isinstance(counted, str) else tuple(counted)
         _known((*(rule.group_by or ()), *fields), aliases)
         return Correlation(
             kind=cast("CorrelationKind", kind),
-            rules=tuple(_identity(it.rule) for it in rule.referenced_rules),
+            rules=tuple(identity_of(it.rule) for it in rule.referenced_rules),
             group_by=tuple(rule.group_by or ()),
             aliases=aliases,
             timespan=rule.timespan.seconds * SECOND,
@@ -130,7 +130,7 @@ class Conversion:
         tags = [tag.name.lower() for tag in rule.tags if tag.namespace == "attack"]
         shortnames = {tactic.shortname for tactic in attack.tactics().values()}
         return {
-            "id": _identity(rule),
+            "id": identity_of(rule),
             "hash": self._hashes.get(str(rule.source), ""),
             "path": str(rule.source.path) if rule.source else "",
             "title": rule.title,
@@ -140,7 +140,7 @@ class Conversion:
             ),
             "tactics": tuple(sorted(tag for it in tags if (tag := it.replace("_", "-")) in shortnames)),
             # Sigma's specification: an informational rule enriches, and no alert comes of it.
-            "alerts": rule.level is not SigmaLevel.INFORMATIONAL and _identity(rule) not in self._silent,
+            "alerts": rule.level is not SigmaLevel.INFORMATIONAL and identity_of(rule) not in self._silent,
         }
 
     def _ordered(self, waiting: list[Correlation], ready: set[str]) -> tuple[Correlation, ...]:
@@ -161,7 +161,8 @@ class Conversion:
         return tuple(found)
 
 
-def _identity(rule: SigmaRule | SigmaCorrelationRule) -> str:
+def identity_of(rule: SigmaRule | SigmaCorrelationRule) -> str:
+    """Return what a rule is called: its UUID, else what others refer to it by."""
     return str(rule.id or rule.name or rule.title)
 
 
@@ -170,7 +171,7 @@ def _silent(correlations: Iterable[SigmaCorrelationRule]) -> set[str]:
     quiet: set[str] = set()
     loud: set[str] = set()
     for rule in correlations:
-        (loud if rule.generate else quiet).update(_identity(it.rule) for it in rule.referenced_rules)
+        (loud if rule.generate else quiet).update(identity_of(it.rule) for it in rule.referenced_rules)
     return quiet - loud
 
 

@@ -8,7 +8,7 @@ seconds apart are each found by it, and the score counts noise after deduplicati
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,6 +56,21 @@ class SigmaDetector:
                 alerts += [_alert(correlator.rule, match.events, now) for match in found]
         return in_order(alerts)
 
+    def matched(self, events: Sequence[Event]) -> dict[str, frozenset[str]]:
+        """Return of each rule and correlation the `event.id` of the events that it matched.
+
+        Args:
+            events: What is new; correlations remember what came before.
+        """
+        matches = self._matches(events)
+        found = {rule: frozenset(_ids(it)) for rule, it in matches.items()}
+        known = [match for rule in self._rules for match in matches[rule.id]]
+        for correlator in self._correlators:
+            ours = correlator.feed(known)
+            known += ours
+            found[correlator.rule.id] = frozenset(_ids(ours))
+        return found
+
     def close(self) -> None:
         """Give the memory back."""
         self._matcher.close()
@@ -75,6 +90,57 @@ class SigmaDetector:
             rule: [_match(rule, events[rows[place]], arrived + rows[place]) for place in places]
             for rule, places in found.items()
         }
+
+
+def _ids(matches: Iterable[Match]) -> Iterator[str]:
+    return (str(event["event.id"]) for match in matches for event in match.events)
+
+
+def alerts_on(rule: Rule, events: Sequence[Event], now: Moment) -> tuple[Alert, ...]:
+    """Raise what a rule raises on events that it matched together: one alert for each set of entities."""
+    return in_order(_alerts(rule, [_match(rule.id, event, 0) for event in events], now))
+
+
+def alert_on(rule: Correlation, events: Sequence[Event], now: Moment) -> Alert:
+    """Raise what a correlation raises on the events of one case."""
+    return _alert(rule, tuple(events), now)
+
+
+def correlate(
+    correlations: Iterable[Correlation], matched: Mapping[str, Sequence[Event]]
+) -> dict[str, list[tuple[Event, ...]]]:
+    """Evaluate correlations on events that rules matched, wherever these were evaluated.
+
+    Args:
+        correlations: Those that others refer to first.
+        matched: Rule id to the events it matched.
+
+    Returns:
+        Correlation id to the events of each of its own matches.
+    """
+    order = {str(it["event.id"]): place for place, it in enumerate(arrived(matched))}
+    known = [
+        _match(rule, event, order[str(event["event.id"])])
+        for rule, events in matched.items()
+        for event in events
+    ]
+    found: dict[str, list[tuple[Event, ...]]] = {}
+    for correlation in correlations:
+        ours = Correlator(correlation).feed(known)
+        known += ours
+        found[correlation.id] = [it.events for it in ours]
+    return found
+
+
+def arrived(matched: Mapping[str, Iterable[Event]]) -> list[Event]:
+    """Return the events of several rules, each once, in the order in which they entered the store."""
+    distinct = {str(it["event.id"]): it for events in matched.values() for it in events}
+    return sorted(distinct.values(), key=ingestion)
+
+
+def ingestion(event: Event) -> tuple[int, int]:
+    """Return when an event entered the store, and when it happened, in nanoseconds."""
+    return int(str(event.get("event.ingested", event["@timestamp"]))), time_of(event)
 
 
 def texts_of(events: Iterable[Event]) -> dict[str, Said]:

@@ -39,6 +39,18 @@ def read_rules(paths: Iterable[Path]) -> RuleSet:
     Raises:
         BadFile: a file is not Sigma; every problem of every file is named.
     """
+    return Conversion(*parsed(paths)).rule_set()
+
+
+def parsed(paths: Iterable[Path]) -> tuple[SigmaCollection, dict[str, str]]:
+    """Read Sigma files, and folders of them, as pySigma has them.
+
+    Returns:
+        The rules, whose references are not resolved yet, and the hash of each by its place.
+
+    Raises:
+        BadFile: a file is not Sigma; every problem of every file is named.
+    """
     problems: list[Problem] = []
     found = [it for path in paths for file in _files(path) for it in _documents(file, problems)]
     if problems:
@@ -50,7 +62,7 @@ def read_rules(paths: Iterable[Path]) -> RuleSet:
         str(it.place): hashlib.sha256((it.hash + filters).encode()).hexdigest() if filters else it.hash
         for it in found
     }
-    return Conversion(merged, hashes).rule_set()
+    return merged, hashes
 
 
 def _files(path: Path) -> list[Path]:

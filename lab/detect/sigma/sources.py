@@ -53,8 +53,8 @@ class LogSource:
     modules: tuple[str, ...]
     """Values of `event.module` of its events."""
 
-    also: str = ""
-    """DuckDB condition that holds for its events besides."""
+    begins: tuple[str, str] | None = None
+    """A field of its events, and how the value begins; None where the module says it all."""
 
     fields: Fields
     """Its field names in ECS; ECS names stay as they are."""
@@ -70,7 +70,7 @@ LOG_SOURCES: Final = (
     LogSource(
         named={"product": "linux", "service": "sshd"},
         modules=("sshd",),
-        also="\"process.name\" LIKE 'sshd%'",
+        begins=("process.name", "sshd"),
         fields={},
     ),
     LogSource(named={"product": "linux", "service": "auth"}, modules=("sshd",), fields={}),

@@ -1,0 +1,249 @@
+"""Rules in the languages of other products, by the backends that pySigma's project keeps for them.
+
+What is ours is the way onto our events: the fields of a log source in ECS, the condition that picks its
+events, and what makes a comparison without regard to case, which Sigma wants and Lucene cannot do: each
+field of text has a second one, `.caseless`, that the server fills with the same text in lower case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+from sigma.conversion.base import Backend
+from sigma.correlations import SigmaCorrelationRule
+from sigma.processing.conditions import RuleProcessingCondition
+from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
+from sigma.processing.transformations import AddConditionTransformation, FieldMappingTransformation
+from sigma.processing.transformations.base import DetectionItemTransformation
+from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaRule
+from sigma.types import SigmaCasedString, SigmaRegularExpression, SigmaString, SigmaType
+
+from lab.detect.sigma.backend import log_source_of
+from lab.detect.sigma.convert import FAULTS, identity_of
+from lab.detect.sigma.fields import CASELESS, has_caseless
+from lab.detect.sigma.lucene import translated
+from lab.detect.sigma.read import parsed
+from lab.detect.sigma.rule import RuleSet
+from lab.detect.sigma.sources import LOG_SOURCES, LogSource
+from lab.telemetry.event import FIELDS
+
+Language = Literal["lucene", "esql", "ppl", "spl"]
+"""Elasticsearch's and OpenSearch's query strings; ES|QL; OpenSearch's piped language; Splunk's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Translation:
+    """A rule or correlation in another language, or why it cannot be said there."""
+
+    id: str
+    """Sigma's UUID."""
+
+    language: Language
+    """The language."""
+
+    query: str = ""
+    """The query; empty where there is none."""
+
+    fields: tuple[str, ...] = ()
+    """The ECS fields that it compares, sorted."""
+
+    why: str = ""
+    """Why there is none."""
+
+
+def translate(paths: Iterable[Path], language: Language, rules: RuleSet, *, index: str) -> list[Translation]:
+    """Write rules in another language.
+
+    Args:
+        paths: Where the rules are: files and folders.
+        language: Which.
+        rules: What the embedded engine made of the same files; what that could not use is left out.
+        index: What the rules ask, for languages in which a query says so.
+
+    Raises:
+        BadFile: a file is not Sigma; every problem of every file is named.
+    """
+    collection, _ = parsed(paths)
+    collection.resolve_rule_references()
+    wanted = {it.id for it in rules.rules} | {it.id for it in rules.correlations}
+    chosen = [it for it in collection.rules if identity_of(it) in wanted]
+    translator = _Translator(language, _backend(language, index))
+    return [translator.translated(it) for it in chosen if _speaks(language, it)]
+
+
+def _speaks(language: Language, rule: SigmaRule | SigmaCorrelationRule) -> bool:
+    """Tell whether a language is used for a rule: Lucene for single events, the others for what they can."""
+    return (language == "lucene") != isinstance(rule, SigmaCorrelationRule) or language == "spl"
+
+
+class _Translator:
+    """Writes rules in one language; a rule that several correlations are about is converted once."""
+
+    def __init__(self, language: Language, backend: Backend) -> None:
+        self._language = language
+        self._backend = backend
+        self._done: dict[str, list[str]] = {}
+
+    def translated(self, rule: SigmaRule | SigmaCorrelationRule) -> Translation:
+        """Write one, or say why that cannot be."""
+        name = identity_of(rule)
+        try:
+            found = self._converted(rule)
+        except FAULTS as error:
+            said = str(error.args[0]) if error.args else type(error).__name__
+            return Translation(id=name, language=self._language, why=said.splitlines()[0])
+        joined = found[0] if len(found) == 1 else " OR ".join(f"({it})" for it in found)
+        fields = tuple(sorted(_fields(rule))) if isinstance(rule, SigmaRule) else ()
+        return Translation(id=name, language=self._language, query=joined, fields=fields)
+
+    def _converted(self, rule: SigmaRule | SigmaCorrelationRule) -> list[str]:
+        name = identity_of(rule)
+        if name not in self._done:
+            self._done[name] = [str(it) for it in self._convert(rule)]
+        return self._done[name]
+
+    def _convert(self, rule: SigmaRule | SigmaCorrelationRule) -> list[Any]:
+        if isinstance(rule, SigmaRule):
+            self._backend.convert_rule(rule)  # returns nothing for a rule that only serves correlations
+            return rule.get_conversion_result()
+        for it in rule.referenced_rules:
+            self._converted(it.rule)
+        return self._backend.convert_correlation_rule(rule)
+
+
+def _backend(language: Language, index: str) -> Backend:
+    pipeline = _PIPELINES[language](index)
+    if language == "lucene":
+        from sigma.backends.elasticsearch.elasticsearch_lucene import LuceneBackend
+
+        return LuceneBackend(pipeline)
+    if language == "esql":
+        from sigma.backends.elasticsearch.elasticsearch_esql import ESQLBackend
+
+        return ESQLBackend(pipeline)
+    if language == "ppl":
+        from sigma.backends.opensearch.opensearch_ppl import OpenSearchPPLBackend
+
+        return OpenSearchPPLBackend(pipeline)
+    from sigma.backends.splunk.splunk import SplunkBackend
+
+    return SplunkBackend(pipeline)
+
+
+# -- onto our events -----------------------------------------------------------------------------
+
+
+@dataclass
+class _Means(RuleProcessingCondition):
+    """Whether a rule, or one of those that a correlation is about, means a log source."""
+
+    source: LogSource
+
+    def match(self, rule: SigmaRule | SigmaCorrelationRule) -> bool:
+        """Compare with the entry of our list that counts for the rule."""
+        if isinstance(rule, SigmaRule):
+            return log_source_of(rule) is self.source
+        return any(self.match(it.rule) for it in rule.referenced_rules)
+
+
+@dataclass
+class _Spelled(DetectionItemTransformation):
+    """Compares text with what was written in lower case, and writes regular expressions as Lucene does."""
+
+    regular: bool
+
+    def apply_detection_item(self, detection_item: SigmaDetectionItem) -> SigmaDetection | None:
+        """Give each sort of value of an item an item of its own."""
+        if FIELDS.get(detection_item.field or "") not in {"keyword", "keywords"}:
+            return None
+        sorts: dict[str, list[SigmaType]] = {}
+        for value in detection_item.value:
+            name, written = self._spelled(cast("str", detection_item.field), value)
+            sorts.setdefault(name, []).append(written)
+        linking = detection_item.value_linking
+        items: list[Any] = [
+            SigmaDetectionItem(field=name, modifiers=[], value=values, value_linking=linking)
+            for name, values in sorts.items()
+        ]
+        return SigmaDetection(items, item_linking=linking)
+
+    def _spelled(self, name: str, value: SigmaType) -> tuple[str, SigmaType]:
+        if isinstance(value, SigmaRegularExpression) and self.regular:
+            flags = "".join(SigmaRegularExpression.sigma_to_re_flag[flag] for flag in value.flags)
+            expression, caseless = translated(str(value.regexp), flags)
+            return name + CASELESS * (caseless and has_caseless(name)), SigmaRegularExpression(expression)
+        if isinstance(value, SigmaString) and not isinstance(value, SigmaCasedString):
+            return name + CASELESS * has_caseless(name), _lower(value)
+        return name, value
+
+
+def _lower(text: SigmaString) -> SigmaString:
+    """Write a text in lower case; what stands for other characters stays."""
+    found = SigmaString()
+    found.s = [it.lower() if isinstance(it, str) else it for it in text.s]
+    found.original = text.original.lower() if text.original else text.original
+    return found
+
+
+@dataclass
+class _Named:
+    """Fields that a rule compares."""
+
+    names: set[str] = field(default_factory=set)
+
+    def look(self, detection: SigmaDetection | SigmaDetectionItem) -> None:
+        """Go through what a rule looks for."""
+        if isinstance(detection, SigmaDetectionItem):
+            self.names.add((detection.field or "").removesuffix(CASELESS))
+            return
+        for it in detection.detection_items:
+            self.look(it)
+
+
+def _fields(rule: SigmaRule) -> set[str]:
+    named = _Named()
+    for detection in rule.detection.detections.values():
+        named.look(detection)
+    return named.names & FIELDS.keys()
+
+
+def _mapped(source: LogSource, extra: Mapping[str | None, str | list[str]]) -> Iterable[ProcessingItem]:
+    """Put the rules of one log source onto our events."""
+    conditions: dict[str, int | str | list[str]] = {"event.module": list(source.modules)}
+    if source.begins:
+        name, beginning = source.begins
+        conditions[name] = f"{beginning}*"
+    for transformation in (
+        FieldMappingTransformation({**source.fields, **extra}),
+        AddConditionTransformation(conditions),
+    ):
+        yield ProcessingItem(transformation=transformation, rule_conditions=[_Means(source)])
+
+
+def _onto_events(*, regular: bool) -> list[ProcessingItem]:
+    keywords: Mapping[str | None, str | list[str]] = {None: "event.original"}
+    mapped = [item for source in LOG_SOURCES for item in _mapped(source, keywords)]
+    return [*mapped, ProcessingItem(transformation=_Spelled(regular=regular))]
+
+
+def _lucene(_: str) -> ProcessingPipeline:
+    return ProcessingPipeline(name="homerange", items=_onto_events(regular=True))
+
+
+def _asking(index: str) -> ProcessingPipeline:
+    from sigma.processing.transformations import SetStateTransformation
+
+    named = ("index", "opensearch_ppl_index")
+    states = [ProcessingItem(transformation=SetStateTransformation(key, index)) for key in named]
+    return ProcessingPipeline(name="homerange", items=[*states, *_onto_events(regular=False)])
+
+
+def _splunk(_: str) -> ProcessingPipeline:
+    mapped = [item for source in LOG_SOURCES for item in _mapped(source, {})]
+    return ProcessingPipeline(name="homerange", items=mapped)
+
+
+_PIPELINES: Final = {"lucene": _lucene, "esql": _asking, "ppl": _asking, "spl": _splunk}

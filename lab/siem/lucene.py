@@ -1,0 +1,350 @@
+"""Elasticsearch and OpenSearch, which share nearly all of their interface: one sink over two clients.
+
+Where they differ, a client's own module says how, as a `Wire`. Documents are named by their content and
+only ever created, so one that is sent again is known already; a plain index serves where a server has no
+data streams.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, cast
+
+from lab.detect.sigma.products import Language, Translation
+from lab.errors import SiemFault
+from lab.siem import mapping, trouble
+from lab.siem.document import RUN, STREAMS, Document, Stream
+from lab.siem.sink import Found, Refusal, Remembers, Server, Taken
+
+Json = Any
+"""What a server answered."""
+
+_CREATED: Final = 201
+_CONFLICT: Final = 409
+_TOO_LARGE: Final = 413
+_NO_ROOM: Final = frozenset({408, 429, 502, 503, 504})
+
+_SKEW: Final = 2.0
+"""Seconds by which a server's clock may be off before it is told: rules that look back from their own clock
+then miss some."""
+
+_PAGE: Final = 5000
+"""Events asked for at once."""
+
+_ASKED_TOGETHER: Final = 40
+"""Rules asked in one request."""
+
+_SHOWN: Final = 300
+"""Characters of a document that was refused."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a server said."""
+
+    status: int
+    """Status code of HTTP."""
+
+    body: Json
+    """Its JSON, or text."""
+
+    @property
+    def said(self) -> str:
+        """The reason, where it is an error."""
+        error = self.body.get("error", self.body) if isinstance(self.body, dict) else self.body
+        if isinstance(error, dict):
+            return f"{error.get('type', '')}: {error.get('reason', '')}".strip(": ") or str(error)
+        return str(error)
+
+
+class Wire(Protocol):
+    """A client, and where its product is not like the other."""
+
+    product: str
+    """`elasticsearch` or `opensearch`."""
+
+    oldest: int
+    """The oldest major version that is spoken to."""
+
+    correlates: Language
+    """The language that correlations are written in."""
+
+    search_path: str
+    """Where queries in that language are answered."""
+
+    def ask(self, method: str, path: str, body: object = None, *, lines: bool = False) -> Answer:
+        """Ask; an answer that is an error is an answer.
+
+        Args:
+            method: Of HTTP.
+            path: With its query.
+            body: JSON, or text that is sent as it is.
+            lines: Whether it is JSON lines.
+
+        Raises:
+            SiemBusy: nothing answered.
+            SiemFault: something else answered, or encryption failed.
+        """
+        ...
+
+    def rows(self, answer: Json) -> Iterator[Mapping[str, object]]:
+        """Read the rows of an answer in the language of correlations."""
+        ...
+
+    def close(self) -> None:
+        """Hang up."""
+        ...
+
+
+class LuceneSink:
+    """A sink over one of the two clients."""
+
+    language: Language = "lucene"
+    remembers: Remembers = "by name"
+    batch = 1000
+
+    def __init__(self, name: str, wire: Wire) -> None:
+        self.name = name
+        self._wire = wire
+        self.correlates: Language | None = wire.correlates
+
+    def close(self) -> None:
+        """Hang up."""
+        self._wire.close()
+
+    def _ask(self, doing: str, method: str, path: str, body: object = None, *, lines: bool = False) -> Json:
+        answer = self._wire.ask(method, path, body, lines=lines)
+        if answer.status >= 300:  # noqa: PLR2004  # from here on HTTP's codes mean no success
+            trouble.refused(self.name, doing=doing, status=answer.status, said=answer.said)
+        return answer.body
+
+    # -- who is there ----------------------------------------------------------------------------
+
+    def meet(self) -> Server:
+        """Ask who it is, and whether it knows us."""
+        before = time.time()
+        nodes = self._ask("asking who it is", "GET", f"/_nodes/_local?filter_path={_ABOUT}")
+        told: Json = next(iter(cast("dict[str, Json]", nodes.get("nodes", {})).values()), {})
+        version = str(told.get("version", ""))
+        if version and int(version.partition(".")[0]) < self._wire.oldest:
+            trouble.old_version(self.name, found=version, oldest=self._wire.oldest)
+        clock = self._clock((before + time.time()) / 2)
+        streams = self._wire.ask("GET", f"/_data_stream/{mapping.PREFIX}*")
+        return Server(
+            product=self._wire.product,
+            version=version,
+            identity=self._identity(),
+            clock=round(clock, 1),
+            data_streams=streams.status in {200, 404} and "no handler" not in streams.said,
+            memory=int(told.get("jvm", {}).get("mem", {}).get("heap_max_in_bytes", 0)),
+            notes=_notes(clock, self._disk()),
+        )
+
+    def _identity(self) -> str:
+        found = self._ask(
+            "asking who it is", "GET", "/_cluster/state/metadata?filter_path=metadata.cluster_uuid"
+        )
+        return str(found.get("metadata", {}).get("cluster_uuid", ""))
+
+    def _clock(self, ours: float) -> float:
+        """Measure how far the server's clock is ahead of ours, in seconds."""
+        found = self._ask(
+            "asking for its clock", "GET", "/_nodes/_local/stats/jvm?filter_path=nodes.*.timestamp"
+        )
+        stamps = [int(it["timestamp"]) for it in found.get("nodes", {}).values()]
+        return stamps[0] / 1000 - ours if stamps else 0.0
+
+    def _disk(self) -> bool:
+        """Tell whether an index of ours may not be written to, because the disk is full."""
+        answer = self._wire.ask(
+            "GET", f"/{mapping.ALL}/_settings?filter_path=*.settings.index.blocks&expand_wildcards=all"
+        )
+        return "read_only_allow_delete" in str(answer.body)
+
+    # -- our fields ------------------------------------------------------------------------------
+
+    def prepare(self, server: Server) -> None:
+        """Put the templates there, the same ones again each time."""
+        doing = "telling it our fields"
+        self._ask(doing, "PUT", f"/_component_template/{mapping.COMPONENT}", mapping.component_template())
+        for name, template in mapping.index_templates(data_streams=server.data_streams).items():
+            self._ask(doing, "PUT", f"/_index_template/{name}", template)
+        for stream in STREAMS:
+            self._update(stream, doing)
+
+    def _update(self, stream: Stream, doing: str) -> None:
+        """Give an index that is there the fields that came since it was made.
+
+        Raises:
+            SiemFault: it has one of them as something else.
+        """
+        fields = {"properties": mapping.properties()}
+        answer = self._wire.ask("PUT", f"/{mapping.stream_name(stream)}/_mapping", fields)
+        if answer.status == 400:  # noqa: PLR2004  # HTTP's code for what cannot be
+            remedy = (
+                f"it was made by another program: remove or rename it:  DELETE {mapping.stream_name(stream)}"
+            )
+            raise SiemFault(self.name, doing=doing, said=f"mapping conflict: {answer.said}", remedy=remedy)
+        if answer.status >= 300 and answer.status != 404:  # noqa: PLR2004  # not there yet is well
+            trouble.refused(self.name, doing=doing, status=answer.status, said=answer.said)
+
+    # -- documents -------------------------------------------------------------------------------
+
+    def send(self, batch: Sequence[Document]) -> Taken:
+        """Create documents; one that is there already stays as it is."""
+        lines = b"".join(b'{"create":{"_id":"%b"}}\n%b\n' % (it.id.encode(), it.body) for it in batch)
+        path = (
+            f"/{mapping.stream_name(batch[0].stream)}/_bulk?filter_path=errors,items.*.status,items.*.error"
+        )
+        answer = self._wire.ask("POST", path, lines, lines=True)
+        if answer.status == _TOO_LARGE and len(batch) > 1:
+            half = len(batch) // 2
+            return _joined(self.send(batch[:half]), self.send(batch[half:]))
+        if answer.status == _TOO_LARGE:
+            return Taken(refused=(_refusal(batch[0], trouble.REMEDIES[_TOO_LARGE][0]),))
+        if answer.status in _NO_ROOM:
+            return Taken(again=tuple(batch), why=f"{answer.status}: {answer.said}")
+        if answer.status >= 300:  # noqa: PLR2004  # from here on HTTP's codes mean no success
+            trouble.refused(self.name, doing="sending documents", status=answer.status, said=answer.said)
+        results = [next(iter(it.values())) for it in answer.body["items"]]
+        return _sorted_out(batch, results)
+
+    def held(self, run: str) -> Mapping[Stream, int]:
+        """Count what it has of a run."""
+        return {stream: self._count(stream, run) for stream in STREAMS}
+
+    def _count(self, stream: Stream, run: str) -> int:
+        name = mapping.stream_name(stream)
+        answer = self._wire.ask("POST", f"/{name}/_refresh")
+        if answer.status == 404:  # noqa: PLR2004  # nothing was ever sent
+            return 0
+        found = self._ask("counting documents", "POST", f"/{name}/_count", {"query": {"term": {RUN: run}}})
+        return int(found["count"])
+
+    # -- rules -----------------------------------------------------------------------------------
+
+    def search(self, rules: Iterable[Translation], run: str) -> list[Found]:
+        """Ask rules about the events of a run."""
+        asked = tuple(rules)
+        single = [it for it in asked if it.language == "lucene"]
+        found = {it.id: it for it in self._single(single, run)}
+        found |= {it.id: self._correlation(it, run) for it in asked if it.language != "lucene"}
+        return [found[it.id] for it in asked]
+
+    def _single(self, rules: Sequence[Translation], run: str) -> Iterator[Found]:
+        path = f"/{mapping.stream_name('events')}/_msearch?max_concurrent_searches=2"
+        for start in range(0, len(rules), _ASKED_TOGETHER):
+            part = rules[start : start + _ASKED_TOGETHER]
+            bodies: list[tuple[Json, Json]] = [({}, _query(it.query, run)) for it in part]
+            found = self._ask("searching", "POST", path, _lines(bodies), lines=True)
+            for rule, response in zip(part, found["responses"], strict=True):
+                yield self._whole(rule, response, run)
+
+    def _whole(self, rule: Translation, response: Json, run: str) -> Found:
+        """Read on where a rule matched more than one answer holds."""
+        events: list[str] = []
+        took = 0.0
+        while True:
+            if "error" in response:
+                return Found(id=rule.id, why=Answer(status=response.get("status", 0), body=response).said)
+            if response.get("_shards", {}).get("failed"):
+                failures = response["_shards"].get("failures", [{}])
+                return Found(
+                    id=rule.id, why=str(failures[0].get("reason", {}).get("reason", "a shard failed"))
+                )
+            hits = response["hits"]["hits"]
+            events += [str(it["sort"][0]) for it in hits]
+            took += response.get("took", 0) / 1000
+            if len(hits) < _PAGE:
+                return Found(id=rule.id, events=tuple(events), took=took)
+            body = _query(rule.query, run) | {"search_after": [events[-1]]}
+            response = self._ask("searching", "POST", f"/{mapping.stream_name('events')}/_search", body)
+
+    def _correlation(self, rule: Translation, run: str) -> Found:
+        body = {"query": rule.query.replace(" | where ", f' | where {RUN}=="{run}" and ', 1)}
+        begun = time.monotonic()
+        answer = self._wire.ask("POST", self._wire.search_path, body)
+        if answer.status in {400, 404, 405} and ("no handler" in answer.said or answer.status != 400):  # noqa: PLR2004
+            return Found(id=rule.id, why=f"this server has no {_LANGUAGES[rule.language]}")
+        if answer.status >= 300:  # noqa: PLR2004  # from here on HTTP's codes mean no success
+            return Found(id=rule.id, why=f"the server refused the query: {answer.said[:300]}")
+        cases = tuple({name: str(it) for name, it in row.items()} for row in self._wire.rows(answer.body))
+        return Found(id=rule.id, cases=cases, took=time.monotonic() - begun)
+
+
+_ABOUT: Final = "cluster_name,nodes.*.version,nodes.*.jvm.mem.heap_max_in_bytes"
+
+_LANGUAGES: Final = {"esql": "ES|QL", "ppl": "piped language (PPL)"}
+
+
+def _notes(clock: float, full: bool) -> tuple[str, ...]:  # noqa: FBT001  # two findings
+    found = []
+    if abs(clock) > _SKEW:
+        where = "ahead of" if clock > 0 else "behind"
+        found.append(
+            f"its clock is {abs(clock):.0f} s {where} this machine's: rules that look back miss events; "
+            "let both be set by NTP"
+        )
+    if full:
+        meaning, remedy = trouble.disk_full()
+        found.append(f"{meaning}; {remedy}")
+    return tuple(found)
+
+
+def _query(query: str, run: str) -> dict[str, Json]:
+    string = {"query": query, "analyze_wildcard": True, "max_determinized_states": 100_000}
+    return {
+        "query": {"bool": {"filter": [{"term": {RUN: run}}, {"query_string": string}]}},
+        "size": _PAGE,
+        "sort": [{"event.id": "asc"}],
+        "_source": False,
+        "track_total_hits": False,
+    }
+
+
+def _lines(bodies: Iterable[tuple[Json, Json]]) -> bytes:
+    from lab.files import records
+
+    return "".join(f"{records.to_json(part)}\n" for pair in bodies for part in pair).encode()
+
+
+def _sorted_out(batch: Sequence[Document], results: Sequence[Json]) -> Taken:
+    """Tell apart what was created, what was there, what will never be taken, and what may be later."""
+    new = known = 0
+    refused: list[Refusal] = []
+    again: list[Document] = []
+    why = ""
+    for document, result in zip(batch, results, strict=True):
+        status = int(result["status"])
+        if status == _CREATED:
+            new += 1
+        elif status == _CONFLICT:
+            known += 1
+        elif status in _NO_ROOM or trouble.is_disk(str(result.get("error", ""))):
+            again.append(document)
+            why = f"{status}: {result['error'].get('reason', '')}"
+        else:
+            refused.append(_refusal(document, _reason(result["error"])))
+    return Taken(new=new, known=known, refused=tuple(refused), again=tuple(again), why=why)
+
+
+def _reason(error: Json) -> str:
+    cause = error.get("caused_by", {}).get("reason", "")
+    return f"{error.get('type', '')}: {error.get('reason', '')}" + (f" ({cause})" if cause else "")
+
+
+def _refusal(document: Document, why: str) -> Refusal:
+    shown = document.body[:_SHOWN].decode("utf-8", "replace")
+    return Refusal(stream=document.stream, id=document.id, why=why, document=shown)
+
+
+def _joined(first: Taken, second: Taken) -> Taken:
+    return Taken(
+        new=first.new + second.new,
+        known=first.known + second.known,
+        refused=first.refused + second.refused,
+        again=first.again + second.again,
+        why=second.why or first.why,
+    )
