@@ -10,6 +10,7 @@
     |   |-- EngineUnreachable   nothing answers on the engine's socket
     |   |-- NoRights            the engine's socket, or this folder, is not for this user
     |   |-- NoBase              no registry in reach and no base can be built here
+    |   |-- NoProgram           a vendor's program cannot be had here
     |   `-- DiskFull            no space left
     |-- Leak                    1: a wall of the lab let something through
     |-- EngineFault             the engine refused or failed
@@ -160,6 +161,10 @@ class NoRights(NotReady):
 
 class NoBase(NotReady):
     """No image to build on can be had."""
+
+
+class NoProgram(NotReady):
+    """A vendor's program cannot be had here."""
 
 
 class DiskFull(NotReady):

@@ -63,6 +63,7 @@ from lab.flow.runs import (
     write_report,
 )
 from lab.flow.schemas import write_schema
+from lab.flow.siem import detect_there, push_run, reach_siem, set_up
 from lab.flow.trial import find_resumed, gather_outcomes, run_tests
 
 Stages = tuple[Stage, ...]
@@ -165,6 +166,21 @@ COVERAGE: Final[Stages] = (
 
 LINT: Final[Stages] = (
     lint_scenario,  # Draft       -> Scenario
+)
+
+SIEM_SETUP: Final[Stages] = (
+    reach_siem,  # Choice      -> Reached
+    set_up,  # Reached     -> Server
+)
+
+SIEM_PUSH: Final[Stages] = (
+    reach_siem,  # Choice      -> Reached
+    push_run,  # Reached     -> Delivery
+)
+
+SIEM_DETECT: Final[Stages] = (
+    reach_siem,  # Choice      -> Reached
+    detect_there,  # Reached     -> Comparison
 )
 
 REPLAY: Final[Stages] = (

@@ -40,6 +40,10 @@ def run(  # noqa: PLR0913  # its options
     blind: Annotated[
         bool, typer.Option("--blind", help="Show neither steps nor alerts nor score; see  lab grade.")
     ] = False,
+    siem: Annotated[
+        str,
+        typer.Option("--siem", help="Send a SIEM what is noticed, while it is; see  lab siem push --help."),
+    ] = "",
     output: AsFormat = Format.TABLE,
 ) -> None:
     """Run an exercise: benign traffic, then the attack; alerts appear while it runs; then the score."""
@@ -49,7 +53,7 @@ def run(  # noqa: PLR0913  # its options
     if pause and blind:
         raise typer.BadParameter("--pause says what --blind hides; take one of them")
     session = open_session(lab, blind=blind, step_by_step=pause)
-    scored = session.run(RUN, Order(scenario=scenario, seed=seed))
+    scored = session.run(RUN, Order(scenario=scenario, seed=seed, siem=siem))
     if blind:
         session.screen.line(scored.run.path.name)
         session.screen.tell(f"write down what you saw, then:  lab grade {scored.run.path.name} FILE")

@@ -495,6 +495,20 @@ class DockerEngine:
             return False
         return True
 
+    @contextmanager
+    def take_out(self, image: str, path: str) -> Iterator[Iterable[bytes]]:
+        """Read a folder of an image; the container that this takes is never started."""
+        doing = f"reading {path} of {image}"
+        with engine_errors(doing):
+            made = self._api.create_container(image, command=["true"], labels={labels.LAB: ""})
+        try:
+            with engine_errors(doing):
+                archive, _ = self._api.get_archive(made["Id"], path)
+                yield archive
+        finally:
+            with engine_errors(doing), suppress(docker.errors.NotFound):
+                self._api.remove_container(made["Id"], v=True, force=True)
+
     def load_root(self, archive: IO[bytes], tag: str) -> None:
         """Make an image of a root file system in a tar archive."""
         repository, _, version = tag.rpartition(":")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import IO, Protocol
 
@@ -22,6 +22,10 @@ class Images(Protocol):
 
     def pull(self, image: str) -> bool:
         """Fetch an image from its registry; False when no registry has it or none answers."""
+        ...
+
+    def take_out(self, image: str, path: str) -> AbstractContextManager[Iterable[bytes]]:
+        """Read a folder of an image, as a tar archive that begins with the folder's own name."""
         ...
 
     def load_root(self, archive: IO[bytes], tag: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is 
     from lab.exercise.scenario import Scenario
     from lab.runs.folder import RunFolder
     from lab.runs.header import LabRecord, State
+    from lab.siem.sink import Sink
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +40,9 @@ class Prepared:
 
     scenario: Scenario
     """The scenario."""
+
+    siem: Sink | None = None
+    """The SIEM that is sent what is noticed, while it is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +89,9 @@ class Order:
     seed: int | None = None
     """What chance is drawn from, instead of what the file says."""
 
+    siem: str = ""
+    """A SIEM that is sent what is noticed, while it is; none when empty."""
+
 
 def read_exercise(order: Order, context: Context) -> Prepared:
     """Order -> the scenario, read for the lab that runs; of several, for the one it was written for."""
@@ -104,7 +111,18 @@ def read_exercise(order: Order, context: Context) -> Prepared:
         raise
     if order.seed is not None:
         scenario = replace(scenario, seed=order.seed)
-    return Prepared(lab=lab_now, scenario=scenario)
+    return Prepared(lab=lab_now, scenario=scenario, siem=_siem(order, context))
+
+
+def _siem(order: Order, context: Context) -> Sink | None:
+    """Reach the SIEM that is to be told; before the run begins, so that a wrong name or password ends it."""
+    if not order.siem:
+        return None
+    from lab.flow.siem import Choice, reach_siem, set_up
+
+    reached = reach_siem(Choice(siem=order.siem), context)
+    set_up(reached, context)
+    return reached.sink
 
 
 def hold_lab(prepared: Prepared, context: Context) -> Prepared:
@@ -191,6 +209,7 @@ def play_and_watch(opened: Opened, context: Context) -> Played:
     try:
         with (
             told_to_stop(context.stop, partial(context.tell, _STOPPING)),
+            _told(opened, context),
             disk.watched(prepared.lab.name, context.engine, limits, context.tell),
             watching(
                 engine=context.engine,
@@ -210,6 +229,19 @@ def play_and_watch(opened: Opened, context: Context) -> Played:
     finally:
         run.write_header(replace(run.header(), ended=Moment.now(), state=state))
     return Played(lab=prepared.lab, run=run, dirty=dirty)
+
+
+def _told(opened: Opened, context: Context) -> AbstractContextManager[None]:
+    """Tell a SIEM what is noticed while it is, if one is to be told."""
+    if opened.prepared.siem is None:
+        return nullcontext()
+    from lab.siem.follow import following
+    from lab.siem.push import Pusher
+
+    run = opened.run
+    return following(
+        Pusher(noticed=run.noticed, run=run.path.name, sink=opened.prepared.siem, tell=context.tell)
+    )
 
 
 _STOPPING = "stopping: what was done is undone and scored; once more stops at once"

@@ -79,6 +79,49 @@ class Tmpfs:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Program:
+    """A vendor's program that no distribution carries: where its files are had."""
+
+    remedy: ClassVar[str] = "write  {image: 'elasticsearch:9.2.0', path: /usr/share/elasticsearch}"
+
+    image: str
+    """The vendor's own image, which has them, when a registry answers."""
+
+    path: str
+    """The folder they are in, in that image and on the node."""
+
+    artifact: str = ""
+    """A zip archive of Maven's that has them as well, as `group:name:version`; empty where there is none."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Find a path that is none."""
+        if not re.fullmatch(r"(/[\w.-]+)+", self.path) or ".." in self.path.split("/"):
+            yield Fault(key="path", what=f"{self.path!r} is no folder", remedy="write  /opt/vendor")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """How a node that is a SIEM is spoken to, from the node itself."""
+
+    remedy: ClassVar[str] = "write  {product: elasticsearch, port: 9200}"
+
+    product: str
+    """Which product it is: a name of `lab.siem`."""
+
+    port: Annotated[int, Key(least=1, most=65535)]
+    """Where it answers, on the node's loopback address."""
+
+    search_port: Annotated[int | None, Key(least=1, most=65535)] = None
+    """Where its search answers, if that is another port."""
+
+    user: str = ""
+    """The account; empty when none is needed."""
+
+    secret: str = ""
+    """The file on the node with the password or key, which the node made for itself; only root reads it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Argument:
     """One variable of a role, as its `argument_specs` declares it."""
 
@@ -149,6 +192,15 @@ class NodeFile:
 
     host_network: bool = False
     """Whether it shares the host's network; sensors only."""
+
+    program: Program | None = None
+    """A vendor's program that it runs."""
+
+    service: Service | None = None
+    """How it is spoken to, when it is a SIEM."""
+
+    ready_within: Annotated[float | None, Key(least=1)] = None
+    """Seconds in which it is ready, or counts as broken; None for what is usual."""
 
     capture: tuple[str, ...] = ()
     """A command that, given an interface, writes packets as pcap to standard output."""

@@ -18,7 +18,8 @@ from lab.provision.plan import Plan
 from lab.workers import together
 
 _READY_WITHIN: Final = 60.0
-"""Seconds until a node that is not ready counts as broken; ready ones take one or two."""
+"""Seconds until a node that is not ready counts as broken, unless its kind says otherwise; ready ones take
+one or two."""
 
 _CHECK_EVERY: Final = 0.1
 """Seconds between two looks at a node that is not ready."""
@@ -72,29 +73,58 @@ def await_ready(lab: Lab, running: RunningLab, engine: Engine, tell: Callable[[s
     Raises:
         NodeNotReady: one did not in time; shows its last words.
     """
-    checks = {node.name: node.kind.health for node in lab.nodes if node.kind.health}
+    checks = {node.name: node.kind for node in lab.nodes if node.kind.health}
     waiting = [node for node in running.nodes if node.name in checks]
     if not waiting:
         return running
-    together([partial(await_node, node, checks[node.name], engine, tell) for node in waiting])
+    together(
+        [
+            partial(await_node, node, kind.health, engine, tell, within=kind.ready_within)
+            for node in waiting
+            for kind in (checks[node.name],)
+        ]
+    )
     return engine.observe(lab.name)
 
 
-def await_node(node: SeenNode, argv: tuple[str, ...], engine: Engine, tell: Callable[[str], None]) -> None:
+def await_node(
+    node: SeenNode,
+    argv: tuple[str, ...],
+    engine: Engine,
+    tell: Callable[[str], None],
+    *,
+    within: float | None = None,
+) -> None:
     """Wait until a node passes a health check.
+
+    Args:
+        node: Which.
+        argv: The check.
+        engine: Where it runs.
+        tell: Hears that it is ready.
+        within: Seconds that it has.
 
     Raises:
         NodeNotReady: it did not in time; shows its last words.
     """
     begun = time.monotonic()
-    while (waited := time.monotonic() - begun) < _READY_WITHIN:
+    while (waited := time.monotonic() - begun) < (within or _READY_WITHIN):
         said = healthy(node, argv, engine)
         if not said:
             tell(f"{node.name} is ready after {waited:.1f} s")
             return
+        if not _runs(node, engine):
+            said = "it stopped"
+            break
         time.sleep(_CHECK_EVERY)
     last = engine.log_tail(node, 5).strip().replace("\n", "\n    ")
     raise NodeNotReady(node=node.name, waited=waited, argv=argv, said=last or said)
+
+
+def _runs(node: SeenNode, engine: Engine) -> bool:
+    """Tell whether a node's first process is still there; one that ended will never be ready."""
+    seen = engine.observe(node.lab).node(node.name)
+    return seen is None or seen.state == "running"
 
 
 def healthy(node: SeenNode, argv: tuple[str, ...], engine: Engine) -> str:

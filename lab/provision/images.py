@@ -29,6 +29,7 @@ from lab.files.loader import Plain
 from lab.files.workplace import Workplace, logs
 from lab.inventory.definition import Node
 from lab.inventory.kind import BASES, BUILT_BASE, SUITE, Kind
+from lab.provision import program
 from lab.workers import together
 
 Tell = Callable[[str], None]
@@ -174,6 +175,9 @@ class Baker:
         # A kind may be baked twice at a time, for nodes with different variables.
         role = wanted.tag.rpartition("/")[2].replace(":", "-")
         with self.engine.open_baking(common, lab=self.lab, role=role) as node:
+            if wanted.kind.program:
+                self.tell(f"{wanted.kind.name}: fetching its program")
+                program.install(wanted.kind, wanted.kind.program, node, self.engine, self.engine)
             self._apply(wanted.kind.folder, wanted.variables, node)
             self.engine.commit(node, wanted.tag, _labels(wanted.tag, described))
 

@@ -69,6 +69,8 @@ class Pusher:
     stop: threading.Event = field(default_factory=threading.Event)
     """Ends waiting, once it is set."""
 
+    _server: Server | None = field(init=False, default=None)
+
     def push(self) -> Delivery:
         """Send what is not there yet, and make sure that all of it arrived.
 
@@ -94,8 +96,9 @@ class Pusher:
         return delivery
 
     def advance(self) -> Delivery:
-        """Send what came since the last time, without counting what is there."""
-        return self._send(self._known(self._met()))
+        """Send what came since the last time, without counting what is there; the server is met once."""
+        self._server = self._server or self._met()
+        return self._send(self._known(self._server))
 
     # -- how far we are --------------------------------------------------------------------------
 

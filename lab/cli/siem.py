@@ -1,0 +1,118 @@
+"""Commands about other SIEMs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lab.cli.options import AsFormat, Format, LabName, RunName
+from lab.cli.session import open_session
+
+if TYPE_CHECKING:
+    from lab.cli.screen import Screen
+    from lab.siem.compare import Comparison, RuleResult
+    from lab.siem.sink import Delivery, Server
+
+app = typer.Typer(
+    help="Bring runs into Elasticsearch, OpenSearch, Splunk or Security Onion, and see what they notice.",
+    no_args_is_help=True,
+)
+
+_WHERE = (
+    "A product whose node runs in the lab, such as elasticsearch; or an address, https://HOST:9200, with the "
+    "account in LAB_SIEM_USER and LAB_SIEM_PASSWORD or a key in LAB_SIEM_API_KEY."
+)
+
+Where = Annotated[str, typer.Option("--to", "--siem", help=_WHERE)]
+
+
+@app.command(epilog="Example:  lab siem setup --siem elasticsearch")
+def setup(siem: Where, lab: LabName = "", output: AsFormat = Format.TABLE) -> None:
+    """Make sure that a SIEM is there and knows us, and tell it our fields."""
+    from lab.flow.siem import Choice
+    from lab.pipeline import SIEM_SETUP
+
+    session = open_session(lab)
+    found: Server = session.run(SIEM_SETUP, Choice(siem=siem))
+    if output == Format.JSON:
+        session.screen.json(found)
+        return
+    kept = "data streams" if found.data_streams else "plain indices, since it has no data streams"
+    session.screen.line(f"{found.product} {found.version} is ready for runs; it keeps them in {kept}")
+
+
+@app.command(epilog="Example:  lab siem push 20261125 --to elasticsearch")
+def push(siem: Where, name: RunName = "", lab: LabName = "", output: AsFormat = Format.TABLE) -> None:
+    """Send what a SIEM does not have yet of a run: events and alerts, each once."""
+    from lab.flow.siem import Choice
+    from lab.pipeline import SIEM_PUSH
+
+    session = open_session(lab)
+    found: Delivery = session.run(SIEM_PUSH, Choice(siem=siem, run=name))
+    if output == Format.JSON:
+        session.screen.json(found)
+    else:
+        _show_delivery(session.screen, found)
+    if found.refusals:
+        raise typer.Exit(1)
+
+
+def _show_delivery(screen: Screen, found: Delivery) -> None:
+    refused = found.refusals
+    rows = [(it, str(count), str(refused.get(it, 0))) for it, count in found.sent.items()]
+    screen.table(("what", "sent", "refused"), rows)
+    for it in found.refused:
+        screen.fault(f"refused {it.stream} {it.id}: {it.why}\n    {it.document}")
+
+
+@app.command(epilog="Example:  lab siem detect --siem elasticsearch --rules my-rules/")
+def detect(  # noqa: PLR0913  # its options
+    siem: Where,
+    name: RunName = "",
+    *,
+    rules: Annotated[
+        list[Path] | None,
+        typer.Option("--rules", help="Sigma files or folders of your own; may be repeated."),
+    ] = None,
+    every: Annotated[
+        int, typer.Option("--every", min=1, help="Seconds between two looks of a rule there.")
+    ] = 60,
+    lab: LabName = "",
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Run our rules and yours on a SIEM over a run, and compare them with what they find here."""
+    from lab.flow.siem import Choice
+    from lab.pipeline import SIEM_DETECT
+
+    session = open_session(lab)
+    choice = Choice(siem=siem, run=name, rules=tuple(rules or ()), every=every)
+    found: Comparison = session.run(SIEM_DETECT, choice)
+    if output == Format.JSON:
+        session.screen.json(found)
+    else:
+        _show_comparison(session.screen, found)
+    if any(it.verdict == "differs" for it in found.rules):
+        raise typer.Exit(1)
+
+
+def _show_comparison(screen: Screen, found: Comparison) -> None:
+    shown = [it for it in found.rules if it.here or it.there or it.verdict != "equal"]
+    rows = [(it.title, str(it.here), str(it.there), it.verdict, _why(it)) for it in shown]
+    screen.table(("rule", "here", f"in {found.siem}", "verdict", "why"), rows)
+    for it in found.unusable:
+        screen.tell(f"{it.path}:{it.line}: not used on either side: {it.why}")
+    counted = [it for it in found.rules if it.counted_here]
+    if counted:
+        why = counted[0].counted_here
+        screen.tell(f"{len(counted)} correlations were counted here on what {found.siem} found: {why}")
+    quiet = len(found.rules) - len(shown)
+    screen.tell(
+        f"{found.equal} of {len(found.rules)} rules found the same on both sides, {quiet} of them nothing; "
+        f"{found.alerts} alerts by {found.siem}"
+    )
+
+
+def _why(it: RuleResult) -> str:
+    return it.cause or "; ".join(f"{each.count} {each.side}: {each.cause}" for each in it.differences)
