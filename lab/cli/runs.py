@@ -130,14 +130,29 @@ def lint(
     tables.scenario(session.screen, found, as_json=output == Format.JSON)
 
 
-@app.command(epilog="Example:  lab score 20261123")
-def score(name: RunName = "", output: AsFormat = Format.TABLE) -> None:
+@app.command(epilog="Example:  lab score 20261123 --by embedded,elasticsearch")
+def score(
+    name: RunName = "",
+    by: Annotated[
+        str,
+        typer.Option(
+            "--by", help="Whose alerts: embedded, and SIEMs that  lab siem detect  asked, by commas."
+        ),
+    ] = "",
+    output: AsFormat = Format.TABLE,
+) -> None:
     """Score a run again from its files: the same files give the same bytes."""
     from lab.cli import tables
+    from lab.flow.runs import choose_eyes
     from lab.pipeline import SCORE
 
     session = open_session()
-    tables.score(session.screen, session.run(SCORE, name), as_json=output == Format.JSON)
+    scored = session.run(SCORE, name)
+    if by:
+        chosen = choose_eyes(scored, tuple(dict.fromkeys(it.strip() for it in by.split(","))))
+        tables.eyes(session.screen, scored, chosen, as_json=output == Format.JSON)
+        return
+    tables.score(session.screen, scored, as_json=output == Format.JSON)
 
 
 @app.command(epilog="Example:  lab report")

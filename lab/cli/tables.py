@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from lab.provision.status import LabStatus, LogTail, NodeStatus
     from lab.provision.walls import Proof
     from lab.runs.folder import RunFolder
+    from lab.score.eyes import Eye
     from lab.score.intervals import Rate, Share
     from lab.score.values import Score, StepScore
+    from lab.score.vocabulary import Verdict
 
 _MB: Final = 2**20
 
@@ -267,6 +269,49 @@ def score(screen: Screen, scored: Scored, *, as_json: bool) -> None:
     screen.line()
     report(screen, scored.run, markdown=False)
     disturbed(screen, scored)
+
+
+def eyes(screen: Screen, scored: Scored, found: Sequence[Eye], *, as_json: bool) -> None:
+    """Show what each SIEM noticed of the same attack, side by side."""
+    from lab.score.vocabulary import VERDICTS
+
+    if as_json:
+        screen.json(tuple(found))
+        return
+    names = [it.name for it in found]
+    steps = [
+        (step.name, step.technique, *(_seen(it.score.steps[place], VERDICTS) for it in found))
+        for place, step in enumerate(scored.score.steps)
+    ]
+    screen.table(("step", "technique", *names), steps)
+    screen.line()
+    screen.table(("measure", *names), [(what, *map(said, found)) for what, said in _EYE_ROWS.items()])
+    for it in found:
+        if it.counted_here:
+            screen.tell(f"{it.name}: {it.counted_here} correlations were counted here on what it found")
+    screen.line()
+    report(screen, scored.run, markdown=False)
+    disturbed(screen, scored)
+
+
+def _seen(step: StepScore, words: Mapping[Verdict, str]) -> str:
+    said = words[step.verdict]
+    return said if step.time_to_detect is None else f"{said}, {step.time_to_detect:.1f} s"
+
+
+_EYE_ROWS: Final[Mapping[str, Callable[[Eye], str]]] = {
+    "version": lambda it: it.version or "-",
+    "recall": lambda it: ", ".join(_share(it.score.recall)[::2]),
+    "precision": lambda it: ", ".join(_share(it.score.precision)[::2]),
+    "false alarms": lambda it: str(it.score.false_positives.count),
+    "time to detect, median": lambda it: _seconds(it.score.time_to_detect.median),
+    "of it: waiting for a rule to look": lambda it: _seconds(it.waiting),
+    "its rules look every": lambda it: f"{it.every} s" if it.every else "event",
+    "summary, of 100": lambda it: "-" if it.score.summary is None else f"{it.score.summary:.0f}",
+    "memory": lambda it: f"{it.memory / _MB:.0f} MB" if it.memory else "-",
+    "start-up": lambda it: _seconds(it.startup or None),
+}
+"""What is shown of each SIEM below the steps."""
 
 
 def disturbed(screen: Screen, scored: Scored) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is 
 
     from lab.ask.bounded import Answer
     from lab.runs.folder import RunFolder
+    from lab.score.eyes import Eye
     from lab.score.values import Score
 
 DEFAULT_SCENARIO: Final = "ssh-brute-force"
@@ -30,6 +31,9 @@ class Scored:
 
     score: Score
     """What was detected."""
+
+    eyes: tuple[Eye, ...] = ()
+    """What ships and other SIEMs noticed of it; empty when no other was asked."""
 
     degraded: tuple[str, ...] = ()
     """What disturbed the run, and when which source was silent; empty for a run that went as it should."""
@@ -108,23 +112,48 @@ def score_run(run: RunFolder, _: Context) -> Scored:
     from lab.detect.alert import read_alerts
     from lab.exercise.truth import read_clocks, read_truth
     from lab.files import records
-    from lab.score import measures
+    from lab.score import eyes, measures
     from lab.telemetry.store import Store
     from lab.watch.collection import read_collection
 
     header, watched = run.header(), read_collection(run.noticed)
+    truth, clocks, events = read_truth(run.happened), read_clocks(run.happened), Store(run.noticed.events)
     found = measures.score_run(
         run=header.id,
-        truth=read_truth(run.happened),
+        truth=truth,
         alerts=read_alerts(run.noticed),
-        events=Store(run.noticed.events),
-        clocks=read_clocks(run.happened),
+        events=events,
+        clocks=clocks,
         rules=header.rules,
         observed_until=header.ended or header.started,
         blind=watched.blind,
     )
     records.write(run.score, found)
-    return Scored(run=run, score=found, degraded=tuple(map(str, (*watched.disturbances, *watched.blind))))
+    others = tuple(
+        eyes.seen_by(it, noticed=run.noticed, header=header, truth=truth, events=events, clocks=clocks)
+        for it in eyes.products(run.noticed)
+    )
+    return Scored(
+        run=run,
+        score=found,
+        eyes=(eyes.embedded(found), *others) if others else (),
+        degraded=tuple(map(str, (*watched.disturbances, *watched.blind))),
+    )
+
+
+def choose_eyes(scored: Scored, names: tuple[str, ...]) -> tuple[Eye, ...]:
+    """Return what some SIEMs noticed, in the order in which they are named.
+
+    Raises:
+        NotFound: the rules of one were never run on this run.
+    """
+    from lab.score import eyes
+
+    known = {it.name: it for it in (*scored.eyes, eyes.embedded(scored.score))}
+    for name in names:
+        if name not in known:
+            raise eyes.never_asked(name, scored.run.path.name, tuple(known))
+    return tuple(known[name] for name in names)
 
 
 def write_report(scored: Scored, _: Context) -> Scored:
@@ -146,6 +175,7 @@ def write_report(scored: Scored, _: Context) -> Scored:
         events=Store(run.noticed.events).events(),
         collection=read_collection(run.noticed),
         results=records.read_lines(run.happened.results, Result),
+        eyes=scored.eyes,
     )
     report.write_report(run, story)
     return scored

@@ -13,6 +13,7 @@ from lab.exercise.truth import Truth
 from lab.moment import SECOND, Moment
 from lab.report.scans import Picture, picture
 from lab.runs.header import Header, State
+from lab.score.eyes import Eye
 from lab.score.values import Score, StepScore
 from lab.telemetry.event import Event
 from lab.watch.collection import Blind, Collection, Disturbance, LogCount
@@ -171,6 +172,9 @@ class Story:
     disturbances: tuple[Disturbance, ...]
     """What was done to the lab meanwhile, and not by the run."""
 
+    eyes: tuple[Eye, ...] = ()
+    """What ships and other SIEMs noticed of the same attack; empty when no other was asked."""
+
     @property
     def replay(self) -> bool:
         """Whether nothing of this took place now."""
@@ -290,6 +294,7 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
     events: Iterable[Event],
     collection: Collection,
     results: Iterable[Result] = (),
+    eyes: Iterable[Eye] = (),
 ) -> Story:
     """Gather what a report shows from what a run left.
 
@@ -301,6 +306,7 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         events: The run's events in any order; read once, so a stream will do.
         collection: What was watched and how well.
         results: What steps gave to later ones.
+        eyes: What each SIEM noticed, where others were asked.
     """
     raised = tuple(sorted(alerts, key=lambda it: (it.raised, it.id)))
     happened = tuple(sorted(truth, key=lambda it: (it.start, it.end, it.step, it.attempt)))
@@ -334,6 +340,7 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         notes=collection.notes,
         blind=collection.blind,
         disturbances=collection.disturbances,
+        eyes=tuple(eyes),
     )
 
 
