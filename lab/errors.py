@@ -277,6 +277,10 @@ class SiemBusy(SiemFault):
     """A SIEM could not take more just now; the same again may work."""
 
 
+class WrongProduct(SiemFault):
+    """Something else answers where a SIEM was expected."""
+
+
 class CommandFailed(LabError):
     """A command inside a node failed."""
 

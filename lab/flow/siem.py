@@ -58,11 +58,13 @@ class Reached:
 def reach_siem(choice: Choice, context: Context) -> Reached:
     """A choice -> the SIEM, at an address or on a node of the lab."""
     from lab.siem import sinks
-    from lab.siem.target import Credentials, is_url, target_at
+    from lab.siem.target import Credentials, is_url, target_at, unknown
 
     if is_url(choice.siem):
-        credentials = Credentials.from_environment(os.environ)
-        sink = sinks.open_sink(target_at(choice.siem, credentials))
+        target = target_at(choice.siem, Credentials.from_environment(os.environ))
+        if target.product and target.product not in sinks.SINKS:
+            raise unknown(target.product, tuple(sinks.SINKS))
+        sink = sinks.open_sink(target)
         context.held.callback(sink.close)
         return Reached(choice=choice, sink=sink)
     return _on_node(choice, context)

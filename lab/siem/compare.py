@@ -234,7 +234,8 @@ class Comparer:
 
     def _missing(self) -> int:
         """Count the events of the run that the server does not have."""
-        return len(self._events) - self.sink.held(self.run).get("events", 0)
+        held = self.sink.held(self.run)
+        return 0 if held is None else len(self._events) - held.get("events", 0)
 
     def _sensor_rules(self) -> str:
         path = self.noticed.sensor_rules

@@ -30,6 +30,7 @@ class ElasticsearchWire:
 
     def __init__(self, target: Target) -> None:
         self._target = target
+        self.url = target.url
         options: dict[str, Any] = {"ca_certs": str(target.ca)} if target.ca else {}
         if target.api_key:
             options["api_key"] = target.api_key

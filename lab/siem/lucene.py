@@ -16,7 +16,7 @@ from lab.detect.sigma.products import Language, Translation
 from lab.errors import SiemFault
 from lab.siem import mapping, trouble
 from lab.siem.document import RUN, STREAMS, Document, Stream
-from lab.siem.sink import Found, Refusal, Remembers, Server, Taken
+from lab.siem.sink import Found, Refusal, Remembers, Server, Taken, clock_notes
 
 Json = Any
 """What a server answered."""
@@ -26,9 +26,8 @@ _CONFLICT: Final = 409
 _TOO_LARGE: Final = 413
 _NO_ROOM: Final = frozenset({408, 429, 502, 503, 504})
 
-_SKEW: Final = 2.0
-"""Seconds by which a server's clock may be off before it is told: rules that look back from their own clock
-then miss some."""
+_NOT_OURS: Final = frozenset({301, 302, 303, 307, 308, 400, 404, 405, 406})
+"""What neither product answers when it is asked for its nodes."""
 
 _PAGE: Final = 5000
 """Events asked for at once."""
@@ -64,6 +63,9 @@ class Wire(Protocol):
 
     product: str
     """`elasticsearch` or `opensearch`."""
+
+    url: str
+    """Where it answers."""
 
     oldest: int
     """The oldest major version that is spoken to."""
@@ -125,7 +127,7 @@ class LuceneSink:
     def meet(self) -> Server:
         """Ask who it is, and whether it knows us."""
         before = time.time()
-        nodes = self._ask("asking who it is", "GET", f"/_nodes/_local?filter_path={_ABOUT}")
+        nodes = self._nodes()
         told: Json = next(iter(cast("dict[str, Json]", nodes.get("nodes", {})).values()), {})
         version = str(told.get("version", ""))
         if version and int(version.partition(".")[0]) < self._wire.oldest:
@@ -139,8 +141,15 @@ class LuceneSink:
             clock=round(clock, 1),
             data_streams=streams.status in {200, 404} and "no handler" not in streams.said,
             memory=int(told.get("jvm", {}).get("mem", {}).get("heap_max_in_bytes", 0)),
-            notes=_notes(clock, self._disk()),
+            notes=(*clock_notes(clock), *self._full()),
         )
+
+    def _nodes(self) -> Json:
+        path = f"/_nodes/_local?filter_path={_ABOUT}"
+        answer = self._wire.ask("GET", path)
+        if answer.status in _NOT_OURS or not isinstance(answer.body, (dict, Mapping)):
+            trouble.wrong_product(self.name, url=self._wire.url, said=f"{answer.status}: {answer.said}")
+        return answer.body if answer.status < 300 else self._ask("asking who it is", "GET", path)  # noqa: PLR2004
 
     def _identity(self) -> str:
         found = self._ask(
@@ -156,12 +165,12 @@ class LuceneSink:
         stamps = [int(it["timestamp"]) for it in found.get("nodes", {}).values()]
         return stamps[0] / 1000 - ours if stamps else 0.0
 
-    def _disk(self) -> bool:
-        """Tell whether an index of ours may not be written to, because the disk is full."""
+    def _full(self) -> tuple[str, ...]:
+        """Say that indices of ours may not be written to, because the disk is full."""
         answer = self._wire.ask(
             "GET", f"/{mapping.ALL}/_settings?filter_path=*.settings.index.blocks&expand_wildcards=all"
         )
-        return "read_only_allow_delete" in str(answer.body)
+        return ("; ".join(trouble.disk_full()),) if "read_only_allow_delete" in str(answer.body) else ()
 
     # -- our fields ------------------------------------------------------------------------------
 
@@ -277,20 +286,6 @@ class LuceneSink:
 _ABOUT: Final = "cluster_name,nodes.*.version,nodes.*.jvm.mem.heap_max_in_bytes"
 
 _LANGUAGES: Final = {"esql": "ES|QL", "ppl": "piped language (PPL)"}
-
-
-def _notes(clock: float, full: bool) -> tuple[str, ...]:  # noqa: FBT001  # two findings
-    found = []
-    if abs(clock) > _SKEW:
-        where = "ahead of" if clock > 0 else "behind"
-        found.append(
-            f"its clock is {abs(clock):.0f} s {where} this machine's: rules that look back miss events; "
-            "let both be set by NTP"
-        )
-    if full:
-        meaning, remedy = trouble.disk_full()
-        found.append(f"{meaning}; {remedy}")
-    return tuple(found)
 
 
 def _query(query: str, run: str) -> dict[str, Json]:

@@ -27,6 +27,7 @@ class OpenSearchWire:
 
     def __init__(self, target: Target) -> None:
         self._target = target
+        self.url = target.url
         options: dict[str, Any] = {"ca_certs": str(target.ca)} if target.ca else {}
         if target.api_key:
             options["headers"] = {"authorization": f"ApiKey {target.api_key}"}

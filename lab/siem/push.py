@@ -134,6 +134,8 @@ class Pusher:
     def _missing(self, delivery: Delivery) -> str:
         """Say what is missing there; nothing when all is."""
         held, wanted = self._patiently(lambda: self.sink.held(self.run)), counted(self.noticed)
+        if held is None:
+            return ""
         there = {it: held.get(it, 0) + delivery.refusals.get(it, 0) for it in STREAMS}
         lacking = [it for it in STREAMS if there[it] < wanted[it]]
         return ", ".join(f"{wanted[it] - there[it]} of {wanted[it]} {it} are not there" for it in lacking)

@@ -93,6 +93,24 @@ class Found:
     """Why it could not be asked; empty when it was."""
 
 
+_SKEW: Final = 2.0
+"""Seconds by which a server's clock may be off before it is told: rules that look back from their own clock
+then miss some."""
+
+
+def clock_notes(clock: float) -> tuple[str, ...]:
+    """Say that a server's clock is off, if it is.
+
+    Args:
+        clock: Seconds by which it is ahead of ours.
+    """
+    if abs(clock) <= _SKEW:
+        return ()
+    where = "ahead of" if clock > 0 else "behind"
+    off = f"its clock is {abs(clock):.0f} s {where} this machine's"
+    return (f"{off}: rules that look back miss events; let both be set by NTP",)
+
+
 Remembers = Literal["by name", "by count"]
 """How a SIEM is kept from having a document twice: it knows names, or we count what it took."""
 
@@ -131,8 +149,8 @@ class Sink(Protocol):
         """Send documents of one stream, once."""
         ...
 
-    def held(self, run: str) -> Mapping[Stream, int]:
-        """Count what it has of a run, with all that it has taken."""
+    def held(self, run: str) -> Mapping[Stream, int] | None:
+        """Count what it has of a run, with all that it has taken; None where it cannot be asked."""
         ...
 
     def search(self, rules: Iterable[Translation], run: str) -> list[Found]:

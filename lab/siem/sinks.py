@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from lab.errors import NotReady, SiemFault
+from lab.errors import NotReady, SiemFault, WrongProduct
 from lab.siem.sink import Sink
 from lab.siem.target import Target
 
@@ -25,9 +25,16 @@ def _opensearch(target: Target) -> Sink:
     return LuceneSink(target.name, OpenSearchWire(target))
 
 
+def _splunk(target: Target) -> Sink:
+    from lab.siem.splunk import SplunkSink
+
+    return SplunkSink(target)
+
+
 SINKS: Final[Mapping[str, Callable[[Target], Sink]]] = {
     "elasticsearch": _elasticsearch,
     "opensearch": _opensearch,
+    "splunk": _splunk,
 }
 """What is to be done to speak to a product."""
 
@@ -41,7 +48,7 @@ def open_sink(target: Target) -> Sink:
     """
     try:
         return SINKS[target.product](target) if target.product else _found_out(target)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise NotReady(
             f"the client {error.name} is not installed",
             remedy="pip install 'homerange[siem]'  brings those of all SIEMs",
@@ -49,14 +56,19 @@ def open_sink(target: Target) -> Sink:
 
 
 def _found_out(target: Target) -> Sink:
-    """Ask as each product's client would: Elasticsearch's refuses whoever is not."""
-    first = _elasticsearch(replace(target, name="elasticsearch"))
-    try:
-        first.meet()
-    except SiemFault as error:
-        first.close()
-        if "is none of ours" not in error.said:
-            raise
-    else:
-        return first
-    return _opensearch(replace(target, name="opensearch"))
+    """Ask as each product's own client would, one after the other.
+
+    Raises:
+        SiemFault: nothing answers, or something that is none of them.
+    """
+    for product in ("elasticsearch", "opensearch"):
+        sink = SINKS[product](replace(target, name=product))
+        try:
+            sink.meet()
+        except SiemFault as error:
+            sink.close()
+            if not isinstance(error, WrongProduct):
+                raise
+        else:
+            return sink
+    return SINKS["splunk"](replace(target, name="splunk"))

@@ -24,6 +24,10 @@ CA: Final = "LAB_SIEM_CA"
 """The environment variable that names a file with the certificate of who signed the server's."""
 
 
+SEARCH_URL: Final = "LAB_SIEM_SEARCH_URL"
+"""The environment variable that says where Splunk's search answers, `https://HOST:8089`."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
     """A SIEM that is to be spoken to."""
@@ -80,6 +84,7 @@ class Credentials:
     password: str = field(default="", repr=False)
     api_key: str = field(default="", repr=False)
     ca: Path | None = None
+    search_url: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Credentials:
@@ -97,7 +102,13 @@ class Credentials:
         ca = Path(environment[CA]) if environment.get(CA) else None
         if ca and not ca.is_file():
             raise BadFile(Problem(path=str(ca), line=0, what=f"is not there; {CA} names it"))
-        return cls(user=user, password=password, api_key=environment.get(API_KEY, ""), ca=ca)
+        return cls(
+            user=user,
+            password=password,
+            api_key=environment.get(API_KEY, ""),
+            ca=ca,
+            search_url=environment.get(SEARCH_URL, "").rstrip("/"),
+        )
 
 
 def is_url(named: str) -> bool:
@@ -106,7 +117,7 @@ def is_url(named: str) -> bool:
 
 
 def target_at(url: str, credentials: Credentials, *, name: str = "", product: str = "") -> Target:
-    """Return what an address means.
+    """Return what an address means; `splunk+https://HOST:8088` says which product answers there.
 
     Args:
         url: Where the SIEM answers.
@@ -117,6 +128,29 @@ def target_at(url: str, credentials: Credentials, *, name: str = "", product: st
     Raises:
         BadTarget: the address is none, carries a password, or a password would travel unencrypted.
     """
+    named, plus, rest = url.partition("+")
+    if plus and named.isalpha():
+        product, url = product or named, rest
+    for it in filter(None, (url, credentials.search_url)):
+        _require_safe(it, secret=credentials.password or credentials.api_key)
+    return Target(
+        name=name or product,
+        product=product,
+        url=url.rstrip("/"),
+        search_url=credentials.search_url,
+        user=credentials.user,
+        password=credentials.password,
+        api_key=credentials.api_key,
+        ca=credentials.ca,
+    )
+
+
+def _require_safe(url: str, *, secret: str) -> None:
+    """Refuse an address that is none, or that would give a password away.
+
+    Raises:
+        BadTarget: it is one of these.
+    """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise BadTarget(_shown(url), what="is no address of a SIEM", remedy="write  https://HOST:9200")
@@ -126,22 +160,12 @@ def target_at(url: str, credentials: Credentials, *, name: str = "", product: st
             what="has a password in it, which stays in the history of your shell",
             remedy=f"leave it out and set {USER} and {PASSWORD}, or {API_KEY}",
         )
-    secret = credentials.password or credentials.api_key
     if parts.scheme == "http" and secret and not is_loopback(parts.hostname):
         raise BadTarget(
             url,
             what="is not encrypted, and a password or key would travel over a network in the open",
             remedy="use https://, or a tunnel that ends on this machine: ssh -L 9200:127.0.0.1:9200 HOST",
         )
-    return Target(
-        name=name or product,
-        product=product,
-        url=url.rstrip("/"),
-        user=credentials.user,
-        password=credentials.password,
-        api_key=credentials.api_key,
-        ca=credentials.ca,
-    )
 
 
 def is_loopback(host: str) -> bool:

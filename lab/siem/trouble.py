@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NoReturn
 
-from lab.errors import SiemBusy, SiemFault
+from lab.errors import SiemBusy, SiemFault, WrongProduct
 from lab.siem.target import API_KEY, CA, PASSWORD, USER
 
 _BUSY: Final = frozenset({408, 429, 502, 503, 504})
@@ -129,9 +129,9 @@ def wrong_product(siem: str, *, url: str, said: str) -> NoReturn:
     """Raise that something else answers.
 
     Raises:
-        SiemFault: always.
+        WrongProduct: always.
     """
-    raise SiemFault(
+    raise WrongProduct(
         siem,
         doing="asking who it is",
         said=f"{url} is none of ours ({said[:200]})",

@@ -28,6 +28,7 @@ from lab.detect.sigma.lucene import translated
 from lab.detect.sigma.read import parsed
 from lab.detect.sigma.rule import RuleSet
 from lab.detect.sigma.sources import LOG_SOURCES, LogSource
+from lab.errors import NotReady
 from lab.telemetry.event import FIELDS
 
 Language = Literal["lucene", "esql", "ppl", "spl"]
@@ -116,6 +117,16 @@ class _Translator:
 
 def _backend(language: Language, index: str) -> Backend:
     pipeline = _PIPELINES[language](index)
+    try:
+        return _made(language, pipeline)
+    except ModuleNotFoundError as error:
+        raise NotReady(
+            f"pySigma's backend {error.name} is not installed",
+            remedy="pip install 'homerange[siem]'  brings those of all SIEMs",
+        ) from error
+
+
+def _made(language: Language, pipeline: ProcessingPipeline) -> Backend:
     if language == "lucene":
         from sigma.backends.elasticsearch.elasticsearch_lucene import LuceneBackend
 
