@@ -22,7 +22,9 @@ from lab.flow.labs import (
     bake_images,
     check_machine,
     follow_logs,
+    hand_secrets,
     labs_to_remove,
+    leave_out,
     lock_lab,
     named_lab,
     open_shell,
@@ -70,16 +72,19 @@ Stages = tuple[Stage, ...]
 
 PLAN: Final[Stages] = (
     read_lab,  # name        -> Lab
+    leave_out,  # Lab         -> Lab
     plan_lab,  # Lab         -> Planned
 )
 
 UP: Final[Stages] = (
     read_lab,  # name        -> Lab
     lock_lab,  # Lab         -> Lab
+    leave_out,  # Lab         -> Lab
     plan_lab,  # Lab         -> Planned
     check_machine,  # Planned     -> Planned, or every reason why not
     bake_images,  # Planned     -> Planned
     apply_plan,  # Planned     -> Standing
+    hand_secrets,  # Standing    -> Standing
     await_ready,  # Standing    -> Standing
     prove_walls,  # Standing    -> Proof
 )
@@ -88,6 +93,7 @@ RESET: Final[Stages] = (
     plan_reset,  # names       -> Planned
     bake_images,  # Planned     -> Planned
     apply_plan,  # Planned     -> Standing
+    hand_secrets,  # Standing    -> Standing
     await_ready,  # Standing    -> Standing
     prove_walls,  # Standing    -> Proof
 )

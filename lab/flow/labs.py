@@ -14,7 +14,7 @@ from lab.errors import BadFile, NotFound
 from lab.files.workplace import lab_name
 from lab.flow.context import Context
 from lab.inventory.definition import Lab, read_inventory
-from lab.provision import apply, blueprint, disk, doctor, images, status, walls
+from lab.provision import apply, blueprint, disk, doctor, images, program, status, walls
 from lab.provision.blueprint import Blueprint
 from lab.provision.images import Baker, OldImage, Recipe
 from lab.provision.lock import locked, taken_over
@@ -113,6 +113,32 @@ def apply_plan(planned: Planned, context: Context) -> Standing:
     return Standing(lab=planned.lab, running=running, changed=bool(planned.plan.changes))
 
 
+def leave_out(lab: Lab, context: Context) -> Lab:
+    """Lab -> the same without the nodes that may be missing, where their programs cannot be had."""
+    return _without_unreachable(lab, context, pull=True)
+
+
+def _without_unreachable(lab: Lab, context: Context, *, pull: bool) -> Lab:
+    optional = [node for node in lab.nodes if node.kind.optional]
+    tags = images.recipes(optional, context.workplace)
+    lacking = {
+        node.name
+        for node in optional
+        if context.engine.image_labels(tags[node.name].tag) is None
+        and not program.within_reach(node.kind, context.engine, pull=pull)
+    }
+    for node in optional:
+        if node.name in lacking and node.kind.program:
+            context.tell(f"going on without {node.name}: no registry answers for {node.kind.program.image}")
+    return replace(lab, nodes=tuple(node for node in lab.nodes if node.name not in lacking))
+
+
+def hand_secrets(standing: Standing, context: Context) -> Standing:
+    """The lab -> the same; who speaks to another node has the secret for it."""
+    apply.hand_secrets(standing.lab, standing.running, context.engine)
+    return standing
+
+
 def await_ready(standing: Standing, context: Context) -> Standing:
     """The lab -> the same, each node ready by its own check."""
     running = apply.await_ready(standing.lab, standing.running, context.engine, context.tell)
@@ -147,7 +173,7 @@ def _held_against_plan(running: RunningLab, context: Context) -> Iterator[Probe]
     """Hold a lab against its inventory, as `plan` does: what somebody changed by hand is a hole."""
     if not Path(running.inventory).is_file():
         return  # taken away meanwhile; the probes go on without it
-    planned = plan_lab(read_lab(running.inventory, context), context)
+    planned = plan_lab(_present(read_lab(running.inventory, context), running), context)
     for change in planned.plan.changes:
         if change.by_hand:
             said = f"{change.reason};  lab up  puts it right"
@@ -335,7 +361,14 @@ def default_inventory(context: Context) -> str:
 def lab_at_hand(context: Context) -> Lab:
     """Read the inventory of the lab a command is about: the file it was made from, else one of its name."""
     name = find_lab(context)
-    return read_lab(context.engine.observe(name).inventory or name, context)
+    running = context.engine.observe(name)
+    return _present(read_lab(running.inventory or name, context), running)
+
+
+def _present(lab: Lab, running: RunningLab) -> Lab:
+    """Return a lab without the nodes that `up` had to leave out."""
+    there = {node.name for node in running.nodes}
+    return replace(lab, nodes=tuple(it for it in lab.nodes if not it.kind.optional or it.name in there))
 
 
 def find_node(name: str, context: Context) -> SeenNode:

@@ -78,14 +78,19 @@ def _on_node(choice: Choice, context: Context) -> Reached:
 
     node, service = _node_of(choice.siem, context)
     port = context.held.enter_context(forwarding(context.engine, node, service.port))
-    secret = _read(node, service.secret, context) if service.secret else ""
+    search = (
+        context.held.enter_context(forwarding(context.engine, node, service.search_port))
+        if service.search_port
+        else 0
+    )
     target = Target(
         name=service.product,
         product=service.product,
         url=f"http://127.0.0.1:{port}",
+        search_url=f"http://127.0.0.1:{search}" if search else "",
         user=service.user,
-        password=secret if service.user else "",
-        api_key="" if service.user else secret,
+        password=_read(node, service.secret, context),
+        api_key=_read(node, service.token, context),
     )
     sink = sinks.open_sink(target)
     context.held.callback(sink.close)
@@ -99,13 +104,14 @@ def _on_node(choice: Choice, context: Context) -> Reached:
 
 def _node_of(name: str, context: Context) -> tuple[SeenNode, Service]:
     """Find the node that runs a SIEM, by its product or by its own name."""
+    from lab.siem.sinks import SINKS
     from lab.siem.target import unknown
 
     running = context.engine.observe(find_lab(context))
     found = {}
     for node in running.nodes:
         kind = context.kinds.find(node.kind)
-        if kind and kind.service and node.state == "running":
+        if kind and kind.service and kind.service.product in SINKS and node.state == "running":
             found[node.name] = node, kind.service
     for node, service in found.values():
         if name in {node.name, service.product}:
@@ -116,6 +122,9 @@ def _node_of(name: str, context: Context) -> tuple[SeenNode, Service]:
 
 
 def _read(node: SeenNode, path: str, context: Context) -> str:
+    """Read a secret that a node made for itself; nothing where it has none."""
+    if not path:
+        return ""
     ran = context.engine.execute(node, ("cat", path), user="root")
     if ran.code:
         raise NotFound("password", name=path, remedy=f"lab reset {node.name}  makes the node anew")

@@ -118,7 +118,23 @@ class Service:
     """The account; empty when none is needed."""
 
     secret: str = ""
-    """The file on the node with the password or key, which the node made for itself; only root reads it."""
+    """The file on the node with the password, which the node made for itself; only root reads it."""
+
+    token: str = ""
+    """Such a file with a key, for a product that wants one to take events and an account to search them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Handed:
+    """A secret of another node that this one is handed when it starts, since it speaks to it."""
+
+    remedy: ClassVar[str] = "write  {of: elasticsearch, path: /etc/homerange/elastic}"
+
+    of: str
+    """The kind of the other node: the first of that kind in the lab."""
+
+    path: str
+    """The file, on both; beside it, with `.host` behind its name, stands the other node's name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,6 +211,12 @@ class NodeFile:
 
     program: Program | None = None
     """A vendor's program that it runs."""
+
+    optional: bool = False
+    """Whether a lab goes on without it where its program cannot be had."""
+
+    handed: tuple[Handed, ...] = ()
+    """Secrets of other nodes that it is given."""
 
     service: Service | None = None
     """How it is spoken to, when it is a SIEM."""

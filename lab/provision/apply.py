@@ -11,7 +11,8 @@ from typing import Final
 from lab.engine.engine import Engine
 from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNode
 from lab.errors import LabError, NodeNotReady
-from lab.inventory.definition import Lab
+from lab.inventory.definition import Lab, Node
+from lab.inventory.kind import Handed
 from lab.provision import receipt
 from lab.provision.blueprint import Blueprint
 from lab.provision.plan import Plan
@@ -65,6 +66,48 @@ def _networks(blueprint: Blueprint, plan: Plan, running: RunningLab, engine: Eng
 def _nodes(blueprint: Blueprint, plan: Plan) -> list[NodeSpec]:
     made = plan.subjects("node", "create", "recreate")
     return [spec for spec in blueprint.nodes if spec.name in made]
+
+
+def hand_secrets(lab: Lab, running: RunningLab, engine: Engine) -> None:
+    """Give nodes the secrets of those they speak to, by their shells alone: no label or variable has them.
+
+    Raises:
+        NodeNotReady: a node did not make its secret in time.
+    """
+    together(
+        [
+            partial(_hand, handed, node, running, engine)
+            for node in lab.nodes
+            for handed in node.kind.handed
+            if running.node(node.name)
+        ]
+    )
+
+
+def _hand(handed: Handed, to: Node, running: RunningLab, engine: Engine) -> None:
+    giver = next((it for it in running.nodes if it.kind == handed.of), None)
+    taker = running.node(to.name)
+    if giver is None or taker is None:
+        return
+    secret = _secret(giver, handed.path, engine)
+    write = (
+        "sh",
+        "-c",
+        'umask 077; mkdir -p "${0%/*}"; printf %s "$1" >"$0.host"; cat >"$0.new"; mv "$0.new" "$0"',
+    )
+    engine.execute(taker, (*write, handed.path, giver.name), user="root", stdin=secret)
+
+
+def _secret(node: SeenNode, path: str, engine: Engine) -> bytes:
+    """Read the secret that a node makes when it first starts."""
+    argv = ("cat", path)
+    begun = time.monotonic()
+    while (waited := time.monotonic() - begun) < _READY_WITHIN:
+        ran = engine.execute(node, argv, user="root")
+        if ran.code == 0 and ran.stdout.strip():
+            return ran.stdout
+        time.sleep(_CHECK_EVERY)
+    raise NodeNotReady(node=node.name, waited=waited, argv=argv, said="it made no secret")
 
 
 def await_ready(lab: Lab, running: RunningLab, engine: Engine, tell: Callable[[str], None]) -> RunningLab:

@@ -23,6 +23,7 @@ from lab.inventory.definition import Lab
 from lab.inventory.kind import BASES, BUILT_BASE
 from lab.moment import SECOND, Moment
 from lab.provision.blueprint import is_bridge
+from lab.provision.program import within_reach
 
 _OLDEST: Final = (1, 41)
 """The oldest version of the API this is tried with: that of Docker 20.10. What an engine calls itself counts
@@ -36,6 +37,9 @@ _IMAGE: Final = 400 * 2**20
 
 _CLOCK: Final = 2.0
 """Seconds by which the engine's clock may differ from ours: times of events and steps are compared."""
+
+_WATERMARK: Final = 2 * 2**30
+"""Free bytes below which a store of ours spreads nothing more onto a disk, as its role sets it."""
 
 MENDED: Final = ("engine", "base images")
 """The checks whose remedy `prepare` is."""
@@ -87,6 +91,7 @@ def examine(
         _folder(folder),
         *_addresses(engine, lab),
         *(_bases(engine) if unbaked != 0 else ()),
+        *_stores(engine, lab, unbaked),
         *_tools(),
         *_leftovers(engine),
     )
@@ -207,6 +212,45 @@ def _bases(engine: Engine) -> Iterator[Requirement]:
         found = f"no registry answers; mmdebstrap is {'here and builds a base' if ready else 'not here'}"
     remedy = "let the engine reach a registry, or  apt-get install mmdebstrap"
     yield Requirement(name="base images", ready=ready, found=found, remedy=remedy)
+
+
+def _stores(engine: Engine, lab: Lab | None, unbaked: int | None) -> Iterator[Requirement]:
+    """Look at what SIEMs are known to suffer from: their programs, mapped files, a full disk, old volumes."""
+    kinds = {node.kind.name: node.kind for node in lab.nodes if node.kind.program} if lab else {}
+    for kind in kinds.values():
+        here = unbaked == 0 or within_reach(kind, engine, pull=False)
+        image = kind.program.image if kind.program else ""
+        without = f"no registry answers for {image}; the lab goes on without {kind.name}"
+        yield Requirement(
+            name=f"program {kind.name}",
+            ready=here or kind.optional,
+            found=f"{image} or an archive of it can be had" if here else without,
+            remedy=f"let Docker reach a registry:  docker pull {image};  or install Maven",
+        )
+    if any(kind.service for kind in kinds.values()):
+        yield Requirement(
+            name="mapped files",
+            ready=True,
+            found=f"vm.max_map_count is {_max_map_count()}; stores in a lab map no files, so it may stay",
+        )
+        yield Requirement(
+            name="old volumes",
+            ready=True,
+            found="a store keeps its data and its password in its own node: nothing old can disagree with it",
+        )
+        storage = Path(engine.about().storage)
+        free = shutil.disk_usage(storage).free if storage.exists() else _WATERMARK
+        yield Requirement(
+            name="disk watermarks",
+            ready=free >= _WATERMARK,
+            found=f"{free / 2**30:.1f} GB free; stores refuse new documents below {_WATERMARK / 2**30:.0f} GB",
+            remedy="lab prune  removes images that are not used; make room",
+        )
+
+
+def _max_map_count() -> str:
+    path = Path("/proc/sys/vm/max_map_count")
+    return path.read_text(encoding="ascii").strip() if path.exists() else "unknown"
 
 
 def _tools() -> Iterator[Requirement]:
