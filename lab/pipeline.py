@@ -65,7 +65,7 @@ from lab.flow.runs import (
     write_report,
 )
 from lab.flow.schemas import write_schema
-from lab.flow.siem import detect_there, push_run, reach_siem, set_up
+from lab.flow.siem import detect_there, export, push_run, reach_siem, set_up
 from lab.flow.trial import find_resumed, gather_outcomes, run_tests
 
 Stages = tuple[Stage, ...]
@@ -175,8 +175,7 @@ LINT: Final[Stages] = (
 )
 
 SIEM_SETUP: Final[Stages] = (
-    reach_siem,  # Choice      -> Reached
-    set_up,  # Reached     -> Server
+    set_up,  # Choice      -> SetUp
 )
 
 SIEM_PUSH: Final[Stages] = (
@@ -187,6 +186,10 @@ SIEM_PUSH: Final[Stages] = (
 SIEM_DETECT: Final[Stages] = (
     reach_siem,  # Choice      -> Reached
     detect_there,  # Reached     -> Comparison
+)
+
+SIEM_EXPORT: Final[Stages] = (
+    export,  # Export      -> path
 )
 
 REPLAY: Final[Stages] = (

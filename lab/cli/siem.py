@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +13,9 @@ from lab.cli.session import open_session
 
 if TYPE_CHECKING:
     from lab.cli.screen import Screen
+    from lab.flow.siem import SetUp
     from lab.siem.compare import Comparison, RuleResult
-    from lab.siem.sink import Delivery, Server
+    from lab.siem.sink import Delivery
 
 app = typer.Typer(
     help="Bring runs into Elasticsearch, OpenSearch, Splunk or Security Onion, and see what they notice.",
@@ -25,6 +27,22 @@ _WHERE = (
     "account in LAB_SIEM_USER and LAB_SIEM_PASSWORD or a key in LAB_SIEM_API_KEY."
 )
 
+Rules = Annotated[
+    list[Path] | None,
+    typer.Option("--rules", help="Sigma files or folders of your own; may be repeated."),
+]
+
+Every = Annotated[int, typer.Option("--every", min=1, help="Seconds between two looks of a rule there.")]
+
+
+class Exported(StrEnum):
+    """What can be written for a product."""
+
+    KIBANA = "kibana"
+    KIBANA_RULES = "kibana-rules"
+    SPLUNK = "splunk"
+
+
 Where = Annotated[str, typer.Option("--to", "--siem", help=_WHERE)]
 
 
@@ -35,22 +53,52 @@ def setup(siem: Where, lab: LabName = "", output: AsFormat = Format.TABLE) -> No
     from lab.pipeline import SIEM_SETUP
 
     session = open_session(lab)
-    found: Server = session.run(SIEM_SETUP, Choice(siem=siem))
+    found: SetUp = session.run(SIEM_SETUP, Choice(siem=siem))
     if output == Format.JSON:
         session.screen.json(found)
         return
-    kept = "data streams" if found.data_streams else "plain indices, since it has no data streams"
-    session.screen.line(f"{found.product} {found.version} is ready for runs; it keeps them in {kept}")
+    if found.server:
+        session.screen.line(f"{found.server.product} {found.server.version} is ready for runs")
+        if found.server.product != "splunk" and not found.server.data_streams:
+            session.screen.tell("it has no data streams, so runs are kept in plain indices")
+    if found.imported:
+        session.screen.line(f"kibana took {found.imported.objects} objects and {found.imported.rules} rules")
+
+
+@app.command(epilog="Example:  lab siem export kibana-rules --to rules.ndjson --rules my-rules/")
+def export(
+    what: Annotated[Exported, typer.Argument(help="What to write.")],
+    to: Annotated[Path, typer.Option("--to", help="The file to write.")],
+    rules: Rules = None,
+    every: Every = 60,
+) -> None:
+    """Write what a product imports by hand: Kibana's dashboards or rules, or an app for Splunk."""
+    from lab.flow.siem import Export
+    from lab.pipeline import SIEM_EXPORT
+
+    session = open_session()
+    wanted = Export(what=what.value, to=to, rules=tuple(rules or ()), every=every)
+    session.screen.line(str(session.run(SIEM_EXPORT, wanted)))
 
 
 @app.command(epilog="Example:  lab siem push 20261125 --to elasticsearch")
-def push(siem: Where, name: RunName = "", lab: LabName = "", output: AsFormat = Format.TABLE) -> None:
+def push(
+    siem: Where,
+    name: RunName = "",
+    *,
+    steps: Annotated[
+        bool,
+        typer.Option("--steps", help="Send the steps of the exercise as well, which dashboards then mark."),
+    ] = False,
+    lab: LabName = "",
+    output: AsFormat = Format.TABLE,
+) -> None:
     """Send what a SIEM does not have yet of a run: events and alerts, each once."""
     from lab.flow.siem import Choice
     from lab.pipeline import SIEM_PUSH
 
     session = open_session(lab)
-    found: Delivery = session.run(SIEM_PUSH, Choice(siem=siem, run=name))
+    found: Delivery = session.run(SIEM_PUSH, Choice(siem=siem, run=name, steps=steps))
     if output == Format.JSON:
         session.screen.json(found)
     else:
@@ -72,13 +120,8 @@ def detect(  # noqa: PLR0913  # its options
     siem: Where,
     name: RunName = "",
     *,
-    rules: Annotated[
-        list[Path] | None,
-        typer.Option("--rules", help="Sigma files or folders of your own; may be repeated."),
-    ] = None,
-    every: Annotated[
-        int, typer.Option("--every", min=1, help="Seconds between two looks of a rule there.")
-    ] = 60,
+    rules: Rules = None,
+    every: Every = 60,
     lab: LabName = "",
     output: AsFormat = Format.TABLE,
 ) -> None:

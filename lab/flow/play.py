@@ -118,10 +118,10 @@ def _siem(order: Order, context: Context) -> Sink | None:
     """Reach the SIEM that is to be told; before the run begins, so that a wrong name or password ends it."""
     if not order.siem:
         return None
-    from lab.flow.siem import Choice, reach_siem, set_up
+    from lab.flow.siem import Choice, reach_siem, tell_fields
 
     reached = reach_siem(Choice(siem=order.siem), context)
-    set_up(reached, context)
+    tell_fields(reached, context)
     return reached.sink
 
 

@@ -243,7 +243,8 @@ def _stores(engine: Engine, lab: Lab | None, unbaked: int | None) -> Iterator[Re
         yield Requirement(
             name="disk watermarks",
             ready=free >= _WATERMARK,
-            found=f"{free / 2**30:.1f} GB free; stores refuse new documents below {_WATERMARK / 2**30:.0f} GB",
+            found=f"{free / 2**30:.1f} GB free; a store spreads nothing onto less than "
+            f"{_WATERMARK / 2**30:.0f} GB, and takes nothing new below a quarter of that",
             remedy="lab prune  removes images that are not used; make room",
         )
 

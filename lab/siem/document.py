@@ -16,11 +16,14 @@ from lab.runs.noticed import Noticed
 from lab.telemetry.event import ECS_VERSION, FIELDS, Event, FieldType
 from lab.telemetry.store import Store
 
-Stream = Literal["events", "alerts"]
-"""The two sorts of document."""
+Stream = Literal["events", "alerts", "steps"]
+"""The sorts of document: what was noticed, and what was done, which no rule is ever asked about."""
 
 STREAMS: Final[tuple[Stream, ...]] = ("events", "alerts")
-"""In the order in which they are sent."""
+"""What was noticed, in the order in which it is sent."""
+
+ALL_STREAMS: Final[tuple[Stream, ...]] = (*STREAMS, "steps")
+"""All of them."""
 
 RUN: Final = "homerange.run"
 """The field that says which run a document is of."""
@@ -133,6 +136,51 @@ def alert_document(alert: Alert, run: str) -> Document:
         alert.engine,
         records.to_json({name: it for name, it in fields.items() if it != ()}).encode(),
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One step of an exercise, for whoever wants it marked beside what was noticed."""
+
+    id: str
+    """Its id, with its attempt."""
+
+    name: str
+    """Its name."""
+
+    technique: str
+    """Its ATT&CK technique."""
+
+    start: Moment
+    """When it began."""
+
+    end: Moment
+    """When it ended."""
+
+    sources: tuple[str, ...] = ()
+    """Nodes it came from."""
+
+    targets: tuple[str, ...] = ()
+    """Nodes it was aimed at."""
+
+
+def step_document(step: Step, run: str) -> Document:
+    """Write a step of the exercise."""
+    fields = {
+        "@timestamp": step.start,
+        "ecs.version": ECS_VERSION,
+        "event.kind": "state",
+        "event.id": step.id,
+        "event.module": "homerange",
+        "event.dataset": "homerange.step",
+        "event.duration": step.end - step.start,
+        "message": step.name,
+        "threat.technique.id": (step.technique,) if step.technique else (),
+        "host.name": step.targets or step.sources,
+        RUN: run,
+    }
+    body = records.to_json({name: it for name, it in fields.items() if it != ()}).encode()
+    return Document("steps", name_of(run, f"step {step.id}"), step.start, "", "step", body)
 
 
 def name_of(run: str, content: str) -> str:

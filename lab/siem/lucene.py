@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, cast
 from lab.detect.sigma.products import Language, Translation
 from lab.errors import SiemFault
 from lab.siem import mapping, trouble
-from lab.siem.document import RUN, STREAMS, Document, Stream
+from lab.siem.document import ALL_STREAMS, RUN, STREAMS, Document, Stream
 from lab.siem.sink import Found, Refusal, Remembers, Server, Taken, clock_notes
 
 Json = Any
@@ -180,7 +180,7 @@ class LuceneSink:
         self._ask(doing, "PUT", f"/_component_template/{mapping.COMPONENT}", mapping.component_template())
         for name, template in mapping.index_templates(data_streams=server.data_streams).items():
             self._ask(doing, "PUT", f"/_index_template/{name}", template)
-        for stream in STREAMS:
+        for stream in ALL_STREAMS:
             self._update(stream, doing)
 
     def _update(self, stream: Stream, doing: str) -> None:

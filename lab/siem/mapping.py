@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from lab.detect.sigma.fields import CASELESS, has_caseless
-from lab.siem.document import DOCUMENT_FIELDS, STREAMS, Stream
+from lab.siem.document import ALL_STREAMS, DOCUMENT_FIELDS, Stream
 from lab.telemetry.event import ECS_VERSION, SCHEMA_VERSION, FieldType
 
 PREFIX: Final = "logs-homerange"
@@ -89,5 +89,5 @@ def index_templates(*, data_streams: bool) -> dict[str, dict[str, Any]]:
             "priority": 400,  # above what ships for logs-*
             **({"data_stream": {}} if data_streams else {}),
         }
-        for stream in STREAMS
+        for stream in ALL_STREAMS
     }

@@ -21,7 +21,7 @@ from typing import Final, TypeVar
 from lab.errors import BadFile, SiemBusy, SiemFault
 from lab.files import records
 from lab.runs.noticed import Noticed
-from lab.siem.document import STREAMS, Document, batched, counted, documents
+from lab.siem.document import STREAMS, Document, Step, batched, counted, documents, step_document
 from lab.siem.sink import MOST_REFUSED, Delivery, Refusal, Server, Sink, Taken
 
 _BYTES: Final = 4 * 2**20
@@ -99,6 +99,17 @@ class Pusher:
         """Send what came since the last time, without counting what is there; the server is met once."""
         self._server = self._server or self._met()
         return self._send(self._known(self._server))
+
+    def send_steps(self, steps: Iterable[Step]) -> int:
+        """Send the steps of the exercise, which is over; return how many there are.
+
+        Raises:
+            SiemFault: it did not take them.
+        """
+        found = [step_document(it, self.run) for it in steps]
+        for batch in batched(found, count=self.sink.batch, size=_BYTES):
+            self._delivered(batch)
+        return len(found)
 
     # -- how far we are --------------------------------------------------------------------------
 
