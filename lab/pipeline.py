@@ -65,7 +65,7 @@ from lab.flow.runs import (
     write_report,
 )
 from lab.flow.schemas import write_schema
-from lab.flow.siem import detect_there, export, push_run, reach_siem, set_up
+from lab.flow.siem import detect_there, export, push_run, reach_siem, set_up, show_onion
 from lab.flow.trial import find_resumed, gather_outcomes, run_tests
 
 Stages = tuple[Stage, ...]
@@ -181,6 +181,10 @@ SIEM_SETUP: Final[Stages] = (
 SIEM_PUSH: Final[Stages] = (
     reach_siem,  # Choice      -> Reached
     push_run,  # Reached     -> Delivery
+)
+
+SIEM_ONION: Final[Stages] = (
+    show_onion,  # Adoption    -> Shown
 )
 
 SIEM_DETECT: Final[Stages] = (

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lab.cli.screen import Screen
     from lab.flow.siem import SetUp
     from lab.siem.compare import Comparison, RuleResult
+    from lab.siem.onion import Shown
     from lab.siem.sink import Delivery
 
 app = typer.Typer(
@@ -24,7 +25,8 @@ app = typer.Typer(
 
 _WHERE = (
     "A product whose node runs in the lab, such as elasticsearch; or an address, https://HOST:9200, with the "
-    "account in LAB_SIEM_USER and LAB_SIEM_PASSWORD or a key in LAB_SIEM_API_KEY."
+    "account in LAB_SIEM_USER and LAB_SIEM_PASSWORD or a key in LAB_SIEM_API_KEY. What stands before an address "
+    "names the product: splunk+https://HOST:8088, kibana+https://HOST:5601, onion+ssh://ACCOUNT@HOST."
 )
 
 Rules = Annotated[
@@ -82,7 +84,7 @@ def export(
 
 
 @app.command(epilog="Example:  lab siem push 20261125 --to elasticsearch")
-def push(
+def push(  # noqa: PLR0913  # its options
     siem: Where,
     name: RunName = "",
     *,
@@ -90,14 +92,21 @@ def push(
         bool,
         typer.Option("--steps", help="Send the steps of the exercise as well, which dashboards then mark."),
     ] = False,
+    accept_host_key: Annotated[
+        str, typer.Option("--accept-host-key", help="Fingerprint of a Security Onion that is not known yet.")
+    ] = "",
     lab: LabName = "",
     output: AsFormat = Format.TABLE,
 ) -> None:
     """Send what a SIEM does not have yet of a run: events and alerts, each once."""
-    from lab.flow.siem import Choice
-    from lab.pipeline import SIEM_PUSH
+    from lab.flow.siem import Adoption, Choice
+    from lab.pipeline import SIEM_ONION, SIEM_PUSH
 
     session = open_session(lab)
+    if siem.partition("+")[0] == "onion":
+        adoption = Adoption(url=siem, run=name, accepted=accept_host_key)
+        _show_onion(session.screen, session.run(SIEM_ONION, adoption), output)
+        return
     found: Delivery = session.run(SIEM_PUSH, Choice(siem=siem, run=name, steps=steps))
     if output == Format.JSON:
         session.screen.json(found)
@@ -105,6 +114,16 @@ def push(
         _show_delivery(session.screen, found)
     if found.refusals:
         raise typer.Exit(1)
+
+
+def _show_onion(screen: Screen, found: Shown, output: Format) -> None:
+    if output == Format.JSON:
+        screen.json(found)
+        return
+    for it in found.imports:
+        screen.line(it.url)
+    screen.tell(f"Security Onion {found.server.version}: {found.events} events, {found.alerts} alerts")
+    screen.tell("lab score --by embedded,onion  holds them against the same truth")
 
 
 def _show_delivery(screen: Screen, found: Delivery) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # imported by the stages that need them, so that other comman
     from lab.siem.compare import Comparison
     from lab.siem.document import Step
     from lab.siem.kibana import Imported
+    from lab.siem.onion import Shown
     from lab.siem.sink import Delivery, Server, Sink
     from lab.siem.target import Target
 
@@ -154,6 +155,35 @@ def _startup(node: SeenNode, context: Context) -> float:
     with suppress(ValueError):
         return float(ran.stdout.decode("ascii", "replace"))
     return 0.0
+
+
+# -- Security Onion ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adoption:
+    """A Security Onion, and the run that it is shown."""
+
+    url: str
+    """`onion+ssh://ACCOUNT@HOST`."""
+
+    run: str = ""
+    """A run's id, or how it begins; else the last run."""
+
+    accepted: str = ""
+    """Fingerprint of the one unknown host key that is accepted."""
+
+
+def show_onion(adoption: Adoption, context: Context) -> Shown:
+    """Which appliance -> what it has of the run, and how many alerts it raised."""
+    from lab.engine.ssh import connected
+    from lab.siem import onion
+    from lab.siem.target import machine_at
+
+    machine = machine_at(adoption.url, os.environ, accepted=adoption.accepted)
+    session = context.held.enter_context(connected(machine))
+    run = _run(Choice(siem=onion.NAME, run=adoption.run), context)
+    return onion.show(onion.Onion(session=session, tell=context.tell), run.noticed)
 
 
 # -- what is asked of it -------------------------------------------------------------------------

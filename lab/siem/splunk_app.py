@@ -144,7 +144,7 @@ def _props() -> dict[str, str]:
     return {
         "KV_MODE": "json",
         "TRUNCATE": "0",
-        "EVAL-action": 'case(\'event.outcome\'=="success", "success", \'event.outcome\'=="failure", "failure")',
+        "EVAL-action": "if('event.outcome'==\"unknown\", null(), 'event.outcome')",
         "EVAL-vendor_product": '"homerange"',
         **aliases,
     }

@@ -6,10 +6,13 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from lab.errors import BadFile, NotFound, Problem, WrongInput
+
+if TYPE_CHECKING:  # paramiko is only there with the extra
+    from lab.engine.ssh import Machine
 
 API_KEY: Final = "LAB_SIEM_API_KEY"  # the variable's name, no key
 """The environment variable that holds an API key, or the token of a Splunk event collector."""
@@ -166,6 +169,33 @@ def _require_safe(url: str, *, secret: str) -> None:
             what="is not encrypted, and a password or key would travel over a network in the open",
             remedy="use https://, or a tunnel that ends on this machine: ssh -L 9200:127.0.0.1:9200 HOST",
         )
+
+
+def machine_at(url: str, environment: Mapping[str, str], *, accepted: str = "") -> Machine:
+    """Return the machine that an address means, `onion+ssh://ACCOUNT@HOST`.
+
+    Args:
+        url: The address.
+        environment: May hold a password, for the log-in and for sudo.
+        accepted: Fingerprint of the one unknown host key that is accepted.
+
+    Raises:
+        BadTarget: the address is none, or carries a password.
+    """
+    from lab.engine.ssh import Machine
+
+    parts = urlsplit(url.partition("+")[2])
+    if parts.scheme != "ssh" or not parts.hostname or not parts.username:
+        raise BadTarget(_shown(url), what="is no Security Onion", remedy="write  onion+ssh://ACCOUNT@HOST")
+    if parts.password:
+        raise BadTarget(_shown(url), what="has a password in it", remedy=f"use a key, or set {PASSWORD}")
+    return Machine(
+        host=parts.hostname,
+        port=parts.port or 22,
+        user=parts.username,
+        password=environment.get(PASSWORD, ""),
+        accepted=accepted,
+    )
 
 
 def is_loopback(host: str) -> bool:
