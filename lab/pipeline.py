@@ -65,7 +65,7 @@ from lab.flow.runs import (
     write_report,
 )
 from lab.flow.schemas import write_schema
-from lab.flow.siem import detect_there, export, push_run, reach_siem, set_up, show_onion
+from lab.flow.siem import detect_there, export, push_run, reach_siem, serve_siem, set_up, show_onion
 from lab.flow.trial import find_resumed, gather_outcomes, run_tests
 
 Stages = tuple[Stage, ...]
@@ -185,6 +185,10 @@ SIEM_PUSH: Final[Stages] = (
 
 SIEM_ONION: Final[Stages] = (
     show_onion,  # Adoption    -> Shown
+)
+
+SIEM_OPEN: Final[Stages] = (
+    serve_siem,  # Opening     -> nothing, once it is stopped
 )
 
 SIEM_DETECT: Final[Stages] = (

@@ -25,7 +25,7 @@ app = typer.Typer(
 
 _WHERE = (
     "A product whose node runs in the lab, such as elasticsearch; or an address, https://HOST:9200, with the "
-    "account in LAB_SIEM_USER and LAB_SIEM_PASSWORD or a key in LAB_SIEM_API_KEY. What stands before an address "
+    "account in LAB_SIEM_USER and LAB_SIEM_PASSWORD or a key in LAB_SIEM_API_KEY. What is before an address "
     "names the product: splunk+https://HOST:8088, kibana+https://HOST:5601, onion+ssh://ACCOUNT@HOST."
 )
 
@@ -132,6 +132,20 @@ def _show_delivery(screen: Screen, found: Delivery) -> None:
     screen.table(("what", "sent", "refused"), rows)
     for it in found.refused:
         screen.fault(f"refused {it.stream} {it.id}: {it.why}\n    {it.document}")
+
+
+@app.command("open", epilog="Example:  lab siem open --siem kibana --port 5601")
+def open_(
+    siem: Annotated[str, typer.Option("--siem", help="A product whose node runs in the lab.")] = "kibana",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Which port; any if 0.")] = 0,
+    lab: LabName = "",
+) -> None:
+    """Serve a SIEM of the lab to a browser of this machine, on its loopback address, until Ctrl-C."""
+    from lab.flow.siem import Opening
+    from lab.pipeline import SIEM_OPEN
+
+    session = open_session(lab)
+    session.run(SIEM_OPEN, Opening(siem=siem, port=port, shown=session.screen.line))
 
 
 @app.command(epilog="Example:  lab siem detect --siem elasticsearch --rules my-rules/")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab.engine import trace
+from lab.engine.nodes import SeenNode
 from lab.engine.shell import MAX_OUTPUT, Hear, Traced
 from lab.workers import Stop
 
@@ -189,3 +190,11 @@ def release(stream: Any) -> None:  # noqa: ANN401  # docker gives a SocketIO or 
     stream.close()
     if beneath:
         beneath.close()
+
+
+def not_started(node: SeenNode, code: int | None, said: bytes) -> str:
+    """Say why a node could not even start a command."""
+    silent = f"it ended with {code} and said nothing"
+    words = (said.decode("utf-8", "backslashreplace").strip().splitlines() or [silent])[0]
+    full = "its limit of processes is reached: " if "temporarily unavailable" in words else ""
+    return f"{full}{words}\n    lab reset {node.name}  makes it anew"

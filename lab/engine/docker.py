@@ -23,7 +23,7 @@ import requests.exceptions
 
 from lab.engine import bridge, labels, terminal, translation
 from lab.engine.addresses import free_subnet, routed
-from lab.engine.conversation import Conversation, Heard, kept, leash, release
+from lab.engine.conversation import Conversation, Heard, kept, leash, not_started, release
 from lab.engine.facts import About, Belongings, Vitals, Wall
 from lab.engine.faults import HTTP_CONFLICT, engine_errors
 from lab.engine.happenings import Told
@@ -372,7 +372,7 @@ class DockerEngine:
         if by_itself and code is None:
             raise EngineFault(doing=doing, said="the connection to it broke")
         if by_itself and not talk.process:
-            raise EngineFault(doing=doing, said=_not_started(node, code, stderr or heard.stdout))
+            raise EngineFault(doing=doing, said=not_started(node, code, stderr or heard.stdout))
         ran = Completed(
             argv=argv,
             code=-1 if code is None else code,
@@ -424,7 +424,7 @@ class DockerEngine:
         if code is None:
             raise EngineFault(doing=doing, said="the connection to it broke")
         if not talk.process:
-            raise EngineFault(doing=doing, said=_not_started(node, code, b"see above"))
+            raise EngineFault(doing=doing, said=not_started(node, code, b"see above"))
         return code
 
     def open_shell(self, node: SeenNode) -> int:
@@ -585,14 +585,6 @@ def _report(response: requests.Response, changed: Callable[[str], None]) -> None
     method, path = response.request.method, response.request.path_url.partition("?")[0]
     if method in {"POST", "DELETE"} and not any(f"/{word}" in path for word in ("exec", "wait")):
         changed(f"{method} {path}")
-
-
-def _not_started(node: SeenNode, code: int | None, said: bytes) -> str:
-    """Say why a node could not even start a command."""
-    silent = f"it ended with {code} and said nothing"
-    words = (said.decode("utf-8", "backslashreplace").strip().splitlines() or [silent])[0]
-    full = "its limit of processes is reached: " if "temporarily unavailable" in words else ""
-    return f"{full}{words}\n    lab reset {node.name}  makes it anew"
 
 
 def _looked_at(network: SeenNetwork, nodes: list[SeenNode], dropped: frozenset[str] | None) -> SeenNetwork:

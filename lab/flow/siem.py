@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from lab.errors import NotFound
 from lab.flow.context import Context
 from lab.flow.labs import find_lab
+from lab.workers import told_to_stop
 
 if TYPE_CHECKING:  # imported by the stages that need them, so that other commands are quick
     from pathlib import Path
@@ -155,6 +156,39 @@ def _startup(node: SeenNode, context: Context) -> float:
     with suppress(ValueError):
         return float(ran.stdout.decode("ascii", "replace"))
     return 0.0
+
+
+# -- on the screen -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opening:
+    """A SIEM of the lab that somebody wants to look at."""
+
+    siem: str
+    """A product whose node runs in the lab, or such a node's name."""
+
+    port: int
+    """The port here; any that is free when 0."""
+
+    shown: Callable[[str], None]
+    """Takes the address."""
+
+
+def serve_siem(opening: Opening, context: Context) -> None:
+    """Which SIEM -> nothing, once the user has seen enough."""
+    from lab.engine.forward import forwarding
+    from lab.siem.sinks import SINKS
+
+    node, service = _node_of(opening.siem, context, (*SINKS, KIBANA))
+    with forwarding(context.engine, node, service.port, ours=opening.port) as port:
+        opening.shown(f"http://127.0.0.1:{port}/")
+        if service.user:
+            shows = f"lab exec {node.name} cat {service.secret}"
+            context.tell(f"log in as {service.user}; the password is what  {shows}  shows")
+        context.tell("Ctrl-C ends it")
+        with told_to_stop(context.stop, lambda: None):
+            context.stop.wait()
 
 
 # -- Security Onion ------------------------------------------------------------------------------
