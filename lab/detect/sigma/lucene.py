@@ -29,6 +29,12 @@ _OPPOSITES: Final = {
     kinds.CATEGORY_NOT_WORD: kinds.CATEGORY_WORD,
 }
 
+
+def lower(text: str) -> str:
+    """Write a text in lower case as Lucene does: each character by itself, also the last sigma."""
+    return "".join(it.lower() if len(it.lower()) == 1 else it for it in text)
+
+
 Tree = Iterable[tuple[Any, Any]]
 """Python's parser's: operations with their arguments."""
 
@@ -55,7 +61,12 @@ def translated(pattern: str, flags: str = "") -> tuple[str, bool]:
     except re.error as error:
         raise NotLucene(f"is no regular expression: {error}") from error
     caseless = bool(tree.state.flags & re.IGNORECASE)
-    return _Writer(caseless=caseless).whole(tree), caseless
+    writer = _Writer(
+        caseless=caseless,
+        lines=bool(tree.state.flags & re.MULTILINE),
+        dot="." if tree.state.flags & re.DOTALL else "[^\n]",
+    )
+    return writer.whole(tree), caseless
 
 
 def _flags(flags: str) -> int:
@@ -66,8 +77,10 @@ def _flags(flags: str) -> int:
 class _Writer:
     """Writes one tree."""
 
-    def __init__(self, *, caseless: bool) -> None:
+    def __init__(self, *, caseless: bool, lines: bool, dot: str) -> None:
         self._caseless = caseless
+        self._before, self._after = ("(.*\n)?", "(\n.*)?") if lines else ("", "")
+        self._dot = dot
 
     def whole(self, tree: Tree) -> str:
         """Write a whole expression: anchors at its ends say where it must begin and end."""
@@ -79,7 +92,8 @@ class _Writer:
         starts = bool(branch) and branch[0] in _STARTS
         ends = bool(branch) and branch[-1] in _ENDS
         inner = branch[starts : len(branch) - ends]
-        return ("" if starts else ".*") + self._sequence(inner) + ("" if ends else ".*")
+        before, after = self._before if starts else ".*", self._after if ends else ".*"
+        return before + self._sequence(inner) + after
 
     def _sequence(self, tree: Tree) -> str:
         return "".join(self._one(operation, argument) for operation, argument in tree)
@@ -96,8 +110,7 @@ class _Writer:
         return _escaped(self._letter(code))
 
     def _letter(self, code: int) -> str:
-        letter = chr(code)
-        return letter.lower() if self._caseless and len(letter.lower()) == 1 else letter
+        return lower(chr(code)) if self._caseless else chr(code)
 
     def not_literal(self, code: int) -> str:
         """Write any character but one."""
@@ -105,7 +118,7 @@ class _Writer:
 
     def anything(self, _: None) -> str:
         """Write any character."""
-        return "."
+        return self._dot
 
     def chosen(self, parts: Tree) -> str:
         """Write one character out of several."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
+from sigma.conditions import ConditionAND, ConditionOR
 from sigma.conversion.base import Backend
 from sigma.correlations import SigmaCorrelationRule
 from sigma.processing.conditions import RuleProcessingCondition
@@ -19,17 +20,19 @@ from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations import AddConditionTransformation, FieldMappingTransformation
 from sigma.processing.transformations.base import DetectionItemTransformation
 from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaRule
-from sigma.types import SigmaCasedString, SigmaRegularExpression, SigmaString, SigmaType
+from sigma.types import SigmaCasedString, SigmaNumber, SigmaRegularExpression, SigmaString, SigmaType
 
 from lab.detect.sigma.backend import log_source_of
 from lab.detect.sigma.convert import FAULTS, identity_of
 from lab.detect.sigma.fields import CASELESS, has_caseless
-from lab.detect.sigma.lucene import translated
+from lab.detect.sigma.lucene import lower, translated
 from lab.detect.sigma.read import parsed
 from lab.detect.sigma.rule import RuleSet
 from lab.detect.sigma.sources import LOG_SOURCES, LogSource
 from lab.errors import NotReady
 from lab.telemetry.event import FIELDS
+
+_Linking = type[ConditionAND] | type[ConditionOR]
 
 Language = Literal["lucene", "esql", "ppl", "spl"]
 """Elasticsearch's and OpenSearch's query strings; ES|QL; OpenSearch's piped language; Splunk's."""
@@ -128,9 +131,9 @@ def _backend(language: Language, index: str) -> Backend:
 
 def _made(language: Language, pipeline: ProcessingPipeline) -> Backend:
     if language == "lucene":
-        from sigma.backends.elasticsearch.elasticsearch_lucene import LuceneBackend
+        from lab.detect.sigma.negation import NegatingLuceneBackend
 
-        return LuceneBackend(pipeline)
+        return NegatingLuceneBackend(pipeline)
     if language == "esql":
         from sigma.backends.elasticsearch.elasticsearch_esql import ESQLBackend
 
@@ -168,18 +171,19 @@ class _Spelled(DetectionItemTransformation):
 
     def apply_detection_item(self, detection_item: SigmaDetectionItem) -> SigmaDetection | None:
         """Give each sort of value of an item an item of its own."""
-        if FIELDS.get(detection_item.field or "") not in {"keyword", "keywords"}:
+        text = FIELDS.get(detection_item.field or "") in {"keyword", "keywords"}
+        if not text or not detection_item.value:
             return None
         sorts: dict[str, list[SigmaType]] = {}
         for value in detection_item.value:
             name, written = self._spelled(cast("str", detection_item.field), value)
             sorts.setdefault(name, []).append(written)
-        linking = detection_item.value_linking
+        linking, negated = detection_item.value_linking, detection_item.negated
         items: list[Any] = [
-            SigmaDetectionItem(field=name, modifiers=[], value=values, value_linking=linking)
+            SigmaDetectionItem(field=name, modifiers=[], value=values, value_linking=linking, negated=negated)
             for name, values in sorts.items()
         ]
-        return SigmaDetection(items, item_linking=linking)
+        return SigmaDetection(items, item_linking=_opposite(linking) if negated else linking)
 
     def _spelled(self, name: str, value: SigmaType) -> tuple[str, SigmaType]:
         if isinstance(value, SigmaRegularExpression) and self.regular:
@@ -194,9 +198,28 @@ class _Spelled(DetectionItemTransformation):
 def _lower(text: SigmaString) -> SigmaString:
     """Write a text in lower case; what stands for other characters stays."""
     found = SigmaString()
-    found.s = [it.lower() if isinstance(it, str) else it for it in text.s]
-    found.original = text.original.lower() if text.original else text.original
+    found.s = [lower(it) if isinstance(it, str) else it for it in text.s]
+    found.original = lower(text.original or "")
     return found
+
+
+def _opposite(linking: _Linking) -> _Linking:
+    """Link what is negated: not one of them is none of them."""
+    return ConditionAND if linking is ConditionOR else ConditionOR
+
+
+@dataclass
+class _Keywords(DetectionItemTransformation):
+    """Looks for numbers among keywords as it does for words: anywhere in the line."""
+
+    def apply_detection_item(self, detection_item: SigmaDetectionItem) -> None:
+        """Write each number as a text."""
+        if detection_item.field is None:
+            detection_item.value = [_as_text(it) for it in detection_item.value]
+
+
+def _as_text(value: SigmaType) -> SigmaType:
+    return SigmaString(str(value.number)) if isinstance(value, SigmaNumber) else value
 
 
 @dataclass
@@ -237,7 +260,8 @@ def _mapped(source: LogSource, extra: Mapping[str | None, str | list[str]]) -> I
 def _onto_events(*, regular: bool) -> list[ProcessingItem]:
     keywords: Mapping[str | None, str | list[str]] = {None: "event.original"}
     mapped = [item for source in LOG_SOURCES for item in _mapped(source, keywords)]
-    return [*mapped, ProcessingItem(transformation=_Spelled(regular=regular))]
+    spelled = ProcessingItem(transformation=_Spelled(regular=regular))
+    return [ProcessingItem(transformation=_Keywords()), *mapped, spelled]
 
 
 def _lucene(_: str) -> ProcessingPipeline:
