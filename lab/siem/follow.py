@@ -22,12 +22,17 @@ _AWAY: Final = 10.0
 """Seconds until a SIEM that was away is tried again."""
 
 _LAST: Final = 20.0
-"""Seconds in which the rest must be taken when the run is over."""
+"""Seconds that are usual for that."""
 
 
 @contextmanager
-def following(pusher: Pusher) -> Iterator[None]:
-    """Send a run's events and alerts as they are stored, while the body runs, and the rest at its end."""
+def following(pusher: Pusher, *, last: float = _LAST) -> Iterator[None]:
+    """Send a run's events and alerts as they are stored, while the body runs, and the rest at its end.
+
+    Args:
+        pusher: Sends them.
+        last: Seconds in which the rest must be taken when the run is over.
+    """
     over = threading.Event()
     thread = threading.Thread(
         target=_follow, args=(replace(pusher, patience=0, stop=over), over), daemon=True
@@ -38,7 +43,7 @@ def following(pusher: Pusher) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-        _finish(replace(pusher, patience=_LAST))
+        _finish(replace(pusher, patience=last))
 
 
 def _follow(pusher: Pusher, over: threading.Event) -> None:

@@ -77,12 +77,14 @@ def unreachable(siem: str, *, doing: str, url: str, said: str) -> NoReturn:
     for sign, meaning, remedy in _TLS:
         if sign in said:
             raise SiemFault(siem, doing=doing, said=f"{meaning} ({url})", remedy=remedy)
-    raise SiemBusy(
-        siem,
-        doing=doing,
-        said=f"nothing answers at {url} ({said[:200]})",
-        remedy="is it up, and is the address right?  what is not there yet stays here:  lab siem push",
-    )
+    remedy = "is it up, and is the address right?  what is not there yet stays here:  lab siem push"
+    if url.startswith("http:") and any(sign in said for sign in _HUNG_UP):
+        remedy = f"if it speaks TLS alone, write https:// in its address; else: {remedy}"
+    raise SiemBusy(siem, doing=doing, said=f"nothing answers at {url} ({said[:200]})", remedy=remedy)
+
+
+_HUNG_UP: Final = ("aborted", "reset by peer", "RemoteDisconnected", "BadStatusLine")
+"""What a connection says to a server that hung up: one that is dying, or one that speaks TLS alone."""
 
 
 _TLS: Final = (
@@ -110,16 +112,6 @@ _TLS: Final = (
         "Hostname mismatch",
         "its certificate is for another name",
         "use the name that the certificate is for",
-    ),
-    (
-        "RemoteDisconnected",
-        "it hung up without an answer, as a server does that speaks TLS alone",
-        "write https:// in its address; if it does already, look at its log",
-    ),
-    (
-        "BadStatusLine",
-        "it does not answer in HTTP",
-        "write https:// in its address if it speaks TLS, and look at the port",
     ),
 )
 """What a connection says that failed over encryption, what that means, and what to do."""
