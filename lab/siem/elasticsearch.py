@@ -13,6 +13,7 @@ from elasticsearch import exceptions as faults
 
 from lab.detect.sigma.products import Language
 from lab.siem import trouble
+from lab.siem.document import RUN
 from lab.siem.lucene import Answer
 from lab.siem.target import Target
 
@@ -57,6 +58,10 @@ class ElasticsearchWire:
                 self._target.name, doing="asking", url=self._target.url, said=_all_said(error)
             )
         return Answer(status=found.meta.status, body=found.body)
+
+    def within(self, query: str, run: str) -> str:
+        """Narrow a query in ES|QL to the events of one run."""
+        return query.replace(" | where ", f' | where {RUN} == "{run}" | where ', 1)
 
     def rows(self, answer: Any) -> Iterator[Mapping[str, object]]:  # noqa: ANN401  # JSON
         """Read the rows of an answer in ES|QL."""

@@ -91,6 +91,10 @@ class Wire(Protocol):
         """
         ...
 
+    def within(self, query: str, run: str) -> str:
+        """Narrow a query in the language of correlations to the events of one run."""
+        ...
+
     def rows(self, answer: Json) -> Iterator[Mapping[str, object]]:
         """Read the rows of an answer in the language of correlations."""
         ...
@@ -272,7 +276,7 @@ class LuceneSink:
             response = self._ask("searching", "POST", f"/{mapping.stream_name('events')}/_search", body)
 
     def _correlation(self, rule: Translation, run: str) -> Found:
-        body = {"query": rule.query.replace(" | where ", f' | where {RUN}=="{run}" and ', 1)}
+        body = {"query": self._wire.within(rule.query, run)}
         begun = time.monotonic()
         answer = self._wire.ask("POST", self._wire.search_path, body)
         if answer.status in {400, 404, 405} and ("no handler" in answer.said or answer.status != 400):  # noqa: PLR2004

@@ -10,6 +10,7 @@ from opensearchpy import exceptions as faults
 
 from lab.detect.sigma.products import Language
 from lab.siem import trouble
+from lab.siem.document import RUN
 from lab.siem.lucene import Answer
 from lab.siem.target import Target
 
@@ -71,6 +72,12 @@ class OpenSearchWire:
         except faults.SerializationError as error:
             trouble.wrong_product(self._target.name, url=self._target.url, said=str(error))
         return Answer(status=200, body=found)
+
+    def within(self, query: str, run: str) -> str:
+        """Narrow a query in the piped language to the events of one run, in each of its searches."""
+        return query.removeprefix("| ").replace(
+            " | where `event.", f" | where `{RUN}` = '{run}' | where `event."
+        )
 
     def rows(self, answer: Any) -> Iterator[Mapping[str, object]]:  # noqa: ANN401  # JSON
         """Read the rows of an answer in the piped language."""

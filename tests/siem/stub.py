@@ -61,7 +61,7 @@ def serving(answer: Answering, *, certificate: Path | None = None) -> Iterator[S
             stub.asked.append(told)
             reply = answer(told)
             text = reply.body.encode() if isinstance(reply.body, str) else json.dumps(reply.body).encode()
-            self.send_response(reply.status)
+            self.send_response_only(reply.status)
             kind = "text/html" if isinstance(reply.body, str) else "application/json"
             for name, value in {
                 "content-type": kind,

@@ -121,7 +121,7 @@ class _Translator:
 def _backend(language: Language, index: str) -> Backend:
     pipeline = _PIPELINES[language](index)
     try:
-        return _made(language, pipeline)
+        return _made(language, pipeline, index)
     except ModuleNotFoundError as error:
         raise NotReady(
             f"pySigma's backend {error.name} is not installed",
@@ -129,7 +129,7 @@ def _backend(language: Language, index: str) -> Backend:
         ) from error
 
 
-def _made(language: Language, pipeline: ProcessingPipeline) -> Backend:
+def _made(language: Language, pipeline: ProcessingPipeline, index: str) -> Backend:
     if language == "lucene":
         from lab.detect.sigma.negation import NegatingLuceneBackend
 
@@ -141,7 +141,7 @@ def _made(language: Language, pipeline: ProcessingPipeline) -> Backend:
     if language == "ppl":
         from sigma.backends.opensearch.opensearch_ppl import OpenSearchPPLBackend
 
-        return OpenSearchPPLBackend(pipeline)
+        return OpenSearchPPLBackend(pipeline, custom_logsource=cast("Any", index))
     from sigma.backends.splunk.splunk import SplunkBackend
 
     return SplunkBackend(pipeline)
@@ -190,9 +190,17 @@ class _Spelled(DetectionItemTransformation):
             flags = "".join(SigmaRegularExpression.sigma_to_re_flag[flag] for flag in value.flags)
             expression, caseless = translated(str(value.regexp), flags)
             return name + CASELESS * (caseless and has_caseless(name)), SigmaRegularExpression(expression)
+        if isinstance(value, SigmaCasedString) and self.regular:
+            return name, _plain(value)  # the field itself minds case
         if isinstance(value, SigmaString) and not isinstance(value, SigmaCasedString):
             return name + CASELESS * has_caseless(name), _lower(value)
         return name, value
+
+
+def _plain(text: SigmaCasedString) -> SigmaString:
+    found = SigmaString()
+    found.s, found.original = text.s, text.original
+    return found
 
 
 def _lower(text: SigmaString) -> SigmaString:
@@ -271,9 +279,8 @@ def _lucene(_: str) -> ProcessingPipeline:
 def _asking(index: str) -> ProcessingPipeline:
     from sigma.processing.transformations import SetStateTransformation
 
-    named = ("index", "opensearch_ppl_index")
-    states = [ProcessingItem(transformation=SetStateTransformation(key, index)) for key in named]
-    return ProcessingPipeline(name="homerange", items=[*states, *_onto_events(regular=False)])
+    state = ProcessingItem(transformation=SetStateTransformation("index", index))
+    return ProcessingPipeline(name="homerange", items=[state, *_onto_events(regular=False)])
 
 
 def _splunk(_: str) -> ProcessingPipeline:
