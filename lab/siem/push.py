@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -256,10 +256,7 @@ class _Progress:
             found,
             sent={**found.sent, stream: found.sent.get(stream, 0) + len(batch)},
             refused=(*found.refused, *taken.refused)[:MOST_REFUSED],
-            refusals={
-                **found.refusals,
-                stream: found.refusals.get(stream, 0) + len(taken.refused),
-            },
+            refusals=dict(Counter(found.refusals) + Counter({stream: len(taken.refused)})),
         )
         self._changed = True
         if time.monotonic() - self._written >= self._every:
