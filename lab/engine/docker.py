@@ -21,7 +21,7 @@ import docker.utils.socket
 import requests
 import requests.exceptions
 
-from lab.engine import bridge, labels, terminal, translation
+from lab.engine import bridge, labels, namespace, terminal, translation
 from lab.engine.addresses import free_subnet, routed
 from lab.engine.conversation import Conversation, Heard, kept, leash, not_started, release
 from lab.engine.facts import About, Belongings, Vitals, Wall
@@ -426,6 +426,11 @@ class DockerEngine:
         if not talk.process:
             raise EngineFault(doing=doing, said=not_started(node, code, b"see above"))
         return code
+
+    def dial(self, node: SeenNode, port: int) -> socket.socket | None:
+        """Connect to a port of a node's loopback address, past the daemon where this user may."""
+        with engine_errors(f"looking for {node.name}"):
+            return namespace.dial(self._api.inspect_container(node.id)["State"]["Pid"], port)
 
     def open_shell(self, node: SeenNode) -> int:
         """Give this terminal a shell on a node until it ends; return its exit code."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Protocol
 
 from lab.engine.facts import Facts
+from lab.engine.forward import Lines
 from lab.engine.images import Images
 from lab.engine.nodes import Nodes
 from lab.engine.shell import Shell
 
 
-class Engine(Shell, Nodes, Images, Facts, Protocol):
+class Engine(Shell, Nodes, Images, Facts, Lines, Protocol):
     """What runs nodes: `docker`, and `memory`, the shipped fake."""
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ Nodes have addresses, states and labels but run nothing; `answer` decides what a
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -248,6 +249,12 @@ class MemoryEngine:
     def open_shell(self, node: SeenNode) -> int:
         """Answer that the shell ended well."""
         return self.answer(self._existing(node), ("bash",)).code
+
+    def dial(self, node: SeenNode, port: int) -> socket.socket | None:
+        """Connect to nothing: nothing runs."""
+        del port
+        self._existing(node)
+        return None
 
     def stream(self, node: SeenNode, argv: tuple[str, ...]) -> Stream:
         """Give what `follow` says; else what `answer` says the command prints, at once."""

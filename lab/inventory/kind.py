@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -179,6 +180,12 @@ class NodeFile:
     memory: Annotated[int, _SIZE] = 128 * 2**20
     """Hard limit, in bytes."""
 
+    memory_share: Annotated[float, Key(least=0, most=1)] = 0.0
+    """Share of this machine's memory that the limit grows to where that is more; 0 for never."""
+
+    memory_most: Annotated[int, _SIZE] = 0
+    """What it grows to at most, in bytes."""
+
     cpus: Annotated[float, Key(least=0.01)] = 1.0
     """Limit in processors."""
 
@@ -287,8 +294,15 @@ def _from_item(folder: Path, root: Item, reading: Reading) -> Kind:
     written = read(reading, root, NodeFile, "node.yml")
     specs = folder / "meta" / "argument_specs.yml"
     arguments = _arguments(specs) if specs.exists() else {}
-    told = {it.name: getattr(written, it.name) for it in fields(NodeFile)}
+    told = {it.name: getattr(written, it.name) for it in fields(NodeFile)} | {"memory": _grown(written)}
     return Kind(name=folder.name, folder=folder, arguments=arguments, **told)
+
+
+def _grown(written: NodeFile) -> int:
+    """Return the limit of memory on this machine: what is written, or more where there is more."""
+    here = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    share = int(here * written.memory_share) // 2**20 * 2**20
+    return max(written.memory, min(share, written.memory_most))
 
 
 def _arguments(path: Path) -> dict[str, Argument]:

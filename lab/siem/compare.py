@@ -395,6 +395,8 @@ class _Judge:
         if asked is None:
             return "a rule that it is about differs"
         found = self.events[event]
+        if "message" in asked.fields and found.get("message") == found["event.original"]:
+            return "a message that is the line itself is sent as event.original alone"
         fields = [it for it in asked.fields if len(str(found.get(it, ""))) > LONGEST]
         if fields:
             return f"{', '.join(fields)} is longer than the {LONGEST} characters that are searched there"

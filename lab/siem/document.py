@@ -13,8 +13,8 @@ from lab.detect.alert import LEVELS, Alert, read_alerts
 from lab.files import records
 from lab.moment import Moment
 from lab.runs.noticed import Noticed
-from lab.telemetry.event import ECS_VERSION, FIELDS, Event, FieldType
-from lab.telemetry.store import Store
+from lab.telemetry.event import ECS_VERSION, FIELDS, FieldType
+from lab.telemetry.store import Plain, Store
 
 Stream = Literal["events", "alerts", "steps"]
 """The sorts of document: what was noticed, and what was done, which no rule is ever asked about."""
@@ -53,8 +53,8 @@ class Document:
     id: str
     """Made of its run and its content: sent twice, it is the same document."""
 
-    time: Moment
-    """When it happened."""
+    time: str
+    """When it happened, in ISO 8601 with all nine decimals."""
 
     host: str
     """The node it is about; empty when it is about several."""
@@ -75,7 +75,7 @@ def documents(noticed: Noticed, run: str, *, events: int = 0, alerts: int = 0) -
         events: How many events to leave out, because they were sent.
         alerts: How many alerts to leave out.
     """
-    for event in Store(noticed.events).events(skip=events):
+    for event in Store(noticed.events).plain(skip=events):
         yield event_document(event, run)
     for alert in islice(read_alerts(noticed), alerts, None):
         yield alert_document(alert, run)
@@ -86,13 +86,21 @@ def counted(noticed: Noticed) -> dict[Stream, int]:
     return {"events": Store(noticed.events).count(), "alerts": len(read_alerts(noticed))}
 
 
-def event_document(event: Event, run: str) -> Document:
-    """Write an event as it is stored, with its run."""
-    body = records.to_json({**event, "ecs.version": ECS_VERSION, RUN: run})
+def event_document(event: Plain, run: str) -> Document:
+    """Write an event as it is stored, with its run.
+
+    A message that is the line itself is left out: it is there as `event.original`, and a long text is what
+    costs a SIEM most.
+    """
+    event["ecs.version"] = ECS_VERSION
+    event[RUN] = run
+    if event.get("message") == event.get("event.original"):
+        event.pop("message", None)
+    body = records.to_json(event)
     return Document(
         "events",
         name_of(run, str(event["event.id"])),
-        Moment(int(str(event["@timestamp"]))),
+        str(event["@timestamp"]),
         str(event.get("host.name", "")),
         str(event["event.module"]),
         body.encode(),
@@ -131,7 +139,7 @@ def alert_document(alert: Alert, run: str) -> Document:
     return Document(
         "alerts",
         name_of(run, alert.id),
-        alert.first_event,
+        alert.first_event.iso(),
         hosts[0] if len(hosts) == 1 else "",
         alert.engine,
         records.to_json({name: it for name, it in fields.items() if it != ()}).encode(),
@@ -180,7 +188,7 @@ def step_document(step: Step, run: str) -> Document:
         RUN: run,
     }
     body = records.to_json({name: it for name, it in fields.items() if it != ()}).encode()
-    return Document("steps", name_of(run, f"step {step.id}"), step.start, "", "step", body)
+    return Document("steps", name_of(run, f"step {step.id}"), step.start.iso(), "", "step", body)
 
 
 def name_of(run: str, content: str) -> str:

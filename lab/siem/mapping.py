@@ -64,7 +64,7 @@ def component_template() -> dict[str, Any]:
             "settings": {
                 "index.number_of_shards": 1,
                 "index.auto_expand_replicas": "0-1",  # none on a single node, one where there are more
-                "index.refresh_interval": "2s",
+                "index.refresh_interval": "5s",
             },
             "mappings": {
                 "dynamic": False,  # what we do not know is kept, and not searched

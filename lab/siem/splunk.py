@@ -21,7 +21,7 @@ import requests
 from lab.detect.sigma.products import Language, Translation
 from lab.errors import SiemBusy, SiemFault
 from lab.files import records
-from lab.moment import SECOND
+from lab.moment import SECOND, Moment
 from lab.siem import trouble
 from lab.siem.document import RUN, STREAMS, Document, Stream
 from lab.siem.sink import Found, Refusal, Remembers, Server, Taken, clock_notes
@@ -153,7 +153,7 @@ class SplunkSink:
 
     def _wrapped(self, document: Document) -> bytes:
         envelope = {
-            "time": f"{document.time / SECOND:.6f}",
+            "time": f"{Moment.parse(document.time) / SECOND:.6f}",
             "host": document.host or "homerange",
             "source": f"homerange:{document.stream}",
             "sourcetype": f"homerange:{document.stream}:{document.sort}",

@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from lab.errors import SiemBusy
+from lab.moment import Moment
 from lab.siem.document import documents
 from lab.siem.push import Pusher
 from lab.siem.splunk import SplunkSink
@@ -122,7 +123,7 @@ def test_every_document_arrives_once_and_whole(collector: tuple[str, Path], tmp_
     first = next(it for it in found if name_of(it) == next(iter(wanted)))
     fields = {it["key"]: it["value"] for it in first["body"]["kvlistValue"]["values"]}
     assert fields["event.original"] == {"stringValue": "line 0"}
-    assert int(first["timeUnixNano"]) == next(iter(wanted.values())).time
+    assert int(first["timeUnixNano"]) == Moment.parse(next(iter(wanted.values())).time)
     assert "its search is not asked" in said[0]
 
 

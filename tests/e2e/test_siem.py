@@ -160,6 +160,16 @@ def test_a_run_is_pushed_and_its_rules_find_the_same_there(stores: Place, produc
     assert product in (made / "report.html").read_text(encoding="utf-8")
 
 
+def test_a_user_who_is_not_root_reaches_a_store_by_a_command(
+    stores: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(DockerEngine, "dial", lambda _engine, _node, _port: None)
+    noticed = make_run(tmp_path / "run", events=3_000, alerts=20)
+    with speaking(stores, "opensearch") as sink:
+        assert pushing(noticed, sink, "by-command").push().whole
+        present(sink, noticed, "by-command")
+
+
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_every_construct_of_sigma_means_the_same_there(stores: Place, product: str, tmp_path: Path) -> None:
     rules = tmp_path / "rules"

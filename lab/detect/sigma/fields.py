@@ -12,10 +12,12 @@ CASELESS: Final = ".caseless"
 PLAIN: Final = frozenset(
     {
         *("event.id", "event.kind", "event.category", "event.type", "event.outcome", "event.module"),
-        *("event.dataset", "network.transport", "network.type", "network.community_id", "dns.type"),
+        *("event.dataset", "event.action", "network.transport", "network.protocol", "network.type"),
+        *("network.community_id", "dns.type", "host.name", "observer.name", "log.level", "rule.id"),
+        *("observer.ingress.interface.name", "user.id", "user.effective.id", "homerange.auth.method"),
     }
 )
-"""Texts without such a second field: we write all that these hold, and in one way."""
+"""Texts without such a second field: what they hold is written by us, or is a number, and has no capitals."""
 
 
 def has_caseless(name: str) -> bool:
