@@ -84,6 +84,13 @@ def _nobody(_said: object) -> None:
     """Hear of something and keep it."""
 
 
+def _ask_password(account: str) -> str:
+    """Ask on a terminal, without showing what is typed; a script is not asked."""
+    if not sys.stdin.isatty():
+        return ""
+    return str(click.prompt(f"Password of {account}", hide_input=True, err=True))
+
+
 def _await_enter(screen: Screen, stop: Stop, step: Briefing) -> None:
     """Say what will happen and where to look, and wait for the return key; the end of input is one."""
     screen.tell(f"next: {step.name}")
@@ -124,6 +131,7 @@ def open_session(lab: str = "", *, blind: bool = False, step_by_step: bool = Fal
         on_alert=_nobody if blind else screen.alert,
         on_step=_nobody if blind else None,
         timed=screen.stage,
+        ask_password=_ask_password,
     )
     if step_by_step:
         context.before_step = partial(_await_enter, screen, context.stop)

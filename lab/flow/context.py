@@ -48,6 +48,9 @@ class Context:
     timed: Callable[[str], AbstractContextManager[None]] = lambda _name: nullcontext()
     """Wraps each stage, to say how long it took."""
 
+    ask_password: Callable[[str], str] = lambda _account: ""
+    """Asks a person for the password of an account; gives nothing where nobody can be asked."""
+
     pause: Callable[[float], None] = time.sleep
     """Waits."""
 

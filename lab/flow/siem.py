@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from lab.errors import NotFound
+from lab.errors import NotFound, NotReady
 from lab.flow.context import Context
 from lab.flow.labs import find_lab
 from lab.workers import told_to_stop
@@ -72,7 +72,7 @@ def reach_siem(choice: Choice, context: Context) -> Reached:
     from lab.siem.target import Credentials, is_url, target_at, unknown
 
     if is_url(choice.siem):
-        target = target_at(choice.siem, Credentials.from_environment(os.environ))
+        target = target_at(choice.siem, Credentials.from_environment(os.environ, context.ask_password))
         if target.product and target.product not in sinks.SINKS:
             raise unknown(target.product, tuple(sinks.SINKS))
         sink = sinks.open_sink(target)
@@ -210,10 +210,16 @@ class Adoption:
 
 def show_onion(adoption: Adoption, context: Context) -> Shown:
     """Which appliance -> what it has of the run, and how many alerts it raised."""
-    from lab.engine.ssh import connected
-    from lab.siem import onion
     from lab.siem.target import machine_at
 
+    try:
+        from lab.engine.ssh import connected
+        from lab.siem import onion
+    except ModuleNotFoundError as error:
+        raise NotReady(
+            f"the client {error.name} is not installed",
+            remedy="pip install 'homerange[siem]'  brings those of all SIEMs",
+        ) from error
     machine = machine_at(adoption.url, os.environ, accepted=adoption.accepted)
     session = context.held.enter_context(connected(machine))
     run = _run(Choice(siem=onion.NAME, run=adoption.run), context)
@@ -262,7 +268,7 @@ def _screen(choice: Choice, context: Context) -> Target | None:
     from lab.siem.target import Credentials, is_url, target_at
 
     if choice.siem.startswith(f"{KIBANA}+"):
-        return target_at(choice.siem, Credentials.from_environment(os.environ))
+        return target_at(choice.siem, Credentials.from_environment(os.environ, context.ask_password))
     if is_url(choice.siem) or choice.siem == "opensearch":
         return None
     found = _nodes(context, (KIBANA,))

@@ -65,7 +65,8 @@ class ElasticsearchWire:
 
     def rows(self, answer: Any) -> Iterator[Mapping[str, object]]:  # noqa: ANN401  # JSON
         """Read the rows of an answer in ES|QL."""
-        names = [column["name"] for column in answer["columns"]]
+        # pySigma's backend calls the start of a window so.
+        names = ["since" if it["name"] == "timebucket" else it["name"] for it in answer["columns"]]
         for values in answer["values"]:
             yield dict(zip(names, values, strict=True))
 

@@ -130,6 +130,10 @@ class LuceneSink:
 
     def meet(self) -> Server:
         """Ask who it is, and whether it knows us."""
+        with trouble.understood(self.name, "asking who it is"):
+            return self._met()
+
+    def _met(self) -> Server:
         before = time.time()
         nodes = self._nodes()
         told: Json = next(iter(cast("dict[str, Json]", nodes.get("nodes", {})).values()), {})
@@ -221,12 +225,14 @@ class LuceneSink:
             return Taken(again=tuple(batch), why=f"{answer.status}: {answer.said}")
         if answer.status >= 300:  # noqa: PLR2004  # from here on HTTP's codes mean no success
             trouble.refused(self.name, doing="sending documents", status=answer.status, said=answer.said)
-        results = [next(iter(it.values())) for it in answer.body["items"]]
-        return _sorted_out(batch, results)
+        with trouble.understood(self.name, "sending documents"):
+            results = [next(iter(it.values())) for it in answer.body["items"]]
+            return _sorted_out(batch, results)
 
     def held(self, run: str) -> Mapping[Stream, int]:
         """Count what it has of a run."""
-        return {stream: self._count(stream, run) for stream in STREAMS}
+        with trouble.understood(self.name, "counting documents"):
+            return {stream: self._count(stream, run) for stream in STREAMS}
 
     def _count(self, stream: Stream, run: str) -> int:
         name = mapping.stream_name(stream)
@@ -240,7 +246,10 @@ class LuceneSink:
 
     def search(self, rules: Iterable[Translation], run: str) -> list[Found]:
         """Ask rules about the events of a run."""
-        asked = tuple(rules)
+        with trouble.understood(self.name, "searching"):
+            return self._searched(tuple(rules), run)
+
+    def _searched(self, asked: Sequence[Translation], run: str) -> list[Found]:
         single = [it for it in asked if it.language == "lucene"]
         found = {it.id: it for it in self._single(single, run)}
         found |= {it.id: self._correlation(it, run) for it in asked if it.language != "lucene"}

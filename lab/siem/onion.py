@@ -20,6 +20,7 @@ from lab.errors import NotFound, SiemFault
 from lab.files import careful, records
 from lab.moment import SECOND, Moment
 from lab.runs.noticed import Noticed
+from lab.siem import trouble
 from lab.siem.compare import Comparison
 from lab.siem.sink import Server, clock_notes
 from lab.telemetry.event import Event
@@ -219,7 +220,8 @@ class Onion:
         """Read its alerts back, each with those of our events that are of the same connection."""
         index = _Connections(events)
         imports = tuple(imports)
-        return in_order(index.alert(it) for it in self._hits(imports))
+        with trouble.understood(NAME, "reading its alerts"):
+            return in_order(index.alert(it) for it in self._hits(imports))
 
     def _hits(self, imports: tuple[Import, ...]) -> Iterator[Mapping[str, Any]]:
         """Read all its alerts, a page after the other."""

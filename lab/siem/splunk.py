@@ -104,8 +104,9 @@ class SplunkSink:
                 clock=clock,
                 notes=(*clock_notes(clock), note),
             )
-        told = self._searched("GET", "/services/server/info", {"output_mode": "json"}).json()
-        content = told["entry"][0]["content"]
+        with trouble.understood(self.name, "asking who it is"):
+            told = self._searched("GET", "/services/server/info", {"output_mode": "json"}).json()
+            content = told["entry"][0]["content"]
         return Server(
             product="splunk",
             version=str(content.get("version", "")),
@@ -234,7 +235,8 @@ class SplunkSink:
         asked = {"search": query, "output_mode": "json", "earliest_time": "0", "latest_time": "now"}
         answer = self._searched("POST", "/services/search/v2/jobs/export", asked)
         for line in filter(None, answer.text.splitlines()):
-            row = records.from_json(line, dict)
+            with trouble.understood(self.name, "searching"):
+                row = records.from_json(line, dict)
             for message in row.get("messages", ()):
                 if message.get("type") in {"FATAL", "ERROR"}:
                     said = str(message.get("text", ""))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -90,14 +90,22 @@ class Credentials:
     search_url: str = ""
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Credentials:
-        """Read the four variables.
+    def from_environment(
+        cls, environment: Mapping[str, str], ask: Callable[[str], str] = lambda _for: ""
+    ) -> Credentials:
+        """Read the variables.
+
+        Args:
+            environment: Holds them.
+            ask: Asks a person for the password of an account; gives nothing where nobody can be asked.
 
         Raises:
             BadFile: the certificate's file is not there.
             BadTarget: a name without a password, or a password without a name.
         """
         user, password = environment.get(USER, ""), environment.get(PASSWORD, "")
+        if user and not password:
+            password = ask(user)
         if bool(user) != bool(password):
             raise BadTarget(
                 USER, what=f"needs {PASSWORD}, and the other way round", remedy="set both, or neither"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final, NoReturn
 
 from lab.errors import SiemBusy, SiemFault, WrongProduct
@@ -130,6 +131,24 @@ def wrong_product(siem: str, *, url: str, said: str) -> NoReturn:
         remedy="it must be Elasticsearch 8 or 9, OpenSearch 2 or 3, or a Splunk event collector; "
         "Kibana and Dashboards answer on other ports than these",
     )
+
+
+@contextmanager
+def understood(siem: str, doing: str) -> Iterator[None]:
+    """Name a server that answers in a shape that its documentation does not have.
+
+    Raises:
+        SiemFault: it did.
+    """
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise SiemFault(
+            siem,
+            doing=doing,
+            said=f"it answered what its documentation does not tell of ({type(error).__name__}: {error})",
+            remedy="is it what it says it is?  please report this with its version",
+        ) from error
 
 
 def old_version(siem: str, *, found: str, oldest: int) -> NoReturn:

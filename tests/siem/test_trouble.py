@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import json
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from lab.detect.sigma.products import Translation
 from lab.errors import BadFile, SiemBusy, SiemFault, WrongProduct
 from lab.siem.document import documents
 from lab.siem.elasticsearch import ElasticsearchWire
@@ -54,6 +56,8 @@ def certificate(folder: Path) -> Path:
     path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
     return path
 
+
+EVENTS = "/logs-homerange.events-default"
 
 ERROR = {"error": {"type": "security_exception", "reason": "because"}, "status": 400}
 
@@ -172,6 +176,43 @@ def test_a_clock_that_is_off_is_told() -> None:
         server = sink.meet()
     assert server.clock == pytest.approx(40, abs=1)
     assert "its clock is 40 s ahead of this machine's" in server.notes[0]
+
+
+def test_an_answer_of_another_shape_is_named(tmp_path: Path) -> None:
+    with (
+        serving(
+            elasticsearch(changed={"/logs-homerange.events-default/_bulk": Reply(200, {"no": 1})})
+        ) as stub,
+        closing(sink_at(stub.url)) as sink,
+        pytest.raises(SiemFault, match="what its documentation does not tell of"),
+    ):
+        sink.send(list(documents(make_run(tmp_path / "r", events=3, alerts=0), "r1")))
+
+
+def test_a_correlation_is_asked_in_the_products_own_language() -> None:
+    told = {
+        "columns": [{"name": "event_count"}, {"name": "timebucket"}, {"name": "source.ip"}],
+        "values": [[6, "2026-11-25T15:08:00.000Z", "10.1.0.2"]],
+    }
+    with (
+        serving(elasticsearch(changed={"/_query": Reply(200, told)})) as stub,
+        closing(sink_at(stub.url)) as sink,
+    ):
+        query = "from x metadata _id | where (a) or (b) | stats event_count=count() by timebucket"
+        (found,) = sink.search([Translation(id="c", language="esql", query=query)], "r1")
+    assert found.cases == (
+        {"event_count": "6", "since": "2026-11-25T15:08:00.000Z", "source.ip": "10.1.0.2"},
+    )
+    asked = next(it for it in stub.asked if it.path == "/_query")
+    assert ' | where homerange.run == "r1" | where (a) or (b)' in json.loads(asked.body)["query"]
+
+
+@pytest.mark.parametrize("status", [400, 404, 405])
+def test_a_server_without_that_language_is_told(status: int) -> None:
+    lacking = Reply(status, {"error": "no handler found for uri [/_query] and method [POST]"})
+    with serving(elasticsearch(changed={"/_query": lacking})) as stub, closing(sink_at(stub.url)) as sink:
+        (found,) = sink.search([Translation(id="c", language="esql", query="from x | where a")], "r1")
+    assert found.why == "this server has no ES|QL"
 
 
 def test_a_full_disk_is_told() -> None:
@@ -294,6 +335,9 @@ def test_credentials_come_from_the_environment(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match="LAB_SIEM_CA names it"):
         Credentials.from_environment({"LAB_SIEM_CA": str(tmp_path / "none.pem")})
     assert Credentials.from_environment({"LAB_SIEM_API_KEY": "k"}).api_key == "k"
+    asked: list[str] = []
+    found = Credentials.from_environment({"LAB_SIEM_USER": "u"}, lambda user: asked.append(user) or "typed")
+    assert (found.password, asked) == ("typed", ["u"])
 
 
 def test_an_address_may_name_its_product() -> None:
