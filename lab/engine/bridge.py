@@ -14,10 +14,12 @@ import re
 import shutil
 import subprocess
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from lab.engine.addresses import addresses_of
+from lab.engine.nodes import SeenNetwork, SeenNode
 
 _SETTINGS: Final = Path("/proc/sys/net")
 _UP: Final = 0x1
@@ -128,3 +130,15 @@ def _settings(bridge: str) -> list[tuple[Path, str]]:
     """List the settings that this kernel has; one built without IPv6 has none for it."""
     named = [(_SETTINGS / name.format(bridge), value) for name, value in _DEAF.items()]
     return [(path, value) for path, value in named if path.exists()]
+
+
+def looked_at(network: SeenNetwork, nodes: list[SeenNode], dropped: frozenset[str] | None) -> SeenNetwork:
+    """Add what this machine shows of a network's bridge."""
+    if network.internet or not network.bridge:
+        return network
+    attached = sum(node.state != "stopped" and network.name in node.addresses for node in nodes)
+    return replace(
+        network,
+        loose=loose(network.bridge, dropped),
+        strange=strange(network.bridge, attached),
+    )

@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import IO, Any, Final
 
@@ -140,7 +139,7 @@ class DockerEngine:
         seen = sorted((translation.seen_network(it) for it in networks), key=lambda it: it.name)
         dropped = bridge.firewall() if seen else None
         return RunningLab(
-            name=lab, networks=tuple(_looked_at(it, nodes, dropped) for it in seen), nodes=tuple(nodes)
+            name=lab, networks=tuple(bridge.looked_at(it, nodes, dropped) for it in seen), nodes=tuple(nodes)
         )
 
     def create_network(self, spec: NetworkSpec) -> None:
@@ -590,15 +589,3 @@ def _report(response: requests.Response, changed: Callable[[str], None]) -> None
     method, path = response.request.method, response.request.path_url.partition("?")[0]
     if method in {"POST", "DELETE"} and not any(f"/{word}" in path for word in ("exec", "wait")):
         changed(f"{method} {path}")
-
-
-def _looked_at(network: SeenNetwork, nodes: list[SeenNode], dropped: frozenset[str] | None) -> SeenNetwork:
-    """Add what this machine shows of a network's bridge."""
-    if network.internet or not network.bridge:
-        return network
-    attached = sum(node.state != "stopped" and network.name in node.addresses for node in nodes)
-    return replace(
-        network,
-        loose=bridge.loose(network.bridge, dropped),
-        strange=bridge.strange(network.bridge, attached),
-    )
