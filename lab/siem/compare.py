@@ -175,9 +175,10 @@ class Comparer:
         self._events = {str(it["event.id"]): it for it in Store(self.noticed.events)}
         here = self._here(known)
         asked = {it.id: it for it in self._asked(paths, known)}
+        missing = self._missing()  # first, since counting makes all that was taken searchable
         found = {it.id: it for it in self.sink.search([it for it in asked.values() if it.query], self.run)}
         counted = self._counted(known, found)
-        judge = _Judge(events=self._events, here=here, asked=asked, found=found, missing=self._missing())
+        judge = _Judge(events=self._events, here=here, asked=asked, found=found, missing=missing)
         named: list[Rule | Correlation] = [*known.rules, *known.correlations]
         results = tuple(
             judge.correlation(it, counted[it.id]) if isinstance(it, Correlation) else judge.rule(it)

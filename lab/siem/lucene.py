@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, cast
 
 from lab.detect.sigma.products import Language, Translation
 from lab.errors import SiemFault
+from lab.files import records
 from lab.siem import mapping, trouble
 from lab.siem.document import ALL_STREAMS, RUN, STREAMS, Document, Stream
 from lab.siem.sink import Found, Refusal, Remembers, Server, Taken, clock_notes
@@ -22,6 +23,9 @@ Json = Any
 """What a server answered."""
 
 _CREATED: Final = 201
+_BAD: Final = 400
+_ABSENT: Final = 404
+_NO_METHOD: Final = 405
 _CONFLICT: Final = 409
 _TOO_LARGE: Final = 413
 _NO_ROOM: Final = frozenset({408, 429, 502, 503, 504})
@@ -48,6 +52,11 @@ class Answer:
 
     body: Json
     """Its JSON, or text."""
+
+    @property
+    def well(self) -> bool:
+        """Tell whether it did what was asked."""
+        return 200 <= self.status < 300  # noqa: PLR2004  # HTTP's codes for success
 
     @property
     def said(self) -> str:
@@ -121,8 +130,10 @@ class LuceneSink:
         self._wire.close()
 
     def _ask(self, doing: str, method: str, path: str, body: object = None, *, lines: bool = False) -> Json:
-        answer = self._wire.ask(method, path, body, lines=lines)
-        if answer.status >= 300:  # noqa: PLR2004  # from here on HTTP's codes mean no success
+        return self._checked(doing, self._wire.ask(method, path, body, lines=lines))
+
+    def _checked(self, doing: str, answer: Answer) -> Json:
+        if not answer.well:
             trouble.refused(self.name, doing=doing, status=answer.status, said=answer.said)
         return answer.body
 
@@ -153,11 +164,10 @@ class LuceneSink:
         )
 
     def _nodes(self) -> Json:
-        path = f"/_nodes/_local?filter_path={_ABOUT}"
-        answer = self._wire.ask("GET", path)
+        answer = self._wire.ask("GET", f"/_nodes/_local?filter_path={_ABOUT}")
         if answer.status in _NOT_OURS or not isinstance(answer.body, (dict, Mapping)):
             trouble.wrong_product(self.name, url=self._wire.url, said=f"{answer.status}: {answer.said}")
-        return answer.body if answer.status < 300 else self._ask("asking who it is", "GET", path)  # noqa: PLR2004
+        return self._checked("asking who it is", answer)
 
     def _identity(self) -> str:
         found = self._ask(
@@ -199,13 +209,13 @@ class LuceneSink:
         """
         fields = {"properties": mapping.properties()}
         answer = self._wire.ask("PUT", f"/{mapping.stream_name(stream)}/_mapping", fields)
-        if answer.status == 400:  # noqa: PLR2004  # HTTP's code for what cannot be
+        if answer.status == _BAD:
             remedy = (
                 f"it was made by another program: remove or rename it:  DELETE {mapping.stream_name(stream)}"
             )
             raise SiemFault(self.name, doing=doing, said=f"mapping conflict: {answer.said}", remedy=remedy)
-        if answer.status >= 300 and answer.status != 404:  # noqa: PLR2004  # not there yet is well
-            trouble.refused(self.name, doing=doing, status=answer.status, said=answer.said)
+        if answer.status != _ABSENT:  # it is made with the first document
+            self._checked(doing, answer)
 
     # -- documents -------------------------------------------------------------------------------
 
@@ -223,10 +233,9 @@ class LuceneSink:
             return Taken(refused=(_refusal(batch[0], trouble.REMEDIES[_TOO_LARGE][0]),))
         if answer.status in _NO_ROOM:
             return Taken(again=tuple(batch), why=f"{answer.status}: {answer.said}")
-        if answer.status >= 300:  # noqa: PLR2004  # from here on HTTP's codes mean no success
-            trouble.refused(self.name, doing="sending documents", status=answer.status, said=answer.said)
+        found = self._checked("sending documents", answer)
         with trouble.understood(self.name, "sending documents"):
-            results = [next(iter(it.values())) for it in answer.body["items"]]
+            results = [next(iter(it.values())) for it in found["items"]]
             return _sorted_out(batch, results)
 
     def held(self, run: str) -> Mapping[Stream, int]:
@@ -237,7 +246,7 @@ class LuceneSink:
     def _count(self, stream: Stream, run: str) -> int:
         name = mapping.stream_name(stream)
         answer = self._wire.ask("POST", f"/{name}/_refresh")
-        if answer.status == 404:  # noqa: PLR2004  # nothing was ever sent
+        if answer.status == _ABSENT:
             return 0
         found = self._ask("counting documents", "POST", f"/{name}/_count", {"query": {"term": {RUN: run}}})
         return int(found["count"])
@@ -288,9 +297,9 @@ class LuceneSink:
         body = {"query": self._wire.within(rule.query, run)}
         begun = time.monotonic()
         answer = self._wire.ask("POST", self._wire.search_path, body)
-        if answer.status in {400, 404, 405} and ("no handler" in answer.said or answer.status != 400):  # noqa: PLR2004
+        if answer.status in {_ABSENT, _NO_METHOD} or "no handler" in answer.said:
             return Found(id=rule.id, why=f"this server has no {_LANGUAGES[rule.language]}")
-        if answer.status >= 300:  # noqa: PLR2004  # from here on HTTP's codes mean no success
+        if not answer.well:
             return Found(id=rule.id, why=f"the server refused the query: {answer.said[:300]}")
         cases = tuple({name: str(it) for name, it in row.items()} for row in self._wire.rows(answer.body))
         return Found(id=rule.id, cases=cases, took=time.monotonic() - begun)
@@ -313,8 +322,6 @@ def _query(query: str, run: str) -> dict[str, Json]:
 
 
 def _lines(bodies: Iterable[tuple[Json, Json]]) -> bytes:
-    from lab.files import records
-
     return "".join(f"{records.to_json(part)}\n" for pair in bodies for part in pair).encode()
 
 

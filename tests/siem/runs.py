@@ -53,12 +53,12 @@ def alert(number: int) -> Alert:
     )
 
 
-def make_run(folder: Path, *, events: int = 5, alerts: int = 2) -> Noticed:
-    """Make the noticed half of a run."""
+def make_run(folder: Path, *, events: int = 5, alerts: int = 2, each: int = 100) -> Noticed:
+    """Make the noticed half of a run, with so many events in each segment."""
     noticed = Noticed(folder)
     store = Store(noticed.events)
-    for first in range(0, events, 100):
-        store.append([event(number) for number in range(first, min(first + 100, events))])
+    for first in range(0, events, each):
+        store.append([event(number) for number in range(first, min(first + each, events))])
     records.append(noticed.alerts, [alert(number) for number in range(alerts)])
     return noticed
 

@@ -12,12 +12,11 @@ CASELESS: Final = ".caseless"
 PLAIN: Final = frozenset(
     {
         *("event.id", "event.kind", "event.category", "event.type", "event.outcome", "event.module"),
-        *("event.dataset", "event.action", "network.transport", "network.protocol", "network.type"),
-        *("network.community_id", "dns.type", "host.name", "observer.name", "log.level", "rule.id"),
-        *("observer.ingress.interface.name", "user.id", "user.effective.id", "homerange.auth.method"),
+        *("event.dataset", "network.transport", "network.protocol", "network.type"),
+        *("network.community_id", "dns.type"),
     }
 )
-"""Texts without such a second field: what they hold is written by us, or is a number, and has no capitals."""
+"""Texts without such a second field: ECS or we ourselves write all that these hold without capitals."""
 
 
 def has_caseless(name: str) -> bool:

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.detect.sigma.lucene import NotLucene, lower, translated
@@ -47,6 +47,7 @@ def matches(expression: str, text: str) -> bool:
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("flags", ["", "i", "m", "s", "ims"])
+@settings(max_examples=25)
 @given(text=TEXTS)
 def test_a_translation_finds_what_the_expression_finds(pattern: str, flags: str, text: str) -> None:
     python = sum({"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}[it] for it in flags)
