@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -197,15 +197,8 @@ class Comparer:
             startup=self.startup,
             alerts=len(alerts),
         )
-        self._write(made, alerts)
+        keep(self.noticed, made, alerts)
         return made
-
-    def _write(self, made: Comparison, alerts: Sequence[Alert]) -> None:
-        path = self.noticed.alerts_of(self.sink.name)
-        path.parent.mkdir(exist_ok=True)
-        lines = "".join(f"{records.to_json(alert)}\n" for alert in alerts)
-        careful.replace(path, lines.encode())
-        records.write(self.noticed.detection(self.sink.name), made)
 
     def _here(self, known: RuleSet) -> dict[str, frozenset[str]]:
         """Ask the embedded engine, in the order in which events came in."""
@@ -303,6 +296,14 @@ class Comparer:
         )
 
 
+def keep(noticed: Noticed, made: Comparison, alerts: Sequence[Alert]) -> None:
+    """Write down what a SIEM raised, and how that came about."""
+    path = noticed.alerts_of(made.siem)
+    path.parent.mkdir(exist_ok=True)
+    careful.replace(path, "".join(f"{records.to_json(it)}\n" for it in alerts).encode())
+    records.write(noticed.detection(made.siem), made)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Judge:
     """Compares what both sides found."""
@@ -327,18 +328,8 @@ class _Judge:
                 cause=cause,
                 query=asked.query,
             )
-        there = frozenset(answer.events)
-        differences = tuple(self._differences(asked, here, there))
-        return RuleResult(
-            id=rule.id,
-            title=rule.title,
-            here=len(here),
-            there=len(there),
-            verdict="differs" if differences else "equal",
-            differences=differences,
-            query=asked.query,
-            took=answer.took,
-        )
+        compared = self._compared(rule, asked, frozenset(answer.events))
+        return replace(compared, query=asked.query, took=answer.took)
 
     def correlation(self, rule: Correlation, counted: Sequence[tuple[Event, ...]]) -> RuleResult:
         """Compare a correlation: by its events where they were counted here, else by whether it fired."""
@@ -358,7 +349,15 @@ class _Judge:
                 took=answer.took,
             )
         there = frozenset(str(it["event.id"]) for events in counted for it in events)
-        differences = tuple(self._differences(None, here, there))
+        compared = self._compared(rule, None, there)
+        return replace(compared, query=query, counted_here=self._why_here(asked, answer))
+
+    def _compared(
+        self, rule: Rule | Correlation, asked: Translation | None, there: frozenset[str]
+    ) -> RuleResult:
+        """Compare event by event."""
+        here = self.here[rule.id]
+        differences = tuple(self._differences(asked, here, there))
         return RuleResult(
             id=rule.id,
             title=rule.title,
@@ -366,8 +365,6 @@ class _Judge:
             there=len(there),
             verdict="differs" if differences else "equal",
             differences=differences,
-            query=query,
-            counted_here=self._why_here(asked, answer),
         )
 
     @staticmethod

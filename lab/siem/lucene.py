@@ -17,7 +17,7 @@ from lab.errors import SiemFault
 from lab.files import records
 from lab.siem import mapping, trouble
 from lab.siem.document import ALL_STREAMS, RUN, STREAMS, Document, Stream
-from lab.siem.sink import Found, Refusal, Remembers, Server, Taken, clock_notes
+from lab.siem.sink import Found, Refusal, Remembers, Server, Taken, clock_notes, refusal
 
 Json = Any
 """What a server answered."""
@@ -38,9 +38,6 @@ _PAGE: Final = 5000
 
 _ASKED_TOGETHER: Final = 40
 """Rules asked in one request."""
-
-_SHOWN: Final = 300
-"""Characters of a document that was refused."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -230,7 +227,7 @@ class LuceneSink:
             half = len(batch) // 2
             return _joined(self.send(batch[:half]), self.send(batch[half:]))
         if answer.status == _TOO_LARGE:
-            return Taken(refused=(_refusal(batch[0], trouble.REMEDIES[_TOO_LARGE][0]),))
+            return Taken(refused=(refusal(batch[0], trouble.REMEDIES[_TOO_LARGE][0]),))
         if answer.status in _NO_ROOM:
             return Taken(again=tuple(batch), why=f"{answer.status}: {answer.said}")
         found = self._checked("sending documents", answer)
@@ -341,18 +338,13 @@ def _sorted_out(batch: Sequence[Document], results: Sequence[Json]) -> Taken:
             again.append(document)
             why = f"{status}: {result['error'].get('reason', '')}"
         else:
-            refused.append(_refusal(document, _reason(result["error"])))
+            refused.append(refusal(document, _reason(result["error"])))
     return Taken(new=new, known=known, refused=tuple(refused), again=tuple(again), why=why)
 
 
 def _reason(error: Json) -> str:
     cause = error.get("caused_by", {}).get("reason", "")
     return f"{error.get('type', '')}: {error.get('reason', '')}" + (f" ({cause})" if cause else "")
-
-
-def _refusal(document: Document, why: str) -> Refusal:
-    shown = document.body[:_SHOWN].decode("utf-8", "replace")
-    return Refusal(stream=document.stream, id=document.id, why=why, document=shown)
 
 
 def _joined(first: Taken, second: Taken) -> Taken:

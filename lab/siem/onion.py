@@ -17,11 +17,11 @@ from typing import Any, Final
 from lab.detect.alert import Alert, Level, facts, identity, in_order, time_of
 from lab.engine.ssh import Ran, Session
 from lab.errors import NotFound, SiemFault
-from lab.files import careful, records
+from lab.files import records
 from lab.moment import SECOND, Moment
 from lab.runs.noticed import Noticed
 from lab.siem import trouble
-from lab.siem.compare import Comparison
+from lab.siem.compare import Comparison, keep
 from lab.siem.sink import Server, clock_notes
 from lab.telemetry.event import Event
 from lab.telemetry.store import Store
@@ -359,15 +359,6 @@ def show(onion: Onion, noticed: Noticed) -> Shown:
         onion.tell(f"it shows them at {it.url}")
     count = onion.await_events(imports)
     alerts = onion.alerts(imports, tuple(Store(noticed.events)))
-    keep(noticed, server, alerts)
-    return Shown(server=server, imports=imports, events=count, alerts=len(alerts))
-
-
-def keep(noticed: Noticed, server: Server, alerts: Sequence[Alert]) -> None:
-    """Write down what it raised, for scores."""
-    path = noticed.alerts_of(NAME)
-    path.parent.mkdir(exist_ok=True)
-    careful.replace(path, "".join(f"{records.to_json(it)}\n" for it in alerts).encode())
     made = Comparison(
         siem=NAME,
         server=server,
@@ -377,4 +368,5 @@ def keep(noticed: Noticed, server: Server, alerts: Sequence[Alert]) -> None:
         hashes={it.rule_id: it.rule_hash for it in alerts},
         alerts=len(alerts),
     )
-    records.write(noticed.detection(NAME), made)
+    keep(noticed, made, alerts)
+    return Shown(server=server, imports=imports, events=count, alerts=len(alerts))

@@ -53,6 +53,16 @@ class Refusal:
     """Its beginning."""
 
 
+_SHOWN: Final = 300
+"""Characters of a document that was refused."""
+
+
+def refusal(document: Document, why: str) -> Refusal:
+    """Name a document that is not taken, with its beginning."""
+    shown = document.body[:_SHOWN].decode("utf-8", "replace")
+    return Refusal(stream=document.stream, id=document.id, why=why, document=shown)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Taken:
     """What came of a batch."""

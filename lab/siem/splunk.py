@@ -24,7 +24,7 @@ from lab.files import records
 from lab.moment import SECOND, Moment
 from lab.siem import trouble
 from lab.siem.document import RUN, STREAMS, Document, Stream
-from lab.siem.sink import Found, Refusal, Remembers, Server, Taken, clock_notes
+from lab.siem.sink import Found, Remembers, Server, Taken, clock_notes, refusal
 from lab.siem.target import API_KEY, SEARCH_URL, Target
 
 _TIMEOUT: Final = 60
@@ -140,7 +140,7 @@ class SplunkSink:
             first, second = self.send(batch[:half]), self.send(batch[half:])
             return Taken(new=first.new + second.new, refused=first.refused + second.refused)
         if answer.status_code == _TOO_LARGE:
-            return Taken(refused=(_refusal(batch[0], trouble.REMEDIES[_TOO_LARGE][0]),))
+            return Taken(refused=(refusal(batch[0], trouble.REMEDIES[_TOO_LARGE][0]),))
         if answer.status_code == _BAD and said.get("code") in _INVALID:
             return self._without_bad(batch, int(said.get("invalid-event-number", 0)), str(said.get("text")))
         if answer.status_code not in _BUSY:
@@ -150,7 +150,7 @@ class SplunkSink:
     def _without_bad(self, batch: Sequence[Document], bad: int, why: str) -> Taken:
         """Go on behind a document that is never taken; those before it were."""
         rest = self.send(batch[bad + 1 :]) if batch[bad + 1 :] else Taken()
-        return Taken(new=bad + rest.new, refused=(_refusal(batch[bad], why), *rest.refused))
+        return Taken(new=bad + rest.new, refused=(refusal(batch[bad], why), *rest.refused))
 
     def _wrapped(self, document: Document) -> bytes:
         envelope = {
@@ -319,8 +319,3 @@ def _case(row: Mapping[str, Any]) -> Mapping[str, str]:
     """Read the case of a correlation: the values it is about, and when its window began."""
     values = {name: str(value) for name, value in row.items() if not name.startswith("_")}
     return values | ({"since": str(row["_time"])} if "_time" in row else {})
-
-
-def _refusal(document: Document, why: str) -> Refusal:
-    shown = document.body[:300].decode("utf-8", "replace")
-    return Refusal(stream=document.stream, id=document.id, why=why, document=shown)

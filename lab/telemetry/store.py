@@ -218,15 +218,7 @@ class Store:
         Args:
             skip: How many of the first to leave out.
         """
-        done = skip
-        while True:
-            try:
-                for event in _read(self._folder, done, _values_of):
-                    done += 1
-                    yield event
-            except FileNotFoundError:
-                continue  # merged meanwhile; the order is the same, so go on where we were
-            return
+        return self._resumed(skip, _values_of)
 
     def plain(self, *, skip: int = 0) -> Iterator[Plain]:
         """Read events back as JSON has them, times as ISO 8601: column by column, which is quicker.
@@ -234,14 +226,17 @@ class Store:
         Args:
             skip: How many of the first to leave out.
         """
-        done = skip
+        return self._resumed(skip, _plain_values)
+
+    def _resumed(self, done: int, values_of: Callable[..., list[Any]]) -> Iterator[Any]:
+        """Read on where we were whenever the store is merged meanwhile; the order stays the same."""
         while True:
             try:
-                for event in _read(self._folder, done, _plain_values):
+                for event in _read(self._folder, done, values_of):
                     done += 1
                     yield event
             except FileNotFoundError:
-                continue  # merged meanwhile
+                continue
             return
 
     def count(self) -> int:
