@@ -37,6 +37,7 @@ from lab.siem.lucene import LuceneSink
 from lab.siem.push import Pusher
 from lab.siem.target import Target
 from lab.telemetry.event import Event
+from lab.telemetry.events import Events
 from lab.telemetry.store import Store
 
 NAME = f"bench-siem-{os.getpid()}"
@@ -56,7 +57,7 @@ def make_run(folder: Path, count: int) -> Noticed:
     shipped = list(Store(SHIPPED.folder / "recordings" / "ssh-brute-force" / "events"))
     store = Store(noticed.events)
     for first in range(0, count, 10_000):
-        store.append([numbered(shipped, it) for it in range(first, min(first + 10_000, count))])
+        store.append(Events.of([numbered(shipped, it) for it in range(first, min(first + 10_000, count))]))
     store.compact()
     return noticed
 

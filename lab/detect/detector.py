@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
 from lab.detect.alert import Alert
 from lab.moment import Moment
-from lab.telemetry.event import Event
+from lab.telemetry.events import Events
 
 OWN_RULES: Final = Path(__file__).parent / "rules"
 """The Sigma rules that ship with the program."""
@@ -22,7 +22,7 @@ class Detector(Protocol):
         """Rule id to content hash, of everything it can raise."""
         ...
 
-    def feed(self, events: Sequence[Event], now: Moment) -> tuple[Alert, ...]:
+    def feed(self, events: Events, now: Moment) -> tuple[Alert, ...]:
         """Look at new events, each once.
 
         Args:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from lab import attack
 from lab.detect.alert import Alert, Level, facts, identity, in_order
 from lab.moment import Moment
 from lab.telemetry.event import Event
+from lab.telemetry.events import Events
 
 _SID: Final = re.compile(r"\bsid:\s*(\d+)\s*;")
 _GID: Final = re.compile(r"\bgid:\s*(\d+)\s*;")
+
+_DATASET: Final = "suricata.alert"
+"""What its alerts are called among its records."""
 
 _LEVELS: Final[Mapping[int, Level]] = {1: "high", 2: "medium", 3: "low"}
 """Suricata's severities, of which 1 is the most urgent."""
@@ -35,9 +39,10 @@ class SuricataDetector:
         """`gid:sid` to content hash, of every rule."""
         return self._hashes
 
-    def feed(self, events: Sequence[Event], now: Moment) -> tuple[Alert, ...]:
+    def feed(self, events: Events, now: Moment) -> tuple[Alert, ...]:
         """Take over the alerts among new events."""
-        return in_order(self._alert(event, now) for event in events if is_alert(event))
+        told = events.at(events.where("event.dataset", [_DATASET]))
+        return in_order(self._alert(event, now) for event in told if is_alert(event))
 
     def close(self) -> None:
         """Nothing is held."""
@@ -71,7 +76,7 @@ def _name(line: str) -> str:
 
 def is_alert(event: Event) -> bool:
     """Tell whether an event is an alert of Suricata."""
-    return event.get("event.dataset") == "suricata.alert" and "rule.id" in event
+    return event.get("event.dataset") == _DATASET and "rule.id" in event
 
 
 def level(event: Event) -> Level:

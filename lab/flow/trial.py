@@ -281,22 +281,29 @@ class _Bench:
 
     def _take_logs(self, node: SeenNode) -> None:
         """Read what the node's logs say, keep it, and have it looked at."""
-        from lab.telemetry.event import Line
-        from lab.watch.desk import CollectedLine, FollowedLog
+        from lab.telemetry.lines import Lines, cut, file_identity
+        from lab.watch.desk import Collected, FollowedLog
 
-        lines = []
+        found = []
         for log in self._prepared.lab.nodes[0].kind.logs:
             ran = self._context.engine.execute(node, ("cat", "--", log.path), user="root")
             path = self._run.noticed.raw / node.name / log.path.lstrip("/")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(ran.stdout)
             followed = FollowedLog(node=node, source=log.source, path=log.path)
-            *whole, _torn = ran.stdout.decode("utf-8", "backslashreplace").split("\n")
-            for number, text in enumerate(whole, 1):
-                line = Line(text=text, host=node.name, path=log.path, number=number, created=Moment.now())
-                lines.append(CollectedLine(log=followed, line=line))
+            whole, end, _torn = ran.stdout.rpartition(b"\n")
+            texts = cut(whole + end)
+            lines = Lines(
+                texts=texts,
+                numbers=range(1, 1 + len(texts)),
+                host=node.name,
+                path=log.path,
+                file=file_identity(node.name, log.path, str(Moment.now())),
+                created=Moment.now(),
+            )
+            found.append(Collected(log=followed, lines=lines))
         with self._lock:
-            self._desk.take_lines(lines)
+            self._desk.take_lines(found)
 
     @contextmanager
     def _node(self) -> Iterator[SeenNode]:

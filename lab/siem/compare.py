@@ -27,6 +27,7 @@ from lab.runs.noticed import Noticed
 from lab.siem.mapping import LONGEST, stream_name
 from lab.siem.sink import Found, Server, Sink
 from lab.telemetry.event import Event
+from lab.telemetry.events import Events
 from lab.telemetry.store import Store
 
 EVERY: Final = 60
@@ -203,7 +204,7 @@ class Comparer:
     def _here(self, known: RuleSet) -> dict[str, frozenset[str]]:
         """Ask the embedded engine, in the order in which events came in."""
         detector = SigmaDetector(known)
-        found = detector.matched(sorted(self._events.values(), key=ingestion))
+        found = detector.matched(Events.of(sorted(self._events.values(), key=ingestion)))
         detector.close()
         return found
 
@@ -252,7 +253,7 @@ class Comparer:
                 raised += self._correlated(correlation, found.get(correlation.id), counted[correlation.id])
         sensor = SuricataDetector(self._sensor_rules())
         for now, events in self._looks(Found(id="sensor", events=tuple(self._events))):
-            raised += sensor.feed(events, now)
+            raised += sensor.feed(Events.of(events), now)
         return in_order(raised)
 
     def _looks(self, answer: Found) -> Iterable[tuple[Moment, list[Event]]]:

@@ -14,7 +14,8 @@ from lab.files import records
 from lab.moment import Moment
 from lab.runs.noticed import Noticed
 from lab.telemetry.event import ECS_VERSION, FIELDS, FieldType
-from lab.telemetry.store import Plain, Store
+from lab.telemetry.store import Store
+from lab.telemetry.table import Plain
 
 Stream = Literal["events", "alerts", "steps"]
 """The sorts of document: what was noticed, and what was done, which no rule is ever asked about."""

@@ -29,6 +29,7 @@ _TYPES: Final[dict[FieldType, str]] = {
     "boolean": "boolean",
     "date": "date_nanos",
     "ip": "ip",
+    "ips": "ip",
 }
 
 _LONG_TEXTS: Final = ("event.original", "message")

@@ -17,8 +17,10 @@ import pyarrow as pa
 
 from lab.errors import BadQuery
 from lab.moment import Moment
-from lab.telemetry.event import FIELDS, Event
-from lab.telemetry.store import SCHEMA, present_segments, table_of
+from lab.telemetry.event import FIELDS
+from lab.telemetry.events import Events
+from lab.telemetry.store import present_segments
+from lab.telemetry.table import SCHEMA, widened
 
 TIME_LIMIT: Final = 30.0
 """Seconds after which a question is stopped."""
@@ -92,11 +94,11 @@ class Matcher:
         self._connection.execute("SET TimeZone = 'UTC'; PRAGMA disable_optimizer")
         self._connection.execute("SET enable_external_access = false; SET lock_configuration = true")
         self._whole: set[str] = set()
-        self.load(())
+        self.load(Events.of(()))
 
-    def load(self, events: Sequence[Event]) -> None:
+    def load(self, events: Events) -> None:
         """Replace the batch."""
-        table = table_of(events).append_column("#row", pa.array(range(len(events)), pa.int64()))
+        table = widened(events.table, SCHEMA).append_column("#row", pa.array(range(len(events)), pa.int64()))
         self._connection.register("loaded", table)
         self._connection.execute(
             f'CREATE OR REPLACE TABLE events AS SELECT "#row", {_as_sql_types()} FROM loaded'  # noqa: S608 -- our own names

@@ -1,14 +1,12 @@
-"""Events on disk and in questions: Parquet segments, and DuckDB over them. Only importer of both.
+"""Events on disk: Parquet segments.
 
 A run's `events/` folder holds segments `00000001-00000001.parquet`: the numbers of the first and the
 last batch inside. A batch is written under another name, synced and renamed, so a segment is whole or
 absent. Compacting writes `00000001-00000480.parquet` and then removes what it covers; a reader leaves
 out a segment whose numbers lie within those of another, so a kill in between doubles nothing.
 
-Columns are ECS names with dots. Times are nanoseconds in UTC; addresses are text in one short form
-(pandas, polars and DuckDB all read text; Parquet has no type for addresses). A segment has the
-columns that its events need. In SQL times are `TIMESTAMPTZ`, in microseconds, since DuckDB's functions
-know no finer ones.
+A segment has the columns that its events need (`lab.telemetry.table`). In SQL times are `TIMESTAMPTZ`, in
+microseconds, since DuckDB's functions know no finer ones.
 """
 
 from __future__ import annotations
@@ -16,107 +14,51 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import IO, Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lab.errors import BadFile, DiskFull, Problem
 from lab.files import careful
 from lab.moment import Moment
-from lab.telemetry.event import ECS_VERSION, FIELDS, SCHEMA_VERSION, Event, FieldType, Value
-from lab.telemetry.sources.reading import address
-
-_ARROW: Final[dict[FieldType, pa.DataType]] = {
-    "keyword": pa.string(),
-    "keywords": pa.list_(pa.string()),
-    "long": pa.int64(),
-    "float": pa.float64(),
-    "boolean": pa.bool_(),
-    "date": pa.timestamp("ns", "UTC"),
-    "ip": pa.string(),
-}
-
-_VERSIONS: Final[dict[str | bytes, str | bytes]] = {
-    "homerange.schema": str(SCHEMA_VERSION),
-    "homerange.ecs": ECS_VERSION,
-}
-
-SCHEMA: Final = pa.schema(
-    [pa.field(name, _ARROW[kind]) for name, kind in FIELDS.items()],
-    metadata=_VERSIONS,
+from lab.telemetry.event import Event
+from lab.telemetry.events import Events
+from lab.telemetry.table import (
+    Plain,
+    ValuesOf,
+    checked,
+    events_of,
+    plain_values,
+    schema_of,
+    values,
+    widened,
+    without_absent,
 )
-"""The columns of every segment, and the versions written into it."""
 
 _SEGMENT: Final = re.compile(r"(\d{8})-(\d{8})\.parquet")
 _MERGE_EVERY: Final = 128
-"""Batches after which the smallest segments become one: half a minute of a live run."""
+"""Batches after which small segments become one: half a minute of a live run."""
 
 _GROUP: Final = 65_536
 """Rows gathered before compacting writes them, which bounds its memory."""
 
+_LARGE: Final = 100_000
+"""Rows from which on a segment stays as it is: to write it again would cost more than it saves."""
 
-def table_of(events: Sequence[Event]) -> pa.Table:
-    """Make a table of all columns.
+_FEW: Final = 2_000
+"""Rows below which a list of distinct words takes longer than it saves."""
 
-    Raises:
-        ValueError: a field is not in `FIELDS`, or an address is none or not in its short form: a
-            mistake of the source.
-    """
-    present: set[str] = set().union(*events)
-    if unknown := present - FIELDS.keys():
-        raise ValueError(f"not fields of the schema: {', '.join(sorted(unknown))}")
-    columns = [
-        _column(events, name) if name in present else _absent(len(events), _ARROW[FIELDS[name]])
-        for name in FIELDS
-    ]
-    return pa.table(columns, schema=SCHEMA)
+_DISTINCT: Final = frozenset({"event.id", "event.original", "message", "homerange.line", "@timestamp"})
+"""Columns in which few values come twice."""
 
-
-def _column(events: Sequence[Event], name: str) -> pa.Array[Any]:
-    values = [event.get(name) for event in events]
-    if FIELDS[name] == "ip":
-        for value in values:
-            if value is not None and address(str(value)) != value:
-                raise ValueError(f"{name}: {value!r} is not an address in its short form")
-    return pa.array(values, _ARROW[FIELDS[name]])
-
-
-def _absent(length: int, kind: pa.DataType) -> pa.Array[Any]:
-    return pa.array([None] * length, kind)
-
-
-def _events_of(table: pa.Table, values_of: Callable[..., list[Any]]) -> Iterator[Any]:
-    """Turn rows back into events; absent fields are absent."""
-    names = [name for name in table.column_names if name in FIELDS and table[name].null_count < len(table)]
-    for row in zip(*(values_of(table[name], FIELDS[name]) for name in names), strict=True):
-        yield {name: value for name, value in zip(names, row, strict=True) if value is not None}
-
-
-def _values_of(column: pa.ChunkedArray[Any], kind: FieldType) -> list[Value | None]:
-    if kind == "date":
-        # Python's own times stop at microseconds; whole numbers keep every digit.
-        numbers = column.cast(pa.int64()).to_pylist()
-        return [None if number is None else Moment(number) for number in numbers]
-    if kind == "keywords":
-        return [None if words is None else tuple(words) for words in column.to_pylist()]
-    return cast("list[Value | None]", column.to_pylist())
-
-
-Plain = dict[str, object]
-"""An event as JSON has it."""
-
-
-def _plain_values(column: pa.ChunkedArray[Any], kind: FieldType) -> list[Any]:
-    if kind == "date":
-        return pc.strftime(column, format="%Y-%m-%dT%H:%M:%SZ").to_pylist()  # seconds with all nine decimals
-    return column.to_pylist()
+_LARGEST: Final = 1_000_000
+"""Rows that merging puts into one segment at most."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -183,28 +125,28 @@ class Store:
         self._next = 1 + max((segment.last for segment in _all_segments(folder)), default=0)
         self._merged = self._next
 
-    def append(self, events: Sequence[Event]) -> None:
+    def append(self, events: Events) -> Events:
         """Write one batch; when this returns it is on disk. No events, no batch.
 
-        Each event given gets `event.ingested`, so that who goes on with it knows when it was stored.
+        Returns:
+            The events with `event.ingested`, so that who goes on with them knows when they were stored.
 
         Raises:
             DiskFull: no space is left; nothing of the batch is stored.
         """
-        if not events:
-            return
-        now = Moment.now()
-        for event in events:
-            event["event.ingested"] = now
-        self._write((_without_absent(table_of(events)),), self._next, self._next)
+        if not len(events):
+            return events
+        stored = events.stored(Moment.now())
+        self._write((without_absent(stored.table),), self._next, self._next)
         self._next += 1
         if self._next - self._merged > _MERGE_EVERY:
             self._merge(self._merged)
+        return stored
 
     def _merge(self, first: int) -> None:
-        """Merge the segments from a number on, so that a long run is not thousands of files."""
-        segments = [it for it in present_segments(self._folder) if it.first >= first]
-        self._write(_gathered(segments), segments[0].first, segments[-1].last)
+        """Merge the small segments from a number on, so that a long run is not thousands of files."""
+        for segments in _small([it for it in present_segments(self._folder) if it.first >= first]):
+            self._write(_gathered(segments), segments[0].first, segments[-1].last)
         self._remove_covered()
         self._merged = self._next
 
@@ -218,7 +160,7 @@ class Store:
         Args:
             skip: How many of the first to leave out.
         """
-        return self._resumed(skip, _values_of)
+        return self._resumed(skip, values)
 
     def plain(self, *, skip: int = 0) -> Iterator[Plain]:
         """Read events back as JSON has them, times as ISO 8601: column by column, which is quicker.
@@ -226,9 +168,9 @@ class Store:
         Args:
             skip: How many of the first to leave out.
         """
-        return self._resumed(skip, _plain_values)
+        return self._resumed(skip, plain_values)
 
-    def _resumed(self, done: int, values_of: Callable[..., list[Any]]) -> Iterator[Any]:
+    def _resumed(self, done: int, values_of: ValuesOf) -> Iterator[Any]:
         """Read on where we were whenever the store is merged meanwhile; the order stays the same."""
         while True:
             try:
@@ -248,18 +190,15 @@ class Store:
                 continue  # merged meanwhile
 
     def compact(self) -> None:
-        """Merge all segments into one, and remove what an interrupted merge left."""
-        segments = present_segments(self._folder)
-        if len(segments) > 1:
-            self._write(_gathered(segments), segments[0].first, segments[-1].last)
-        self._remove_covered()
+        """Merge small segments, and remove what an interrupted merge left."""
+        self._merge(0)
 
     def _write(self, tables: Iterable[pa.Table], first: int, last: int) -> None:
         path = self._folder / f"{first:08d}-{last:08d}.parquet"
         draft = path.with_suffix(".draft")
         with _disk_errors(self._folder):
             with careful.open_new(draft) as file:
-                _write_tables(file, tables, use_dictionary=last > first)
+                _write_tables(file, tables)
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
@@ -283,19 +222,31 @@ class Store:
                 path.unlink(missing_ok=True)
 
 
-def _write_tables(file: IO[bytes], tables: Iterable[pa.Table], *, use_dictionary: bool) -> None:
-    """Write tables of one schema, that of the first."""
+def _small(segments: Sequence[_Segment]) -> Iterator[list[_Segment]]:
+    """Group neighbours that are to become one segment: each small, and all together not too large."""
+    group: list[_Segment] = []
+    rows = 0
+    for segment in segments:
+        own = _rows(segment)
+        if group and (own >= _LARGE or rows + own > _LARGEST):
+            yield from [group] if len(group) > 1 else []
+            group, rows = [], 0
+        if own < _LARGE:
+            group.append(segment)
+            rows += own
+    if len(group) > 1:
+        yield group
+
+
+def _write_tables(file: IO[bytes], tables: Iterable[pa.Table]) -> None:
+    """Write tables of one schema, that of the first; words that come again and again are written once."""
     waiting = iter(tables)
     first = next(waiting)
-    with pq.ParquetWriter(file, first.schema, compression="zstd", use_dictionary=use_dictionary) as writer:
+    repeats: Any = [name for name in first.column_names if len(first) > _FEW and name not in _DISTINCT]
+    with pq.ParquetWriter(file, first.schema, compression="zstd", use_dictionary=repeats or False) as writer:
         writer.write_table(first)
         for table in waiting:
             writer.write_table(table)
-
-
-def _without_absent(table: pa.Table) -> pa.Table:
-    """Leave columns out that hold nothing: most events have a third of them."""
-    return table.select([name for name in table.column_names if table[name].null_count < len(table)])
 
 
 @contextmanager
@@ -317,23 +268,10 @@ def _file_errors(path: Path) -> Iterator[None]:
 def _batches(segment: _Segment, size: int) -> Iterator[pa.Table]:
     with _file_errors(segment.path), pq.ParquetFile(segment.path) as file:
         for batch in file.iter_batches(batch_size=size):
-            yield _plain(pa.Table.from_batches([batch]))
+            yield checked(pa.Table.from_batches([batch]))
 
 
-def _plain(table: pa.Table) -> pa.Table:
-    """Give columns their types, whatever wrote them.
-
-    Raises:
-        pa.ArrowException: one cannot be of its type.
-    """
-    names = [name for name in table.column_names if name in FIELDS]
-    for name in ("@timestamp", "event.id"):
-        if name not in names or table[name].null_count:
-            raise ValueError(f"it has events without {name}")
-    return pa.table({name: table[name].cast(_ARROW[FIELDS[name]]) for name in names})
-
-
-def _read(folder: Path, skip: int, values_of: Callable[..., list[Any]]) -> Iterator[Any]:
+def _read(folder: Path, skip: int, values_of: ValuesOf) -> Iterator[Any]:
     for segment in present_segments(folder):
         rows = _rows(segment) if skip else 0
         if skip < rows or not skip:
@@ -341,10 +279,10 @@ def _read(folder: Path, skip: int, values_of: Callable[..., list[Any]]) -> Itera
         skip = max(0, skip - rows)
 
 
-def _events_in(segment: _Segment, values_of: Callable[..., list[Any]]) -> Iterator[Any]:
+def _events_in(segment: _Segment, values_of: ValuesOf) -> Iterator[Any]:
     for table in _batches(segment, _GROUP):
         with _file_errors(segment.path):
-            yield from _events_of(table, values_of)
+            yield from events_of(table, values_of)
 
 
 def _rows(segment: _Segment) -> int:
@@ -354,12 +292,11 @@ def _rows(segment: _Segment) -> int:
 
 def _gathered(segments: Sequence[_Segment]) -> Iterator[pa.Table]:
     """Read segments of any schema version as tables with the columns that they have together."""
-    present = {name for it in segments for name in _columns(it)}
-    schema = pa.schema([field for field in SCHEMA if field.name in present], metadata=_VERSIONS)
+    schema = schema_of([name for it in segments for name in _columns(it)])
     waiting: list[pa.Table] = []
     for segment in segments:
         for table in _batches(segment, _GROUP):
-            waiting.append(_widened(table, schema))
+            waiting.append(widened(table, schema))
             if sum(map(len, waiting)) >= _GROUP:
                 yield pa.concat_tables(waiting)
                 waiting = []
@@ -370,12 +307,3 @@ def _gathered(segments: Sequence[_Segment]) -> Iterator[pa.Table]:
 def _columns(segment: _Segment) -> list[str]:
     with _file_errors(segment.path), pq.ParquetFile(segment.path) as file:
         return list(file.schema_arrow.names)
-
-
-def _widened(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Give a table the columns it lacks."""
-    held = set(table.column_names)
-    columns = [
-        table[field.name] if field.name in held else _absent(len(table), field.type) for field in schema
-    ]
-    return pa.table(columns, schema=schema)

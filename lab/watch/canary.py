@@ -24,6 +24,9 @@ from lab.watch.collection import Blind
 from lab.watch.desk import FollowedLog
 from lab.workers import together
 
+CANARY: Final = b"canary-"
+"""What every token begins with."""
+
 _TOKEN: Final = re.compile(r"canary-[0-9a-f]{16}")
 
 _AGAIN: Final = 1.0

@@ -18,8 +18,9 @@ from lab.engine.shell import Shell, Stream
 from lab.inventory.definition import Lab
 from lab.moment import Moment
 from lab.runs.noticed import Noticed
-from lab.telemetry.event import Line
-from lab.watch.desk import CollectedLine, FollowedLog, LineQueue
+from lab.telemetry.lines import Lines, cut, file_identity
+from lab.watch.canary import CANARY
+from lab.watch.desk import Collected, FollowedLog, LineQueue
 from lab.workers import together
 
 _FOLLOW: Final = ("tail", "-n", "0", "-s", "0.1", "-F", "--")
@@ -153,16 +154,25 @@ class Collector:
 
     def _follow(self, stream: Stream, log: FollowedLog, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        file, read = file_identity(log.node.name, log.path, str(Moment.now())), 0
         with path.open("ab") as raw:
-            for number, whole in enumerate(_lines(stream), 1):
-                raw.write(whole)
+            for chunk in _whole_lines(stream):
+                raw.write(chunk)
                 raw.flush()
-                text = whole.rstrip(b"\r\n").decode("utf-8", "backslashreplace")
-                if not self._heard(text, log.key):
-                    line = Line(
-                        text=text, host=log.node.name, path=log.path, number=number, created=Moment.now()
-                    )
-                    self._queue.put(CollectedLine(log=log, line=line))
+                texts = cut(chunk)
+                lines = Lines(
+                    texts=texts,
+                    numbers=range(read + 1, read + 1 + len(texts)),
+                    host=log.node.name,
+                    path=log.path,
+                    file=file,
+                    created=Moment.now(),
+                )
+                read += len(texts)
+                if CANARY in chunk:
+                    lines = lines.without(lambda text: self._heard(text, log.key))
+                if len(lines):
+                    self._queue.put(Collected(log=log, lines=lines))
 
     @staticmethod
     def _record(stream: Stream, path: Path) -> None:
@@ -181,12 +191,16 @@ class Collector:
             thread.join(_PATIENCE)
 
 
-def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    r"""Cut chunks at `\n` and nowhere else; too long a line is cut, what is left at the end is given."""
+def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    r"""Cut chunks behind the last `\n`; too long a line is cut, what is left at the end is given."""
     rest = b""
     for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from (line + b"\n" for line in whole)
+        whole, end, left = chunk.rpartition(b"\n")
+        if end:
+            yield rest + whole + end
+            rest = left
+        else:
+            rest += chunk
         if len(rest) > _LONGEST_LINE:
             yield rest
             rest = b""

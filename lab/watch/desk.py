@@ -7,11 +7,11 @@ store stamps events as they enter it, detectors raise alerts on what is stored, 
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from lab.detect.alert import Alert, in_order
 from lab.detect.detector import Detector
@@ -19,7 +19,9 @@ from lab.engine.nodes import SeenNode
 from lab.files import records
 from lab.moment import Moment
 from lab.runs.noticed import Noticed
-from lab.telemetry.event import Event, Line, Source, read_line
+from lab.telemetry.events import Events
+from lab.telemetry.lines import Lines
+from lab.telemetry.reader import Reader
 from lab.telemetry.sources import source_named
 from lab.telemetry.store import Store
 from lab.watch.collection import LogCount
@@ -54,51 +56,52 @@ class FollowedLog:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CollectedLine:
-    """A line, and the log it came from."""
+class Collected:
+    """Lines, and the log they came from."""
 
     log: FollowedLog
     """Where from."""
 
-    line: Line
+    lines: Lines
     """What."""
 
 
 class LineQueue:
     """Lines between those who read them and the desk; a flood is dropped and counted, never kept."""
 
-    def __init__(self, *, lines: int = 200_000, characters: int = 128 * 2**20) -> None:
+    def __init__(self, *, lines: int = 400_000, size: int = 128 * 2**20) -> None:
         """Make an empty queue.
 
         Args:
             lines: How many it holds at most.
-            characters: How many characters these have at most.
+            size: How many bytes these have at most.
         """
-        self._lines: deque[CollectedLine] = deque()
+        self._waiting: deque[Collected] = deque()
         self._room = lines
-        self._characters = characters
+        self._size = size
         self._lock = threading.Lock()
         self.dropped: Counter[tuple[str, str, str]] = Counter()
         """Lines that found no room, by the key of their log."""
 
-    def put(self, line: CollectedLine) -> None:
-        """Add a line, or count it when there is no room."""
-        length = len(line.line.text)
+    def put(self, found: Collected) -> None:
+        """Add lines that came together; those there is no room for are counted."""
+        lines, size = found.lines, found.lines.size
         with self._lock:
-            if self._room < 1 or self._characters < length:
-                self.dropped[line.log.key] += 1
-                return
-            self._room -= 1
-            self._characters -= length
-            self._lines.append(line)
+            fits = lines.first(self._room if size <= self._size else 0)
+            if dropped := len(lines) - len(fits):
+                self.dropped[found.log.key] += dropped
+            if len(fits):
+                self._room -= len(fits)
+                self._size -= fits.size
+                self._waiting.append(Collected(log=found.log, lines=fits))
 
-    def drain(self) -> list[CollectedLine]:
+    def drain(self) -> list[Collected]:
         """Take all lines that wait, in the order they came."""
         with self._lock:
-            found = list(self._lines)
-            self._lines.clear()
-            self._room += len(found)
-            self._characters += sum(len(it.line.text) for it in found)
+            found = list(self._waiting)
+            self._waiting.clear()
+            self._room += sum(len(it.lines) for it in found)
+            self._size += sum(it.lines.size for it in found)
         return found
 
 
@@ -106,7 +109,7 @@ class LineQueue:
 class Batch:
     """Events that came together, and what was raised on them so far."""
 
-    events: Sequence[Event]
+    events: Events
     """In the order they came."""
 
     now: Moment
@@ -136,7 +139,7 @@ class StoreTaker:
 
     def take(self, batch: Batch) -> None:
         """Store the events; alerts on them are raised from now on."""
-        self.store.append(batch.events)
+        batch.events = self.store.append(batch.events)
         batch.now = Moment.now()
 
     def close(self) -> None:
@@ -204,9 +207,9 @@ def usual_takers(noticed: Noticed, detectors: Sequence[Detector], on_alert: OnAl
 class _Tally:
     """What one log gave, and what reads it: a parser remembers the line before."""
 
-    source: Source
+    reader: Reader
     read: int = 0
-    parsed: int = 0
+    events: int = 0
     unparsed: int = 0
 
 
@@ -224,30 +227,40 @@ class Desk:
 
     def __post_init__(self) -> None:
         """Begin to count at nothing."""
-        self._tallies = {log.key: _Tally(source_named(log.source)) for log in self.logs}
+        self._tallies = {log.key: _Tally(Reader(source_named(log.source))) for log in self.logs}
 
-    def take_lines(self, lines: Iterable[CollectedLine]) -> None:
+    def take_lines(self, collected: Iterable[Collected]) -> None:
         """Parse lines, and give the events to everybody."""
-        self.take_events([event for line in lines for event in self._read(line)], Moment.now())
+        waiting: dict[tuple[str, str, str], list[Lines]] = defaultdict(list)
+        for it in collected:
+            waiting[it.log.key].append(it.lines)
+        found = [self._read(key, Lines.joined(lines)) for key, lines in waiting.items()]
+        found += [self._rest(tally) for key, tally in self._tallies.items() if key not in waiting]
+        self.take_events(Events.all_of(found), Moment.now())
 
-    def take_events(self, events: Sequence[Event], now: Moment) -> None:
+    def take_events(self, events: Events, now: Moment) -> None:
         """Give events to everybody; none are no batch."""
-        if events:
+        if len(events):
             batch = Batch(events=events, now=now)
             for taker in self.takers:
                 taker.take(batch)
 
-    def _read(self, collected: CollectedLine) -> Iterator[Event]:
-        log = collected.log
-        tally = self._tallies.get(log.key)
+    def _read(self, key: tuple[str, str, str], lines: Lines) -> Events:
+        tally = self._tallies.get(key)
         if tally is None:  # of a node that came later
-            tally = self._tallies[log.key] = _Tally(source_named(log.source))
-        tally.read += 1
-        for event in read_line(tally.source, collected.line):
-            unparsed = event.get("event.kind") == _UNPARSED
-            tally.unparsed += unparsed
-            tally.parsed += not unparsed
-            yield event
+            tally = self._tallies[key] = _Tally(Reader(source_named(key[0])))
+        found = tally.reader.read(lines)
+        tally.read += found.read
+        tally.unparsed += found.unparsed
+        tally.events += len(found.events)
+        return found.events
+
+    @staticmethod
+    def _rest(tally: _Tally) -> Events:
+        """Give what a log that is quiet now has begun to tell."""
+        found = tally.reader.rest()
+        tally.events += len(found)
+        return found
 
     def counts(self, dropped: Counter[tuple[str, str, str]]) -> tuple[LogCount, ...]:
         """Say what came of each log.
@@ -261,7 +274,7 @@ class Desk:
                 host=host,
                 path=path,
                 read=it.read + dropped[source, host, path],
-                parsed=it.parsed,
+                parsed=it.events - it.unparsed,
                 unparsed=it.unparsed,
                 dropped=dropped[source, host, path],
             )
@@ -270,9 +283,7 @@ class Desk:
 
     def close(self) -> None:
         """Let everybody finish."""
+        for tally in self._tallies.values():
+            tally.reader.close()
         for taker in self.takers:
             taker.close()
-
-
-_UNPARSED: Final = "pipeline_error"
-"""ECS's `event.kind` of a line that could not be read."""

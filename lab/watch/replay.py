@@ -13,6 +13,7 @@ from lab.detect.detector import Detector
 from lab.moment import Moment
 from lab.runs.noticed import Noticed
 from lab.telemetry.event import Event
+from lab.telemetry.events import Events
 from lab.telemetry.store import Store
 from lab.watch.desk import AlertFile, AlertListener, Desk, DetectorTaker, OnAlert
 
@@ -32,7 +33,7 @@ def replay(noticed: Noticed, detectors: Sequence[Detector], on_alert: OnAlert) -
     )
     desk = Desk(takers)
     for ingested, batch in _batches(Store(noticed.events)):
-        desk.take_events(batch, ingested)
+        desk.take_events(Events.of(batch), ingested)
     desk.close()
 
 

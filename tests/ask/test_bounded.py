@@ -15,6 +15,7 @@ import pytest
 from lab.ask import bounded
 from lab.ask.bounded import ask
 from lab.errors import BadFile, BadQuery
+from lab.telemetry.events import Events
 from lab.telemetry.store import Store
 
 ENDLESS: Final = (
@@ -24,7 +25,7 @@ ENDLESS: Final = (
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    Store(tmp_path / "events").append([{"@timestamp": 1, "event.id": "e1"}])
+    Store(tmp_path / "events").append(Events.of([{"@timestamp": 1, "event.id": "e1"}]))
     return tmp_path
 
 

@@ -17,6 +17,7 @@ from lab.exercise.truth import Truth
 from lab.files import records
 from lab.moment import SECOND, Moment
 from lab.telemetry.event import FIELDS
+from lab.telemetry.events import Events
 from lab.telemetry.sql import MAX_ROWS, Answer, Tables
 from lab.telemetry.store import Store
 
@@ -44,10 +45,12 @@ def run(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     moments = [Moment(START + number * SECOND) for number in range(4)]
     Store(folder / "events").append(
-        [
-            {"@timestamp": at, "event.id": f"e{number}", "source.port": number, "event.type": ("start",)}
-            for number, at in enumerate(moments)
-        ]
+        Events.of(
+            [
+                {"@timestamp": at, "event.id": f"e{number}", "source.port": number, "event.type": ("start",)}
+                for number, at in enumerate(moments)
+            ]
+        )
     )
     records.append(folder / "alerts.jsonl", [ALERT])
     records.append(folder / "truth.jsonl", [TRUTH])
@@ -219,7 +222,7 @@ def test_a_question_is_asked_again_when_segments_are_merged_under_it(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(run / "events")
-    store.append([{"@timestamp": START, "event.id": "e4"}])
+    store.append(Events.of([{"@timestamp": START, "event.id": "e4"}]))
     add_events = Tables.add_events
 
     def merged_meanwhile(tables: Tables, folder: Path) -> None:

@@ -18,6 +18,7 @@ from lab.detect.sigma.read import read_rules
 from lab.detect.sigma.rule import RuleSet
 from lab.moment import Moment
 from lab.telemetry.event import Event
+from lab.telemetry.events import Events
 from tests.detect.events import event
 
 NOW: Final = Moment(1)
@@ -30,7 +31,7 @@ def rules() -> RuleSet:
 
 def alerts(batches: Sequence[Sequence[Event]]) -> list[Alert]:
     detector = SigmaDetector(rules())
-    return [alert for batch in batches for alert in detector.feed(batch, NOW)]
+    return [alert for batch in batches for alert in detector.feed(Events.of(batch), NOW)]
 
 
 def titles(batches: Sequence[Sequence[Event]]) -> list[str]:

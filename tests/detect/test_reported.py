@@ -9,6 +9,7 @@ import pytest
 from lab.detect.reported import SuricataDetector, rule_hashes
 from lab.moment import Moment
 from lab.telemetry.event import Event
+from lab.telemetry.events import Events
 
 RULE = 'alert tcp any any -> any any (msg:"scan"; sid:9000001; rev:1;)'
 RULES = f"# alert tcp any any -> any any (sid:1;)\n\n  {RULE}\nalert ip any any -> any any (gid:2; sid: 7;)\n"
@@ -40,7 +41,7 @@ def test_an_alert_of_the_sensor_becomes_one_of_ours() -> None:
         "threat.technique.id": ("T1046",),
         "threat.tactic.id": ("TA0007",),
     }
-    (alert,) = SuricataDetector(RULES).feed([seen(**record)], Moment(20))
+    (alert,) = SuricataDetector(RULES).feed(Events.of([seen(**record)]), Moment(20))
     assert (alert.engine, alert.rule_id, alert.title, alert.level) == (
         "suricata",
         "1:9000001",
@@ -58,9 +59,11 @@ def test_an_alert_of_the_sensor_becomes_one_of_ours() -> None:
     [(1, "high"), (2, "medium"), (3, "low"), (4, "informational"), (9, "informational")],
 )
 def test_the_level_follows_the_severity(severity: int, level: str) -> None:
-    (alert,) = SuricataDetector("").feed([seen(**{"event.severity": severity})], Moment(20))
+    (alert,) = SuricataDetector("").feed(Events.of([seen(**{"event.severity": severity})]), Moment(20))
     assert alert.level == level
 
 
 def test_other_records_of_the_sensor_are_no_alerts() -> None:
-    assert SuricataDetector("").feed([seen(**{"event.dataset": "suricata.flow"})], Moment(20)) == ()
+    assert (
+        SuricataDetector("").feed(Events.of([seen(**{"event.dataset": "suricata.flow"})]), Moment(20)) == ()
+    )

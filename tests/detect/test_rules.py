@@ -14,6 +14,7 @@ from lab.detect.sigma.correlation import Correlator, Match
 from lab.detect.sigma.read import read_rules
 from lab.detect.sigma.rule import Correlation, Rule, RuleSet
 from lab.telemetry.event import Event
+from lab.telemetry.events import Events
 from lab.telemetry.sql import Matcher
 from tests.detect.events import event
 from tests.support import Case, by_name, cases
@@ -37,7 +38,7 @@ def _ids(slug: str) -> str:
 def _fired(events: Sequence[Event]) -> set[str]:
     """Return the ids of all rules and correlations that match, alerting or not."""
     matcher, rules = _matcher(), own_rules()
-    matcher.load(events)
+    matcher.load(Events.of(events))
     known = [
         Match(time=int(str(events[row]["@timestamp"])), order=row, rule=rule.id, events=(events[row],))
         for rule in rules.rules

@@ -33,6 +33,7 @@ from lab.siem.push import Pusher
 from lab.siem.sink import Delivery
 from lab.siem.target import Target
 from lab.telemetry.event import Event
+from lab.telemetry.events import Events
 from lab.telemetry.store import Store
 from tests.detect.sigma.test_sigma import PUBLIC, event, written
 from tests.e2e.conftest import Place
@@ -185,7 +186,7 @@ def test_every_construct_of_sigma_means_the_same_there(stores: Place, product: s
         (rules / f"{case.name}.yml").write_text(text, encoding="utf-8")
         for it in [*case.raw["matches"], *case.raw["must_not"]]:
             told.append({**event(it, len(told)), "event.id": f"{case.name}-{len(told):03d}"})
-    Store(noticed.events).append(told)
+    Store(noticed.events).append(Events.of(told))
     with speaking(stores, product) as sink:
         assert pushing(noticed, sink, "cases").push().whole
         found = Comparer(noticed=noticed, run="cases", sink=sink, rules=[rules]).compare()

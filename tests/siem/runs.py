@@ -12,6 +12,7 @@ from lab.files.workplace import CARRIED
 from lab.moment import SECOND, Moment
 from lab.runs.noticed import Noticed
 from lab.telemetry.event import Event
+from lab.telemetry.events import Events
 from lab.telemetry.store import Store
 
 START: Final = Moment(1_780_000_000 * SECOND)
@@ -58,7 +59,7 @@ def make_run(folder: Path, *, events: int = 5, alerts: int = 2, each: int = 100)
     noticed = Noticed(folder)
     store = Store(noticed.events)
     for first in range(0, events, each):
-        store.append([event(number) for number in range(first, min(first + each, events))])
+        store.append(Events.of([event(number) for number in range(first, min(first + each, events))]))
     records.append(noticed.alerts, [alert(number) for number in range(alerts)])
     return noticed
 

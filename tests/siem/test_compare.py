@@ -15,6 +15,7 @@ from lab.siem.compare import Comparer, Comparison, RuleResult
 from lab.siem.document import Stream
 from lab.siem.mapping import LONGEST
 from lab.siem.sink import Found
+from lab.telemetry.events import Events
 from lab.telemetry.store import Store
 from tests.siem.fake import FakeSink
 from tests.siem.runs import START, event
@@ -73,7 +74,7 @@ def noticed(folder: Path, *, long: bool = False) -> Noticed:
     found += [event(number, event__outcome="failure") for number in range(2, 6)]
     for it in found:
         it["process.name"] = "sshd"
-    Store(made.events).append(found)
+    Store(made.events).append(Events.of(found))
     return made
 
 

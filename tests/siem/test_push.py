@@ -17,6 +17,7 @@ from lab.siem.document import Document, batched, documents
 from lab.siem.follow import following
 from lab.siem.push import Pusher
 from lab.siem.sink import Delivery, Taken
+from lab.telemetry.events import Events
 from lab.telemetry.store import Store
 from tests.siem.fake import FakeSink, busy, refusing
 from tests.siem.runs import event, make_run
@@ -41,7 +42,7 @@ def test_what_came_since_is_sent_alone(tmp_path: Path) -> None:
     sink = FakeSink()
     pushing = pusher(tmp_path / "run", sink)
     pushing.push()
-    Store(pushing.noticed.events).append([event(100), event(101)])
+    Store(pushing.noticed.events).append(Events.of([event(100), event(101)]))
     assert pushing.push().sent == {"events": 7, "alerts": 2}
     assert len(sink.came) == 9
 
@@ -51,8 +52,8 @@ def test_a_compacted_run_goes_on_where_it_was(tmp_path: Path) -> None:
     pushing = pusher(tmp_path / "run", sink)
     store = Store(pushing.noticed.events)
     pushing.push()
-    store.append([event(100)])
-    store.append([event(101)])
+    store.append(Events.of([event(100)]))
+    store.append(Events.of([event(101)]))
     store.compact()
     pushing.push()
     assert Counter(sink.came).most_common(1)[0][1] == 1
@@ -158,7 +159,7 @@ def test_a_run_is_followed_while_it_goes_on_and_finished_at_its_end(tmp_path: Pa
     sink.before = lambda _sink, _batch: arrived.set()
     with following(pushing):
         assert arrived.wait(10)
-        store.append([event(100)])
+        store.append(Events.of([event(100)]))
         store.compact()
     assert len(sink.kept) == 8
     assert said == ["fake has 6 events and 2 alerts of this run"]

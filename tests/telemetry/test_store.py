@@ -18,8 +18,10 @@ from lab.errors import BadFile, BadQuery, DiskFull
 from lab.moment import Moment
 from lab.telemetry import sql
 from lab.telemetry.event import FIELDS, SCHEMA_VERSION, Event, FieldType, Value
+from lab.telemetry.events import Events
 from lab.telemetry.sql import Matcher
-from lab.telemetry.store import SCHEMA, Store, table_of
+from lab.telemetry.store import Store
+from lab.telemetry.table import SCHEMA, table_of
 
 VALUES: dict[FieldType, st.SearchStrategy[Value]] = {
     "keyword": st.text(min_size=1, max_size=10),
@@ -29,6 +31,11 @@ VALUES: dict[FieldType, st.SearchStrategy[Value]] = {
     "boolean": st.booleans(),
     "date": st.integers(0, 2**63 - 1).map(Moment),
     "ip": st.ip_addresses().filter(lambda ip: getattr(ip, "ipv4_mapped", None) is None).map(str),
+    "ips": st.lists(
+        st.ip_addresses().filter(lambda ip: getattr(ip, "ipv4_mapped", None) is None).map(str),
+        min_size=1,
+        max_size=3,
+    ).map(tuple),
 }
 EVENTS = st.fixed_dictionaries(
     {"@timestamp": VALUES["date"], "event.id": VALUES["keyword"]},
@@ -46,8 +53,7 @@ def filled(folder: Path, batches: int = 5) -> tuple[Store, list[Event]]:
     store, everything = Store(folder), []
     for number in range(batches):
         batch = [event(2 * number), event(2 * number + 1)]
-        store.append(batch)
-        everything += batch
+        everything += store.append(Events.of(batch))
     return store, everything
 
 
@@ -57,11 +63,13 @@ def test_what_is_appended_comes_back_exactly(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[Event]]
 ) -> None:
     store = Store(tmp_path_factory.mktemp("run") / "events")
-    for batch in batches:
-        store.append(batch)
-    assert list(store.events()) == [one for batch in batches for one in batch]
+    stored = [one for batch in batches for one in store.append(Events.of(batch))]
+    assert [one | {"event.ingested": 0} for one in stored] == [
+        one | {"event.ingested": 0} for batch in batches for one in batch
+    ]
+    assert list(store.events()) == stored
     store.compact()
-    assert list(store.events()) == [one for batch in batches for one in batch]
+    assert list(store.events()) == stored
 
 
 def test_every_event_says_when_it_was_stored(tmp_path: Path) -> None:
@@ -80,9 +88,9 @@ def test_a_segment_has_the_columns_it_needs_typed_and_the_version(tmp_path: Path
 
 def test_names_in_order_are_batches_in_order_also_after_reopening(tmp_path: Path) -> None:
     filled(tmp_path, 2)
-    Store(tmp_path).append([event(99)])
+    Store(tmp_path).append(Events.of([event(99)]))
     Store(tmp_path).compact()
-    Store(tmp_path).append([event(100)])
+    Store(tmp_path).append(Events.of([event(100)]))
     assert [path.name for path in sorted(tmp_path.iterdir())] == [
         "00000001-00000003.parquet",
         "00000004-00000004.parquet",
@@ -90,7 +98,7 @@ def test_names_in_order_are_batches_in_order_also_after_reopening(tmp_path: Path
 
 
 def test_no_events_make_no_segment(tmp_path: Path) -> None:
-    Store(tmp_path).append([])
+    Store(tmp_path).append(Events.of([]))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -114,7 +122,7 @@ def test_a_kill_while_writing_leaves_what_was_there(tmp_path: Path, monkeypatch:
     store, events = filled(tmp_path)
     monkeypatch.setattr(pq.ParquetWriter, "write_table", _killed)
     with pytest.raises(KeyboardInterrupt):
-        store.append([event(99)])
+        store.append(Events.of([event(99)]))
     monkeypatch.undo()
     assert list(Store(tmp_path).events()) == events
     Store(tmp_path).compact()
@@ -153,7 +161,7 @@ def test_a_full_disk_is_named_and_stores_nothing(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DiskFull, match="no space is left"):
-        store.append([event(99)])
+        store.append(Events.of([event(99)]))
     assert list(store.events()) == events
 
 
@@ -181,11 +189,13 @@ def test_a_plain_parquet_reader_opens_the_folder(tmp_path: Path) -> None:
 def matcher() -> Matcher:
     made = Matcher()
     made.load(
-        [
-            event(1, process_name="ls", source_port=22),
-            event(2, process_name="LS", event_category=("process", "web")),
-            event(3, source_ip="10.0.0.9", user_name="'; DROP TABLE events; --"),
-        ]
+        Events.of(
+            [
+                event(1, process_name="ls", source_port=22),
+                event(2, process_name="LS", event_category=("process", "web")),
+                event(3, source_ip="10.0.0.9", user_name="'; DROP TABLE events; --"),
+            ]
+        )
     )
     return made
 
@@ -229,9 +239,9 @@ def test_a_bad_condition_is_told_and_harms_nothing(matcher: Matcher, predicate: 
 
 
 def test_a_new_batch_replaces_the_old(matcher: Matcher) -> None:
-    matcher.load([event(9, process_name="id")])
+    matcher.load(Events.of([event(9, process_name="id")]))
     assert matcher.matches("\"process.name\" = 'id'") == [0]
-    matcher.load([])
+    matcher.load(Events.of([]))
     assert matcher.matches("true") == []
     matcher.close()
 
@@ -257,7 +267,7 @@ def _raising(kind: type[Exception]) -> Callable[[], None]:
 def test_a_long_run_is_few_files_while_it_goes_on(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for number in range(400):
-        store.append([event(number)])
+        store.append(Events.of([event(number)]))
     assert len(list(tmp_path.iterdir())) < 135
     assert [it["event.id"] for it in Store(tmp_path).events()] == [f"e{number}" for number in range(400)]
 
@@ -293,7 +303,7 @@ def test_links_are_neither_read_nor_written_through(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("mine", encoding="utf-8")
     (tmp_path / "events" / "00000003-00000003.draft").symlink_to(secret)
-    Store(tmp_path / "events").append([event(5)])
+    Store(tmp_path / "events").append(Events.of([event(5)]))
     assert secret.read_text(encoding="utf-8") == "mine"
     (tmp_path / "events" / "00000009-00000009.parquet").symlink_to(secret)
     with pytest.raises(BadFile, match="is a link"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from lab.engine.shell import Completed, Stream
 from lab.errors import EngineFault
 from lab.moment import SECOND, Moment
 from lab.runs.noticed import Noticed
-from lab.telemetry.event import Event
+from lab.telemetry.events import Events
+from lab.telemetry.lines import plain
 from lab.watch.canary import Canaries
 from lab.watch.collection import read_collection
 from lab.watch.collector import Capture, Collector, captures_of, logs_of
@@ -73,7 +74,7 @@ def collected(
             break
         time.sleep(0.01)
     collector.stop()
-    return [it.line.text for it in waiting.drain()], collector.notes, waiting
+    return [text for it in waiting.drain() for text in plain(it.lines.texts)], collector.notes, waiting
 
 
 def test_lines_are_cut_where_they_end_wherever_chunks_do(
@@ -142,7 +143,7 @@ class Failing:
 
     rules: Mapping[str, str] = {}
 
-    def feed(self, events: Sequence[Event], now: Moment) -> tuple[Alert, ...]:
+    def feed(self, events: Events, now: Moment) -> tuple[Alert, ...]:
         """Fail."""
         del now
         raise EngineFault(doing="detecting", said=f"broken on {len(events)} events")

@@ -13,12 +13,13 @@ from lab.engine.memory import MemoryEngine
 from lab.moment import Moment
 from lab.runs.noticed import Noticed
 from lab.telemetry.event import Line
+from lab.telemetry.lines import Lines, plain
 from lab.telemetry.store import Store
 from lab.watch.desk import (
     AlertFile,
     AlertListener,
     Batch,
-    CollectedLine,
+    Collected,
     Desk,
     DetectorTaker,
     FollowedLog,
@@ -39,10 +40,10 @@ def log() -> FollowedLog:
         return FollowedLog(node=node, source="sshd", path="/var/log/auth.log")
 
 
-def line(log: FollowedLog, text: str, number: int = 1) -> CollectedLine:
+def line(log: FollowedLog, text: str, number: int = 1) -> Collected:
     """Collect a line."""
     read = Line(text=text, host=log.node.name, path=log.path, number=number, created=Moment.now())
-    return CollectedLine(log=log, line=read)
+    return Collected(log=log, lines=Lines.of([read], "a-file"))
 
 
 class Remembering:
@@ -125,16 +126,16 @@ def test_a_queue_gives_lines_back_in_order_and_has_room_again(log: FollowedLog) 
     waiting = LineQueue(lines=2)
     for text in "abc":
         waiting.put(line(log, text))
-    assert [it.line.text for it in waiting.drain()] == ["a", "b"]
+    assert [text for it in waiting.drain() for text in plain(it.lines.texts)] == ["a", "b"]
     assert waiting.dropped == {log.key: 1}
     waiting.put(line(log, "d"))
-    assert [it.line.text for it in waiting.drain()] == ["d"]
+    assert [text for it in waiting.drain() for text in plain(it.lines.texts)] == ["d"]
     assert waiting.drain() == []
 
 
 def test_a_queue_holds_no_more_characters_than_it_may(log: FollowedLog) -> None:
-    waiting = LineQueue(characters=10)
+    waiting = LineQueue(size=10)
     for text in ("x" * 6, "y" * 6, "z" * 4):
         waiting.put(line(log, text))
-    assert [it.line.text[0] for it in waiting.drain()] == ["x", "z"]
+    assert [text[0] for it in waiting.drain() for text in plain(it.lines.texts)] == ["x", "z"]
     assert sum(waiting.dropped.values()) == 1

@@ -144,7 +144,7 @@ class DuckDBBackend(TextQueryBackend):
     ) -> str:
         """Compare two fields of the same event."""
         value = cast("SigmaFieldReference", cond.value)
-        if FIELDS.get(value.field) == "keywords":
+        if FIELDS.get(value.field) in {"keywords", "ips"}:
             raise Refused(f"{value.field!r} holds a list, which fieldref cannot compare with")
         other = f"lower(CAST({column(value.field)} AS VARCHAR))"
         function = FUNCTIONS[bool(value.ends_with), bool(value.starts_with)]

@@ -18,6 +18,7 @@ from lab.detect.sigma.predicate import lower
 from lab.detect.sigma.rule import Correlation, Rule, RuleSet
 from lab.moment import Moment
 from lab.telemetry.event import Event
+from lab.telemetry.events import Events
 from lab.telemetry.sql import Matcher
 
 _PIECE: Final = 4
@@ -42,7 +43,7 @@ class SigmaDetector:
         correlations = {it.rule.id: it.rule.hash for it in self._correlators}
         return {rule.id: rule.hash for rule in self._rules} | correlations
 
-    def feed(self, events: Sequence[Event], now: Moment) -> tuple[Alert, ...]:
+    def feed(self, events: Events, now: Moment) -> tuple[Alert, ...]:
         """Evaluate all rules on new events."""
         matches = self._matches(events)
         alerts = [
@@ -56,7 +57,7 @@ class SigmaDetector:
                 alerts += [_alert(correlator.rule, match.events, now) for match in found]
         return in_order(alerts)
 
-    def matched(self, events: Sequence[Event]) -> dict[str, frozenset[str]]:
+    def matched(self, events: Events) -> dict[str, frozenset[str]]:
         """Return of each rule and correlation the `event.id` of the events that it matched.
 
         Args:
@@ -75,19 +76,21 @@ class SigmaDetector:
         """Give the memory back."""
         self._matcher.close()
 
-    def _matches(self, events: Sequence[Event]) -> dict[str, list[Match]]:
+    def _matches(self, events: Events) -> dict[str, list[Match]]:
         """Ask the database those rules that could match at all, about those events they could match."""
         known = texts_of(events)
         asked = {rule.id for rule in self._rules if could_match(rule, known)}
         modules = {module for rule in self._rules if rule.id in asked for module in rule.modules}
-        rows = [place for place, event in enumerate(events) if event.get("event.module") in modules]
+        rows = events.where("event.module", modules)
         if rows:
-            self._matcher.load([events[row] for row in rows])
+            self._matcher.load(events.chosen(rows))
         found = {it.id: self._matcher.matches(it.where) if it.id in asked else [] for it in self._rules}
+        wanted = sorted({rows[place] for places in found.values() for place in places})
+        known_events = dict(zip(wanted, events.at(wanted), strict=True))
         arrived = self._arrived
         self._arrived += len(events)
         return {
-            rule: [_match(rule, events[rows[place]], arrived + rows[place]) for place in places]
+            rule: [_match(rule, known_events[rows[place]], arrived + rows[place]) for place in places]
             for rule, places in found.items()
         }
 
@@ -143,14 +146,13 @@ def ingestion(event: Event) -> tuple[int, int]:
     return int(str(event.get("event.ingested", event["@timestamp"]))), time_of(event)
 
 
-def texts_of(events: Iterable[Event]) -> dict[str, Said]:
+def texts_of(events: Events) -> dict[str, Said]:
     """Return all that the events of each module say, in lower case as the database writes it."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for event in events:
-        said = found[str(event.get("event.module"))]
-        for value in event.values():
-            said += value if isinstance(value, tuple) else (str(value),)
-    return {module: Said.of(lower("\n".join(said))) for module, said in found.items()}
+    modules = {str(it) for it in events.column("event.module") if it is not None}
+    return {
+        it: Said.of(lower("\n".join(events.chosen(events.where("event.module", [it])).said())))
+        for it in sorted(modules)
+    }
 
 
 @dataclass(frozen=True, slots=True)

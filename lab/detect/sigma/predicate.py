@@ -58,7 +58,7 @@ def match(field: str, test: Test) -> str:
         ValueError: events have no such field.
     """
     name = column(field)
-    if FIELDS[field] == "keywords":
+    if FIELDS[field] in {"keywords", "ips"}:
         return f"(len(list_filter({name}, lambda entry: {test('entry')})) > 0)"
     return f"({test(name if FIELDS[field] in {'keyword', 'ip'} else f'CAST({name} AS VARCHAR)')})"
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from lab.telemetry.event import Event, Line, Unparsed
+from lab.telemetry.event import Event, Line, Quick, Source, Unparsed
 from lab.telemetry.sources.reading import MONTHS, address, clf_second, instant, iso_second, put_peer
+from lab.telemetry.sources.spoken import CLOCK, IPV4, PORT, groups, nanoseconds
 
 _QUOTED: Final = r'[^"\\]*(?:\\.[^"\\]*)*'
 _ACCESS: Final = re.compile(
@@ -46,13 +47,76 @@ _FIRST_FAILURE: Final = 400
 """HTTP status from which a request did not get what it asked for."""
 
 
-class ApacheAccess:
+_WORD: Final = r'[^\s\v"\\\[]+'
+_DAY_CLOCK: Final = rf"(?:0[1-9]|[12]\d|3[01])/[A-Z][a-z]{{2}}/(?:19[7-9]\d|20\d\d):{CLOCK}(?:\.\d{{1,9}})?"
+
+_QUICK: Final = Quick(
+    parts=(
+        {"parts": "string_split(line, '\"')"},  # without escapes, each quote is one that Apache wrote
+        {
+            "head": groups(
+                "parts[1]",
+                rf"^({IPV4}) {_WORD} ({_WORD}) \[({_DAY_CLOCK}) ([+-](?:0\d|1[0-3])[0-5]\d)\] $",
+                "client",
+                "who",
+                "clock",
+                "zone",
+            ),
+            "request": "parts[2]",
+            "asked": groups(
+                "parts[2]",
+                r"^([A-Za-z][A-Za-z-]{0,31}) (/[^ ?]*)(?:\?([^ ]*))? HTTP/(\d(?:\.\d)?)$",
+                "method",
+                "path",
+                "query",
+                "version",
+            ),
+            "said": groups("parts[3]", r"^ (\d{3}|-) (\d{1,18}|-) ?$", "status", "size"),
+            "status": "try_cast(substr(parts[3], 2, 3) AS INTEGER)",
+            "referrer": "parts[4]",
+            "agent": "parts[6]",
+            "port": "try_cast(substr(parts[7], 7) AS INTEGER)",
+            "shape": "CASE len(parts) WHEN 3 THEN parts[3][-1] <> ' ' WHEN 7 THEN parts[3][-1] = ' ' "
+            rf"AND parts[5] = ' ' AND (parts[7] = '' OR regexp_full_match(parts[7], ' port={PORT}')) END",
+        },
+        {"moment": nanoseconds("head.clock", "head.zone", "%d/%b/%Y:%H:%M:%S %z", length=20)},
+    ),
+    takes="NOT contains(line, '\\') AND shape AND moment IS NOT NULL "
+    "AND asked.method <> '' AND said.status <> ''",
+    fields={
+        "@timestamp": "moment",
+        "event.dataset": "'apache.access'",
+        "event.category": "['web']",
+        "event.type": "['access']",
+        "event.action": "'http_request'",
+        "event.outcome": f"CASE WHEN status >= {_FIRST_FAILURE} THEN 'failure' "
+        "WHEN status >= 0 THEN 'success' END",
+        "message": "request",
+        "source.ip": "head.client",
+        "source.port": "CASE WHEN port <= 65535 THEN port END",
+        "user.name": "nullif(head.who, '-')",
+        "http.request.method": "asked.method",
+        "http.version": "asked.version",
+        "http.request.referrer": "nullif(referrer, '-')",
+        "http.response.status_code": "status",
+        "http.response.body.bytes": "try_cast(said.size AS BIGINT)",
+        "url.original": "substr(request, length(asked.method) + 2, "
+        "length(request) - length(asked.method) - 7 - length(asked.version))",
+        "url.path": "asked.path",
+        "url.query": "nullif(asked.query, '-')",
+        "user_agent.original": "nullif(agent, '-')",
+    },
+)
+
+
+class ApacheAccess(Source):
     """Access log: common, combined, or either with `%v:%p` in front; with or without fractions.
 
     Combined may end in `port=%{remote}p`, so that requests of one address can be told apart.
     """
 
     name = "apache"
+    quick = _QUICK
 
     def parse(self, line: Line) -> Event | None:
         """Read one line; a blank one is no event."""
@@ -73,7 +137,7 @@ class ApacheAccess:
         return event
 
 
-class ApacheError:
+class ApacheError(Source):
     """Error log of Apache 2.2 and 2.4; its times have no zone and are taken as UTC."""
 
     name = "apache_error"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lab.moment import SECOND, Moment
-from lab.telemetry.event import Event, Line, Unparsed
+from lab.telemetry.event import Event, Line, Source, Unparsed
 from lab.telemetry.sources.reading import YEARS, instant, put_peer
 
 REMEMBERED: Final = 4096
@@ -44,7 +44,7 @@ class _Program:
     """Its arguments, joined by blanks."""
 
 
-class Snoopy:
+class Snoopy(Source):
     """One file of program starts; keeps which process runs what, to tell parents."""
 
     name = "snoopy"

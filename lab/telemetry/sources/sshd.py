@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from lab.telemetry.event import Event, Line
+from lab.telemetry.event import Event, Line, Source
 from lab.telemetry.sources.reading import put_peer
 from lab.telemetry.sources.syslog import Entry, event_of, read_entry
 
@@ -233,7 +233,7 @@ _PAM: Final = (
 """What the modules of PAM say for any program."""
 
 
-class Sshd:
+class Sshd(Source):
     """Lines of auth.log: sshd's own, PAM's, and the plain syslog of the others."""
 
     name = "sshd"

@@ -13,7 +13,7 @@ from typing import Final
 
 from lab.files.records import from_json
 from lab.moment import Moment
-from lab.telemetry.event import Event, Line, Unparsed, Value
+from lab.telemetry.event import Event, Line, Source, Unparsed, Value
 from lab.telemetry.sources.reading import instant, iso_second, put_peer
 
 LONG: Final = 2**63
@@ -161,7 +161,7 @@ class _Eve:
     fileinfo: _File | None = None
 
 
-class Suricata:
+class Suricata(Source):
     """EVE JSON of a sensor."""
 
     name = "suricata"

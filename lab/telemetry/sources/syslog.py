@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lab.moment import Moment
-from lab.telemetry.event import Event, Line, Unparsed
+from lab.telemetry.event import Event, Line, Source, Unparsed
 from lab.telemetry.sources.reading import instant, iso_second, yearless_second
 
 _HEAD: Final = re.compile(
@@ -88,7 +88,7 @@ def event_of(entry: Entry, dataset: str) -> Event:
     return event
 
 
-class Syslog:
+class Syslog(Source):
     """Lines of any program: time, host, program, process id and message."""
 
     name = "syslog"

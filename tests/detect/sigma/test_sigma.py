@@ -20,6 +20,7 @@ from lab.detect.sigma.rule import Rule, RuleSet
 from lab.errors import BadFile
 from lab.files.loader import load
 from lab.telemetry.event import FIELDS, Event
+from lab.telemetry.events import Events
 from lab.telemetry.sql import Matcher
 from tests.detect.sigma import oracle
 from tests.detect.sigma.oracle import Raw
@@ -62,7 +63,7 @@ def event(told: Mapping[str, Raw], number: int = 0, module: str = "snoopy") -> E
 
 
 def answers(rule: Rule, events: list[Event]) -> list[bool]:
-    matcher().load(events)
+    matcher().load(Events.of(events))
     found = set(matcher().matches(rule.where))
     return [row in found for row in range(len(events))]
 
@@ -196,7 +197,11 @@ def test_public_rules_agree_with_an_independent_evaluator(path: Path) -> None:
         events = [it | {"process.name": "sshd"} if rule.modules == ("sshd",) else it for it in events]
         expected = [oracle.matches(detection, it) for it in events]
         assert answers(rule, events) == expected
-        assert all(could_match(rule, texts_of([it])) for it, yes in zip(events, expected, strict=True) if yes)
+        assert all(
+            could_match(rule, texts_of(Events.of([it])))
+            for it, yes in zip(events, expected, strict=True)
+            if yes
+        )
         hits.append(sum(expected))
 
     hits: list[int] = []
@@ -219,7 +224,11 @@ def test_constructs_agree_with_an_independent_evaluator(case: Case, tmp_path: Pa
         events = [event(it, number) for number, it in enumerate(told)]
         expected = [oracle.matches(detection, it) for it in events]
         assert answers(rule, events) == expected
-        assert all(could_match(rule, texts_of([it])) for it, yes in zip(events, expected, strict=True) if yes)
+        assert all(
+            could_match(rule, texts_of(Events.of([it])))
+            for it, yes in zip(events, expected, strict=True)
+            if yes
+        )
 
     agree()
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from lab.errors import NotFound
 from lab.moment import Moment
-from lab.telemetry.event import FIELDS, Event, Line, Source, Unparsed, complete
+from lab.telemetry.event import FIELDS, Event, Line, Source, Unparsed
+from lab.telemetry.lines import Lines
+from lab.telemetry.reader import Reader
 from lab.telemetry.sources import SOURCES, source_named
-from lab.telemetry.store import table_of
 from tests.support import SAMPLES, Case, by_name, cases
 
 COLLECTED = Moment.parse("2026-11-23T23:00:00Z")
@@ -91,7 +92,6 @@ def test_an_unknown_source_names_the_known_ones() -> None:
 def check(kind: str, texts: list[str]) -> None:
     """Parse lines; whatever parses must be whole, within the schema and fit into the store."""
     source = source_named(kind)
-    events = []
     for number, text in enumerate(texts, 1):
         with suppress(Unparsed):
             found = source.parse(line(text, number))
@@ -100,8 +100,24 @@ def check(kind: str, texts: list[str]) -> None:
             assert {"@timestamp", "event.dataset"} <= found.keys() <= FIELDS.keys()
             assert "" not in found.values()
             assert () not in found.values()
-            events.append(complete(found, line(text, number), kind))
-    table_of(events)
+    assert read(kind, texts, at_once_from=1) == read(kind, texts, at_once_from=1_000_000)
+
+
+def read(kind: str, texts: list[str], *, at_once_from: int) -> list[Event]:
+    """Read lines to whole events."""
+    if not texts:
+        return []
+    reader = Reader(source_named(kind), at_once_from=at_once_from)
+    lines = Lines.of([line(text, number) for number, text in enumerate(texts, 1)], "a-file")
+    found = [*reader.read(lines).events, *reader.rest()]
+    reader.close()
+    return found
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SOURCES if SOURCES[kind].quick])
+def test_reading_lines_at_once_gives_what_reading_them_one_by_one_does(kind: str) -> None:
+    texts = samples_of(kind)
+    assert read(kind, texts, at_once_from=1) == read(kind, texts, at_once_from=1_000_000)
 
 
 @pytest.mark.parametrize("kind", SOURCES)

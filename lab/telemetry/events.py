@@ -1,0 +1,79 @@
+"""Events that came together, as columns; as single events only where somebody needs these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lab.moment import Moment
+from lab.telemetry.event import Event
+from lab.telemetry.table import absent, constant, events_of, joined, table_of, where, with_columns
+
+
+class Events:
+    """A batch of events. It does not change; what is added makes another."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        """Columns named like ECS fields, those that the batch needs."""
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Events:
+        """Make a batch of single events.
+
+        Raises:
+            ValueError: a field is not of the schema, or an address is not in its short form.
+        """
+        return cls(table_of(list(events)))
+
+    @classmethod
+    def all_of(cls, batches: Sequence[Events]) -> Events:
+        """Put batches behind one another."""
+        filled = [it.table for it in batches if len(it)]
+        return cls(joined(filled)) if filled else cls.of(())
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self.table)
+
+    def __iter__(self) -> Iterator[Event]:
+        """Give them one by one."""
+        return iter(events_of(self.table))
+
+    def at(self, places: Sequence[int]) -> list[Event]:
+        """Give those at some places, in that order."""
+        return list(events_of(self.table.take(pa.array(places, pa.int64())))) if places else []
+
+    def stored(self, now: Moment) -> Events:
+        """Return the same events, which enter the store now."""
+        return Events(with_columns(self.table, {"event.ingested": constant(int(now), "date", len(self))}))
+
+    def chosen(self, places: Sequence[int]) -> Events:
+        """Return a batch of those at some places, in that order."""
+        if len(places) == len(self):
+            return self
+        return Events(self.table.take(pa.array(places, pa.int64())))
+
+    def said(self) -> Iterator[str]:
+        """Give every word and number in them, each at least once."""
+        for column in self.table.columns:
+            if pa.types.is_timestamp(column.type):
+                continue
+            flat = pc.list_flatten(column) if pa.types.is_list(column.type) else column
+            yield from (str(it) for it in pc.unique(flat).drop_null().to_pylist())
+
+    def column(self, name: str) -> list[Any]:
+        """Return a field of every event, None where it is absent; a time is a number of nanoseconds."""
+        if name not in self.table.column_names:
+            return [None] * len(self)
+        column = self.table[name]
+        return (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
+
+    def where(self, name: str, values: Iterable[str]) -> list[int]:
+        """Return the places of the events of which a field has one of some values."""
+        column = self.table[name] if name in self.table.column_names else absent(len(self), pa.string())
+        wanted = pa.array(sorted(values), pa.string())
+        return where(pc.is_in(column, value_set=wanted))

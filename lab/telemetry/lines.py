@@ -1,0 +1,138 @@
+"""Lines of one log that came together."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
+
+import pyarrow as pa
+from pyarrow import csv
+
+from lab.moment import Moment
+from lab.telemetry.event import Line
+
+_DELIMITER: Final = b"\x1f"
+"""What separates columns for Arrow's reader of CSV; a chunk that has one is cut without it."""
+
+_AS_LINES: Final = csv.ParseOptions(
+    delimiter=_DELIMITER.decode(), quote_char=False, double_quote=False, ignore_empty_lines=False
+)
+_AS_TEXT: Final = csv.ConvertOptions(column_types={"line": pa.string()}, strings_can_be_null=False)
+_OFFSET: Final = 4
+"""Bytes that Arrow keeps of each text beside its characters."""
+
+_NO_HEADER: Final = csv.ReadOptions(column_names=["line"], use_threads=False, block_size=2**30)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lines:
+    """Lines of one file, in order."""
+
+    texts: pa.Array[Any]
+    """The lines without their ends; bytes that are not UTF-8 are shown as backslash escapes."""
+
+    numbers: Sequence[int]
+    """Their numbers in the file, from 1, rising."""
+
+    host: str
+    """Name of the node the log is on."""
+
+    path: str
+    """Path of the file on that node."""
+
+    file: str
+    """What tells the file from all others, `file_identity`; the ids of its events begin with it."""
+
+    created: Moment
+    """When they were read."""
+
+    @classmethod
+    def of(cls, lines: Sequence[Line], file: str) -> Lines:
+        """Put lines of one file together, of which there is at least one."""
+        first = lines[0]
+        return cls(
+            texts=pa.array([it.text for it in lines], pa.string()),
+            numbers=[it.number for it in lines],
+            host=first.host,
+            path=first.path,
+            file=file,
+            created=first.created,
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Lines]) -> Lines:
+        """Put lines of one file, of which there are some, behind one another."""
+        if len(parts) == 1:
+            return parts[0]
+        return replace(
+            parts[-1],
+            texts=pa.concat_arrays([it.texts for it in parts]),
+            numbers=[number for it in parts for number in it.numbers],
+        )
+
+    @property
+    def size(self) -> int:
+        """How many bytes their texts have."""
+        return int(self.texts.nbytes) - _OFFSET * len(self)
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self.texts)
+
+    def at(self, places: Sequence[int]) -> Iterator[Line]:
+        """Give those at some places, in that order."""
+        every = len(places) == len(self.texts)
+        texts = self.texts if every else self.texts.take(pa.array(places, pa.int64()))
+        for place, text in zip(places, plain(texts), strict=True):
+            yield Line(
+                text=text, host=self.host, path=self.path, number=self.numbers[place], created=self.created
+            )
+
+    def without(self, unwanted: Callable[[str], bool]) -> Lines:
+        """Leave out those of which something holds."""
+        kept = [place for place, text in enumerate(plain(self.texts)) if not unwanted(text)]
+        texts = self.texts.take(pa.array(kept, pa.int64()))
+        return replace(self, texts=texts, numbers=[self.numbers[place] for place in kept])
+
+    def first(self, count: int) -> Lines:
+        """Return as many of the first; all when there are not more."""
+        if count >= len(self):
+            return self
+        return replace(self, texts=self.texts[:count], numbers=self.numbers[:count])
+
+    def last(self) -> Lines:
+        """Return the last of them."""
+        return replace(self, texts=self.texts[-1:], numbers=self.numbers[-1:])
+
+
+def plain(texts: pa.Array[Any]) -> list[str]:
+    """Return texts as Python has them."""
+    return cast("list[str]", texts.to_pylist())
+
+
+def file_identity(*parts: str) -> str:
+    """Name a file by what tells it from all others: its content, or node, path and when it was first read."""
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def identities(file: str, numbers: Iterable[int]) -> list[str]:
+    """Name the events of some lines of a file."""
+    return [f"{file}{number:08x}" for number in numbers]
+
+
+def cut(chunk: bytes) -> pa.Array[Any]:
+    r"""Cut bytes that are whole lines into texts, at `\n` and nowhere else; a `\r` before it goes too.
+
+    Bytes that are not UTF-8 are shown as backslash escapes.
+    """
+    if b"\r" not in chunk and _DELIMITER not in chunk and chunk.endswith(b"\n"):
+        try:
+            found = csv.read_csv(io.BytesIO(chunk), _NO_HEADER, _AS_LINES, _AS_TEXT)
+            return found["line"].combine_chunks()
+        except pa.ArrowInvalid:  # not UTF-8
+            pass
+    texts = chunk.decode("utf-8", "backslashreplace").removesuffix("\n").split("\n")
+    return pa.array([text.removesuffix("\r") for text in texts], pa.string())

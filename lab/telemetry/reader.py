@@ -1,0 +1,205 @@
+"""Lines to events, as columns: what a source reads at once, and what it reads line by line, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lab.telemetry.event import Event, Line, Quick, Source, Unparsed
+from lab.telemetry.events import Events
+from lab.telemetry.lines import Lines, identities
+from lab.telemetry.quick import TAKEN, QuickReader
+from lab.telemetry.table import constant, schema_of, table_of, where, with_columns
+
+UNPARSED: Final = "pipeline_error"
+"""ECS's `event.kind` of a line that could not be read."""
+
+WORTHWHILE: Final = 400
+"""Lines from which on reading them at once takes less time than one by one: a query costs some 5 ms."""
+
+
+_STITCHES: Final = 100
+"""Rows up to which laying them between others is quicker than copying all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What some lines gave."""
+
+    events: Events
+    """The events, in the order of their lines, with all that every event carries."""
+
+    read: int
+    """How many lines there were."""
+
+    unparsed: int
+    """How many of the events say that a line could not be read."""
+
+
+class Reader:
+    """Reads the lines of one file, batch after batch."""
+
+    def __init__(self, source: Source, *, at_once_from: int = WORTHWHILE) -> None:
+        """Prepare to read one file.
+
+        Args:
+            source: What reads its lines.
+            at_once_from: Lines from which on they are read at once, by a source that can.
+        """
+        self.source = source
+        self._at_once_from = at_once_from
+        self._quick = QuickReader(source.quick) if isinstance(source.quick, Quick) else None
+        self._last: Lines | None = None
+
+    def read(self, lines: Lines) -> Reading:
+        """Read lines to whole events; one that does not parse becomes an event that says so."""
+        self._last = lines
+        quick = self._at_once(lines)
+        every = range(len(lines))
+        left = every if quick is None else _left(quick)
+        places: Sequence[int]
+        places, events, unparsed = self._one_by_one(lines, left)
+        found = table_of(events)
+        if quick is not None:
+            found = _together(quick.drop_columns([TAKEN]), left, found, places)
+            silent = set(left).difference(places)
+            places = [place for place in range(len(lines)) if place not in silent] if silent else every
+        return Reading(
+            events=Events(_complete(found, lines, places, self.source.name)),
+            read=len(lines),
+            unparsed=unparsed,
+        )
+
+    def _at_once(self, lines: Lines) -> pa.Table | None:
+        if self._quick is None or len(lines) < self._at_once_from:
+            return None
+        return self._quick.read(lines.texts, lines.created)
+
+    def _one_by_one(self, lines: Lines, left: Sequence[int]) -> tuple[list[int], list[Event], int]:
+        places: list[int] = []
+        events: list[Event] = []
+        unparsed = 0
+        for place, line in zip(left, lines.at(left), strict=True):
+            event = parsed(self.source, line)
+            if event is not None:
+                unparsed += event.get("event.kind") == UNPARSED
+                places.append(place)
+                events.append(event)
+        return places, events, unparsed
+
+    def rest(self) -> Events:
+        """Give the events that waited for lines that do not come any more."""
+        events = list(self.source.rest()) if self._last else []
+        if not events or self._last is None:
+            return Events.of(())
+        places = [0] * len(events)
+        return Events(_complete(table_of(events), self._last.last(), places, self.source.name))
+
+    def close(self) -> None:
+        """Give the memory back."""
+        if self._quick:
+            self._quick.close()
+
+
+def parsed(source: Source, line: Line) -> Event | None:
+    """Parse one line; one that does not parse is an event that says so."""
+    try:
+        return source.parse(line)
+    except Unparsed as error:
+        return {
+            "event.dataset": f"{source.name}.unparsed",
+            "event.kind": UNPARSED,
+            "error.message": str(error),
+        }
+
+
+def _left(quick: pa.Table) -> list[int]:
+    """Return the places of the lines that were not read at once."""
+    return where(pc.invert(quick[TAKEN]))
+
+
+def _together(quick: pa.Table, left: Sequence[int], slow: pa.Table, places: Sequence[int]) -> pa.Table:
+    """Put what was read at once, and what was not, in the order of the lines.
+
+    Args:
+        quick: A row for each line; those of `left` mean nothing.
+        left: The places of the lines that were not read at once, rising.
+        slow: What was read line by line.
+        places: Of which lines: those of `left` that are events.
+    """
+    if not left:
+        return quick
+    schema = schema_of([*quick.column_names, *slow.column_names])
+    many, few = _as(quick, schema), _as(slow, schema)
+    if len(left) <= _STITCHES:
+        return pa.concat_tables(_stitched(many, left, few, places))
+    order: list[int | None] = list(range(len(many)))
+    for place in left:
+        order[place] = None
+    for row, place in enumerate(places, len(many)):
+        order[place] = row
+    wanted = pa.array([row for row in order if row is not None], pa.int64())
+    return pa.concat_tables([many, few]).take(wanted)
+
+
+def _stitched(
+    many: pa.Table, left: Sequence[int], few: pa.Table, places: Sequence[int]
+) -> Iterator[pa.Table]:
+    """Lay a few rows between many, which copies nothing."""
+    row_of = {place: row for row, place in enumerate(places)}
+    begin = 0
+    for place in left:
+        yield many.slice(begin, place - begin)
+        if place in row_of:
+            yield few.slice(row_of[place], 1)
+        begin = place + 1
+    yield many.slice(begin)
+
+
+def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    held = set(table.column_names)
+    columns = [
+        table[it.name].cast(it.type) if it.name in held else pa.nulls(len(table), it.type) for it in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _complete(found: pa.Table, lines: Lines, places: Sequence[int], module: str) -> pa.Table:
+    """Add what every event carries: where it came from, its original text and its id.
+
+    What the source has set is kept.
+
+    Args:
+        found: What the source has set.
+        lines: The lines they are of.
+        places: The line of each event.
+        module: What the source is called.
+    """
+    count, texts = len(found), lines.texts
+    numbers: pa.Array[Any] = pa.array(lines.numbers, pa.int64())
+    if len(places) < len(lines):
+        texts, numbers = (it.take(pa.array(places, pa.int64())) for it in (texts, numbers))
+    created = constant(int(lines.created), "date", count)
+    usual: dict[str, Any] = {
+        "@timestamp": created,
+        "event.created": created,
+        "event.kind": constant("event", "keyword", count),
+        "event.module": constant(module, "keyword", count),
+        "event.original": texts,
+        "message": texts,
+        "log.file.path": constant(lines.path, "keyword", count),
+        "homerange.line": numbers,
+        "host.name": constant(lines.host, "keyword", count),
+    }
+    held = {name: found[name] for name in found.column_names}
+    whole = {name: _or(held.get(name), usual[name]) for name in usual}
+    whole["event.id"] = pa.array(identities(lines.file, whole["homerange.line"].to_pylist()), pa.string())
+    return with_columns(found, whole)
+
+
+def _or(own: pa.ChunkedArray[Any] | None, usual: Any) -> Any:  # noqa: ANN401  # any array
+    return usual if own is None else own if not own.null_count else pc.coalesce(own, usual)
