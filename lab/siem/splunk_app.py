@@ -17,12 +17,10 @@ from lab.detect.sigma.products import Translation
 from lab.detect.sigma.rule import Correlation, Rule, RuleSet
 from lab.files import records
 from lab.siem.dashboards import Dashboard, Panel
+from lab.telemetry.sources import MODULES
 
 APP: Final = "homerange"
 """The app's name, and its folder's."""
-
-MODULES: Final = ("sshd", "syslog", "snoopy", "apache", "apache_error", "suricata")
-"""Values of `event.module`, each of which is a source type."""
 
 ALIASES: Final[Mapping[str, str]] = {
     "source.ip": "src",

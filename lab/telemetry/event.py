@@ -52,7 +52,6 @@ FIELDS: Final[dict[str, FieldType]] = {
     "error.message": "keyword",  # why a line did not parse
     "message": "keyword",
     "log.file.path": "keyword",
-    "log.offset": "long",
     "log.level": "keyword",
     "log.syslog.hostname": "keyword",  # what the host calls itself; host.name is the node's name
     "log.syslog.appname": "keyword",
@@ -207,6 +206,12 @@ class Quick:
     fields: Mapping[str, str]
     """ECS field to the SQL of its value; a date is a number of nanoseconds, what is NULL is absent."""
 
+    sort: str = "0"
+    """The SQL of which of `sorts` a line is."""
+
+    sorts: tuple[Event, ...] = ({},)
+    """What every line of a sort has; a field that has a value of its own keeps it."""
+
 
 class Source(ABC):
     """Turns the lines of one log into events. One instance per file, since a source may keep state."""
@@ -252,3 +257,4 @@ class Origin:
         """Note all the lines, and the number of the first."""
         event["homerange.line"] = self.number
         event["event.original"] = "\n".join(self.texts)
+        event.setdefault("message", event.get("process.command_line", self.texts[0]))

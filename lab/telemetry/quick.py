@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lab.moment import Moment
 from lab.telemetry.event import FIELDS, FieldType, Quick
+from lab.telemetry.table import ARROW
 
 TAKEN: Final = "#taken"
 """The column that says whether a line was read; where it was not, the others mean nothing."""
+
+_SORT: Final = "#sort"
 
 _AT_A_TIME: Final = 8192
 """Lines that one thread takes at a time."""
@@ -52,6 +55,11 @@ class QuickReader:
     def __init__(self, quick: Quick) -> None:
         self._connection = connected()
         self._sql = _select(quick)
+        self._same = {
+            name: pa.array([it.get(name) for it in quick.sorts], ARROW[FIELDS[name]])
+            for name in FIELDS
+            if any(name in it for it in quick.sorts)
+        }
 
     def read(self, texts: pa.Array[Any], collected: Moment) -> pa.Table:
         """Read what the source takes of some lines.
@@ -65,12 +73,18 @@ class QuickReader:
         """
         lines = pa.Table.from_batches(pa.table({"line": texts}).to_batches(_AT_A_TIME))
         self._connection.execute(f"SET VARIABLE collected = {int(collected)}::BIGINT")
+        self._connection.execute(f"SET VARIABLE year = {collected.iso()[:4]}::INTEGER")
         self._connection.register("lines", lines)
         try:
             found: pa.Table = self._connection.sql(self._sql).to_arrow_table()
-            return found
         finally:
             self._connection.unregister("lines")
+        sorts = found[_SORT]
+        same: dict[str, Any] = {name: values.take(sorts) for name, values in self._same.items()}
+        for name in set(same).intersection(found.column_names):
+            same[name] = pc.coalesce(found[name].cast(ARROW[FIELDS[name]]), same[name])
+        held: dict[str, Any] = {name: found[name] for name in found.column_names if name != _SORT}
+        return pa.table(held | same)
 
     def close(self) -> None:
         """Give the memory back."""
@@ -83,15 +97,10 @@ def _select(quick: Quick) -> str:
         source = f"(SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in part.items())} FROM {source})"  # noqa: S608 -- our own sources
     fields = ", ".join(f'{_typed(name, sql)} AS "{name}"' for name, sql in quick.fields.items())
     # A column and no WHERE: to leave a line out here would copy all the others.
-    return f'SELECT coalesce({quick.takes}, false) AS "{TAKEN}", {fields} FROM {source}'  # noqa: S608 -- our own sources
+    said = f'coalesce({quick.takes}, false) AS "{TAKEN}", coalesce({quick.sort}, 0)::INTEGER AS "{_SORT}"'
+    return f"SELECT {said}, {fields} FROM {source}"  # noqa: S608 -- our own sources
 
 
 def _typed(name: str, sql: str) -> str:
     kind = FIELDS[name]
     return f"nullif({sql}, '')" if kind in {"keyword", "ip"} else f"CAST({sql} AS {_TYPES[kind]})"
-
-
-def case(subject: str, values: Sequence[tuple[str, str]]) -> str:
-    """Write SQL that chooses by a text: pairs of the text and the SQL of what it gives."""
-    whens = " ".join(f"WHEN {text} THEN {sql}" for text, sql in values)
-    return f"CASE {subject} {whens} END"

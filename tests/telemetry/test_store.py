@@ -50,7 +50,7 @@ def event(number: int, **fields: Value) -> Event:
 
 
 def filled(folder: Path, batches: int = 5) -> tuple[Store, list[Event]]:
-    store, everything = Store(folder), []
+    store, everything = Store(folder), list[Event]()
     for number in range(batches):
         batch = [event(2 * number), event(2 * number + 1)]
         everything += store.append(Events.of(batch))

@@ -8,6 +8,7 @@ it, unless a modifier says otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar, Final, cast
 
 from sigma.conditions import (
@@ -230,9 +231,9 @@ def _regex_test(expression: SigmaRegularExpression) -> Test:
     return lambda value: f"regexp_matches({value}, {pattern})"
 
 
-def _begins(field: str, text: str) -> str:
+def _begins(field: str, texts: Iterable[str]) -> str:
     """Compare the beginning of a field, letter by letter."""
-    return f"starts_with({column(field)}, {literal(text)})"
+    return "(" + " OR ".join(f"starts_with({column(field)}, {literal(it)})" for it in texts) + ")"
 
 
 def log_source_of(rule: SigmaRule) -> LogSource:

@@ -256,8 +256,8 @@ def _mapped(source: LogSource, extra: Mapping[str | None, str | list[str]]) -> I
     """Put the rules of one log source onto our events."""
     conditions: dict[str, int | str | list[str]] = {"event.module": list(source.modules)}
     if source.begins:
-        name, beginning = source.begins
-        conditions[name] = f"{beginning}*"
+        name, beginnings = source.begins
+        conditions[name] = [f"{it}*" for it in beginnings]
     for transformation in (
         FieldMappingTransformation({**source.fields, **extra}),
         AddConditionTransformation(conditions),

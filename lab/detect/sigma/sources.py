@@ -43,6 +43,26 @@ _WEB: Final[Fields] = {
 }
 
 
+_DNS: Final[Fields] = {
+    "query": "dns.question.name",
+    "record_type": "dns.question.type",
+    "answer": "dns.resolved_ip",
+    "src_ip": "source.ip",
+}
+
+_AUTH: Final = ("accounts", "cron", "journal", "logind", "sshd", "su", "sudo", "syslog")
+"""What is written to auth.log."""
+
+_SYSLOG: Final = (*_AUTH, "dnsmasq")
+"""What is written to a syslog."""
+
+_LINUX_STARTS: Final = ("auditd", "snoopy", "sysmon")
+"""What tells of each program that starts on Linux."""
+
+_STARTS: Final = ("exec", "created-process")
+"""What the start of a program is called."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogSource:
     """One log source of Sigma, among our events."""
@@ -53,8 +73,8 @@ class LogSource:
     modules: tuple[str, ...]
     """Values of `event.module` of its events."""
 
-    begins: tuple[str, str] | None = None
-    """A field of its events, and how the value begins; None where the module says it all."""
+    begins: tuple[str, tuple[str, ...]] | None = None
+    """A field of its events, and how the value may begin; None where the module says it all."""
 
     fields: Fields
     """Its field names in ECS; ECS names stay as they are."""
@@ -62,22 +82,43 @@ class LogSource:
 
 LOG_SOURCES: Final = (
     LogSource(
-        named={"category": "process_creation", "product": "linux"}, modules=("snoopy",), fields=_PROCESS
+        named={"category": "process_creation", "product": "linux"},
+        modules=_LINUX_STARTS,
+        begins=("event.action", _STARTS),
+        fields=_PROCESS,
     ),
-    LogSource(named={"category": "process_creation", "product": None}, modules=("snoopy",), fields=_PROCESS),
+    LogSource(
+        named={"category": "process_creation", "product": None},
+        modules=(*_LINUX_STARTS, "windows"),
+        begins=("event.action", _STARTS),
+        fields=_PROCESS,
+    ),
+    LogSource(
+        named={"category": "process_creation", "product": "windows"},
+        modules=("sysmon", "windows"),
+        begins=("event.action", _STARTS),
+        fields=_PROCESS,
+    ),
     LogSource(named={"category": "webserver", "service": None}, modules=("apache",), fields=_WEB),
     LogSource(named={"service": "apache"}, modules=("apache", "apache_error"), fields=_WEB),
+    LogSource(named={"service": "nginx"}, modules=("apache", "nginx"), fields=_WEB),
+    LogSource(
+        named={"category": "dns", "product": None}, modules=("dnsmasq", "suricata", "zeek"), fields=_DNS
+    ),
+    LogSource(named={"product": "zeek"}, modules=("zeek",), fields={}),
     LogSource(
         named={"product": "linux", "service": "sshd"},
         modules=("sshd",),
-        begins=("process.name", "sshd"),
+        begins=("process.name", ("sshd",)),
         fields={},
     ),
-    LogSource(named={"product": "linux", "service": "auth"}, modules=("sshd",), fields={}),
-    LogSource(named={"product": "linux", "service": "syslog"}, modules=("sshd", "syslog"), fields={}),
+    LogSource(named={"product": "linux", "service": "auth"}, modules=_AUTH, fields={}),
+    LogSource(named={"product": "linux", "service": "sudo"}, modules=("sudo",), fields={}),
+    LogSource(named={"product": "linux", "service": "cron"}, modules=("cron",), fields={}),
+    LogSource(named={"product": "linux", "service": "syslog"}, modules=_SYSLOG, fields={}),
     LogSource(
         named={"product": "linux", "service": None, "category": None},
-        modules=("sshd", "syslog", "snoopy"),
+        modules=(*_SYSLOG, "auditd", "snoopy"),
         fields={},
     ),
     LogSource(named={"product": "suricata"}, modules=("suricata",), fields={}),

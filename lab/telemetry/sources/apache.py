@@ -50,6 +50,14 @@ _FIRST_FAILURE: Final = 400
 _WORD: Final = r'[^\s\v"\\\[]+'
 _DAY_CLOCK: Final = rf"(?:0[1-9]|[12]\d|3[01])/[A-Z][a-z]{{2}}/(?:19[7-9]\d|20\d\d):{CLOCK}(?:\.\d{{1,9}})?"
 
+_EVERY: Final[Event] = {
+    "event.dataset": "apache.access",
+    "event.category": ("web",),
+    "event.type": ("access",),
+    "event.action": "http_request",
+}
+"""What every request is."""
+
 _QUICK: Final = Quick(
     parts=(
         {"parts": "string_split(line, '\"')"},  # without escapes, each quote is one that Apache wrote
@@ -85,10 +93,6 @@ _QUICK: Final = Quick(
     "AND asked.method <> '' AND said.status <> ''",
     fields={
         "@timestamp": "moment",
-        "event.dataset": "'apache.access'",
-        "event.category": "['web']",
-        "event.type": "['access']",
-        "event.action": "'http_request'",
         "event.outcome": f"CASE WHEN status >= {_FIRST_FAILURE} THEN 'failure' "
         "WHEN status >= 0 THEN 'success' END",
         "message": "request",
@@ -106,6 +110,7 @@ _QUICK: Final = Quick(
         "url.query": "nullif(asked.query, '-')",
         "user_agent.original": "nullif(agent, '-')",
     },
+    sorts=(_EVERY,),
 )
 
 
@@ -127,8 +132,7 @@ class ApacheAccess(Source):
             raise Unparsed("is not in the common or combined log format")
         parts = match.groupdict()
         at = instant(clf_second(parts["clock"], parts["zone"]), parts["fraction"])
-        event: Event = {"@timestamp": at, "event.dataset": "apache.access"}
-        event |= {"event.category": ("web",), "event.type": ("access",), "event.action": "http_request"}
+        event: Event = {"@timestamp": at, **_EVERY}
         _put_who(event, parts["who"], parts["port"])
         _put_request(event, _plain(parts["request"]))
         _put_response(event, parts["status"], parts["size"])

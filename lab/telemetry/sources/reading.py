@@ -6,11 +6,13 @@ fraction is read anew. Every function here takes text that an attacker may have 
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 
+from lab.files.records import from_json
 from lab.moment import SECOND, Moment
 from lab.telemetry.event import Event, Unparsed
 
@@ -126,3 +128,51 @@ def put_peer(event: Event, side: str, host: str | None, port: str | None = None)
         event[f"{side}.domain"] = host
     if port and int(port) <= MAX_PORT:
         event[f"{side}.port"] = int(port)
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Read a line that is one JSON object.
+
+    Raises:
+        Unparsed: it is not.
+    """
+    try:
+        found = from_json(text, dict)
+    except (ValueError, RecursionError) as error:
+        raise Unparsed(f"is not a JSON object: {error}") from error
+    return found
+
+
+_MOMENT: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,18}))?(Z|[+-]\d\d:?\d\d)?", re.ASCII
+)
+
+
+def moment_of(text: str) -> Moment:
+    """Read a time in ISO 8601; one without a zone is taken as UTC.
+
+    Raises:
+        Unparsed: it is none.
+    """
+    match = _MOMENT.fullmatch(text.strip())
+    if match is None:
+        raise Unparsed(f"no such time: {text[:40]}")
+    day, clock, fraction, zone = match.groups()
+    return instant(iso_second(f"{day}T{clock}", zone or "Z"), fraction)
+
+
+def epoch_moment(value: float | str) -> Moment:
+    """Read seconds since 1970, with decimals.
+
+    Raises:
+        Unparsed: it is no number, or out of range.
+    """
+    text = (
+        value if isinstance(value, str) else format(value, ".9f") if isinstance(value, float) else str(value)
+    )
+    whole, _, fraction = text.partition(".")
+    if not (whole.isascii() and whole.isdigit() and (fraction.isdigit() or not fraction)):
+        raise Unparsed(f"no such time: {text[:40]}")
+    if int(whole) >= (YEARS.stop - 1970) * 365 * 86_400:
+        raise Unparsed("the time is out of range")
+    return instant(int(whole) * SECOND, fraction)

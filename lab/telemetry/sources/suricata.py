@@ -14,7 +14,7 @@ from typing import Final
 from lab.files.records import from_json
 from lab.moment import Moment
 from lab.telemetry.event import Event, Line, Source, Unparsed, Value
-from lab.telemetry.sources.reading import instant, iso_second, put_peer
+from lab.telemetry.sources.reading import address, instant, iso_second, put_peer
 
 LONG: Final = 2**63
 """One more than the highest value of a `long` field."""
@@ -28,7 +28,7 @@ _KINDS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "dns": (("network",), ("protocol",)),
     "ssh": (("network",), ("protocol",)),
     "tls": (("network",), ("protocol",)),
-    "anomaly": (("network",), ("error",)),
+    "anomaly": (("network",), ("info",)),
     "fileinfo": (("network", "file"), ("info",)),
 }
 """ECS category and type of the records we know well, by `event_type`."""
@@ -87,6 +87,13 @@ class _Query:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _Answer:
+    """One answer of a DNS message."""
+
+    rdata: object = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Dns:
     """A DNS message; Suricata 8 lists its questions, 7 has one."""
 
@@ -95,6 +102,14 @@ class _Dns:
     rrtype: str = ""
     rcode: str = ""
     queries: list[_Query] | None = None
+    answers: list[_Answer] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Ja3:
+    """How a client begins TLS, which tells it from others."""
+
+    hash: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +119,8 @@ class _Tls:
     sni: str = ""
     version: str = ""
     subject: str = ""
+    issuerdn: str = ""
+    ja3: _Ja3 | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,6 +152,11 @@ class _File:
 
     filename: str = ""
     size: int | None = None
+    magic: str = ""
+    mimetype: str = ""
+    md5: str = ""
+    sha1: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -254,13 +276,14 @@ def _put_parts(event: Event, eve: _Eve) -> None:
     if eve.tls:
         tls = eve.tls
         _put(event, {"tls.client.server_name": tls.sni, "tls.version": tls.version})
-        _put(event, {"tls.server.subject": tls.subject})
+        _put(event, {"tls.server.subject": tls.subject, "tls.server.issuer": tls.issuerdn})
+        _put(event, {"tls.client.ja3": tls.ja3.hash if tls.ja3 else ""})
     if eve.ssh:
         _put_ssh(event, eve.ssh)
     if eve.anomaly:
         _put(event, {"event.reason": eve.anomaly.event, "event.action": eve.anomaly.type})
     if eve.fileinfo:
-        _put(event, {"file.name": eve.fileinfo.filename, "file.size": eve.fileinfo.size})
+        _put_file(event, eve.fileinfo)
 
 
 def _put_alert(event: Event, alert: _Alert) -> None:
@@ -338,6 +361,25 @@ def _put_dns(event: Event, dns: _Dns) -> None:
             "dns.question.name": first.rrname,
             "dns.question.type": first.rrtype,
             "dns.response_code": dns.rcode,
+            "dns.resolved_ip": tuple(
+                found
+                for it in dns.answers or ()
+                if isinstance(it.rdata, str) and (found := address(it.rdata))
+            ),
+        },
+    )
+
+
+def _put_file(event: Event, file: _File) -> None:
+    _put(
+        event,
+        {
+            "file.name": file.filename,
+            "file.size": file.size,
+            "file.mime_type": file.mimetype or file.magic,
+            "file.hash.md5": file.md5,
+            "file.hash.sha1": file.sha1,
+            "file.hash.sha256": file.sha256,
         },
     )
 

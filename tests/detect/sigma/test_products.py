@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -14,6 +15,13 @@ from tests.detect.sigma.oracle import Raw
 from tests.detect.sigma.test_sigma import PUBLIC, written
 
 INDEX = "logs-homerange.events-default"
+
+
+STARTS: Final = (
+    "((event.module:(auditd OR snoopy OR sysmon)) AND "
+    "(event.action.caseless:(exec* OR created\\-process*))) AND "
+)
+"""What every query for starts of programs begins with."""
 
 
 def translated(detection: Raw, folder: Path, language: Language = "lucene") -> Translation:
@@ -54,29 +62,29 @@ def test_splunk_is_asked_in_one_language() -> None:
     [
         (
             {"s": {"CommandLine": "Foo Bar"}, "condition": "s"},
-            'event.module:snoopy AND process.command_line.caseless:"foo bar"',
+            STARTS + 'process.command_line.caseless:"foo bar"',
         ),
         (
             {"s": {"CommandLine|cased": "Foo"}, "condition": "s"},
-            "event.module:snoopy AND process.command_line:Foo",
+            STARTS + "process.command_line:Foo",
         ),
         (
             {"s": {"CommandLine|re|i": "^A$"}, "condition": "s"},
-            "event.module:snoopy AND process.command_line.caseless:/a/",
+            STARTS + "process.command_line.caseless:/a/",
         ),
-        ({"s": {"ProcessId": 7}, "condition": "s"}, "event.module:snoopy AND process.pid:7"),
-        ({"s": [4711], "condition": "s"}, "event.module:snoopy AND event.original.caseless:*4711*"),
+        ({"s": {"ProcessId": 7}, "condition": "s"}, STARTS + "process.pid:7"),
+        ({"s": [4711], "condition": "s"}, STARTS + "event.original.caseless:*4711*"),
         (
             {"s": {"User": "a"}, "t": {"User": "b"}, "condition": "not s or t"},
-            "event.module:snoopy AND ((*:* AND NOT (user.name.caseless:a)) OR user.name.caseless:b)",
+            STARTS + "((*:* AND NOT (user.name.caseless:a)) OR user.name.caseless:b)",
         ),
         (
             {"s": {"User|neq": "a"}, "condition": "not s"},
-            "event.module:snoopy AND (*:* AND NOT ((*:* AND NOT (user.name.caseless:a))))",
+            STARTS + "(*:* AND NOT ((*:* AND NOT (user.name.caseless:a))))",
         ),
         (
             {"s": {"User": None}, "condition": "s"},
-            "event.module:snoopy AND ((*:* AND NOT _exists_:user.name))",
+            STARTS + "((*:* AND NOT _exists_:user.name))",
         ),
     ],
 )
@@ -86,7 +94,7 @@ def test_lucene_says_it_so(detection: Raw, query: str, tmp_path: Path) -> None:
 
 def test_what_a_rule_compares_is_told(tmp_path: Path) -> None:
     found = translated({"s": {"Image": "/a", "CommandLine|contains": "b"}, "condition": "s"}, tmp_path)
-    assert found.fields == ("event.module", "process.command_line", "process.executable")
+    assert found.fields == ("event.action", "event.module", "process.command_line", "process.executable")
 
 
 def test_what_cannot_be_said_is_named(tmp_path: Path) -> None:

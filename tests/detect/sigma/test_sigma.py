@@ -59,6 +59,7 @@ def written(**parts: Raw) -> str:
 
 def event(told: Mapping[str, Raw], number: int = 0, module: str = "snoopy") -> Event:
     made: Event = {"@timestamp": number, "event.id": f"event-{number}", "event.module": module}
+    made["event.action"] = "exec"
     return made | {name: tuple(it) if isinstance(it, list) else it for name, it in told.items()}
 
 

@@ -13,7 +13,7 @@ from lab.moment import Moment
 from lab.telemetry.event import FIELDS, Event, Line, Source, Unparsed
 from lab.telemetry.lines import Lines
 from lab.telemetry.reader import Reader
-from lab.telemetry.sources import SOURCES, source_named
+from lab.telemetry.sources import MODULES, SOURCES, source_named
 from tests.support import SAMPLES, Case, by_name, cases
 
 COLLECTED = Moment.parse("2026-11-23T23:00:00Z")
@@ -59,6 +59,7 @@ def test_a_line_becomes_the_expected_event(case: Case) -> None:
     source = source_named(case.raw["source"])
     found = [outcome(source, text, number) for number, text in enumerate(case.raw["lines"], 1)]
     assert found == case.raw["expected"]
+    assert [shown(event) for event in source.rest()] == case.raw.get("rest", [])
 
 
 @pytest.mark.parametrize("kind", SOURCES)
@@ -85,8 +86,8 @@ def test_failures_of_a_real_log_agree_with_the_text() -> None:
 
 
 def test_an_unknown_source_names_the_known_ones() -> None:
-    with pytest.raises(NotFound, match="there is: apache, apache_error, snoopy, sshd, suricata, syslog"):
-        source_named("journal")
+    with pytest.raises(NotFound, match="there is: apache, apache_error, auditd, dnsmasq, ecs, journal"):
+        source_named("diary")
 
 
 def check(kind: str, texts: list[str]) -> None:
@@ -100,7 +101,6 @@ def check(kind: str, texts: list[str]) -> None:
             assert {"@timestamp", "event.dataset"} <= found.keys() <= FIELDS.keys()
             assert "" not in found.values()
             assert () not in found.values()
-    assert read(kind, texts, at_once_from=1) == read(kind, texts, at_once_from=1_000_000)
 
 
 def read(kind: str, texts: list[str], *, at_once_from: int) -> list[Event]:
@@ -118,6 +118,24 @@ def read(kind: str, texts: list[str], *, at_once_from: int) -> list[Event]:
 def test_reading_lines_at_once_gives_what_reading_them_one_by_one_does(kind: str) -> None:
     texts = samples_of(kind)
     assert read(kind, texts, at_once_from=1) == read(kind, texts, at_once_from=1_000_000)
+
+
+@pytest.mark.parametrize("kind", ["apache", "syslog"])
+@given(picks=st.data())
+@settings(max_examples=15, deadline=None)
+def test_damaged_lines_read_at_once_are_those_read_one_by_one(kind: str, picks: st.DataObject) -> None:
+    texts = picks.draw(st.lists(damaged(samples_of(kind)), min_size=20, max_size=40))
+    assert read(kind, texts, at_once_from=1) == read(kind, texts, at_once_from=1_000_000)
+
+
+def test_every_module_an_event_names_is_listed() -> None:
+    named = {
+        str(event["event.module"])
+        for case in CASES
+        for event in case.raw["expected"]
+        if event and "event.module" in event
+    }
+    assert named <= set(MODULES)
 
 
 @pytest.mark.parametrize("kind", SOURCES)
