@@ -15,6 +15,7 @@ from lab.flow.atomic import (
 )
 from lab.flow.bench import measure_up
 from lab.flow.context import Stage
+from lab.flow.imports import bring_in, judge_import, look_at_files
 from lab.flow.labs import (
     apply_plan,
     attack_walls,
@@ -198,6 +199,12 @@ SIEM_DETECT: Final[Stages] = (
 
 SIEM_EXPORT: Final[Stages] = (
     export,  # Export      -> path
+)
+
+IMPORT: Final[Stages] = (
+    look_at_files,  # Import      -> Bringing
+    bring_in,  # Bringing    -> Brought
+    judge_import,  # Brought     -> Brought
 )
 
 REPLAY: Final[Stages] = (

@@ -199,6 +199,32 @@ def replay(
     tables.score(session.screen, session.run(REPLAY, recording), as_json=output == Format.JSON)
 
 
+@app.command("import", epilog="Example:  lab import /var/log/auth.log* access.log.gz")
+def import_(
+    files: Annotated[
+        list[Path], typer.Argument(help="Files and folders; gzip, xz, bzip2 and zip are unpacked.")
+    ],
+    source: Annotated[
+        str, typer.Option("--as", help="What they are: apache, auditd, syslog ...; else found by content.")
+    ] = "",
+    host: Annotated[
+        str, typer.Option("--host", help="What a host is called where a log does not say.")
+    ] = "imported",
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Read logs, EVTX files and packets of others: a run without truth, with alerts and a report."""
+    from lab.cli import import_tables
+    from lab.flow.imports import Import
+    from lab.pipeline import IMPORT
+
+    session = open_session()
+    order = Import(paths=tuple(files), source=source, host=host)
+    brought = session.run(IMPORT, order)
+    import_tables.brought(session.screen, brought, as_json=output == Format.JSON)
+    if session.context.stop.is_set():
+        raise typer.Exit(Stopped.exit_code)
+
+
 @app.command(epilog="Example:  lab record 20261123 --to recordings/mine")
 def record(
     name: RunName = "",

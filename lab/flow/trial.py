@@ -301,7 +301,7 @@ class _Bench:
                 file=file_identity(node.name, log.path, str(Moment.now())),
                 created=Moment.now(),
             )
-            found.append(Collected(log=followed, lines=lines))
+            found.append(Collected(key=followed.key, lines=lines))
         with self._lock:
             self._desk.take_lines(found)
 

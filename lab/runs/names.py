@@ -1,7 +1,7 @@
 """What the files of a run are called, said once.
 
 runs/<run id>/   run.json lab.json scenario.yml journal.jsonl truth.jsonl results.jsonl clock.jsonl
-                 atomics.jsonl collection.json sensor.rules raw/ events/*.parquet packets/*.pcap
+                 atomics.jsonl imports.jsonl collection.json sensor.rules raw/ events/*.parquet packets/*.pcap
                  alerts.jsonl siem/ score.json report.html report.md
 """
 
@@ -41,6 +41,9 @@ COLLECTION: Final = "collection.json"
 
 SENSOR_RULES: Final = "sensor.rules"
 """The rules that the lab's sensors had."""
+
+IMPORTS: Final = "imports.jsonl"
+"""Which files were imported, in a run of such, and what came of each."""
 
 RAW: Final = "raw"
 """Log lines, byte for byte, a folder for each node."""

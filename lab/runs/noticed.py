@@ -41,6 +41,11 @@ class Noticed:
         return self.folder / names.COLLECTION
 
     @property
+    def imports(self) -> Path:
+        """Which files were imported, one a line."""
+        return self.folder / names.IMPORTS
+
+    @property
     def sensor_rules(self) -> Path:
         """The rules that the lab's sensors had."""
         return self.folder / names.SENSOR_RULES

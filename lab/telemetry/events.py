@@ -65,6 +65,31 @@ class Events:
             flat = pc.list_flatten(column) if pa.types.is_list(column.type) else column
             yield from (str(it) for it in pc.unique(flat).drop_null().to_pylist())
 
+    def span(self) -> tuple[int, int] | None:
+        """Return when the first and the last of them happened, in nanoseconds; None when there are none."""
+        if not len(self):
+            return None
+        found: Any = pc.min_max(self.table["@timestamp"].cast(pa.int64()))
+        return int(found["min"].as_py()), int(found["max"].as_py())
+
+    def after_line(self, number: int) -> Events:
+        """Return those of lines behind a number."""
+        if not number or not len(self):
+            return self
+        later: Any = pc.greater(self.table["homerange.line"], pa.scalar(number, pa.int64()))
+        return Events(self.table.filter(later))
+
+    def of_their_hosts(self) -> Events:
+        """Return the same events, each of the host that its line names, where it names one."""
+        if "log.syslog.hostname" not in self.table.column_names:
+            return self
+        named = pc.coalesce(self.table["log.syslog.hostname"], self.table["host.name"])
+        return Events(with_columns(self.table, {"host.name": named}))
+
+    def unparsed(self, most: int) -> list[Event]:
+        """Return the first of those that say that a line could not be read."""
+        return self.at(self.where("event.kind", ["pipeline_error"])[: max(0, most)])
+
     def column(self, name: str) -> list[Any]:
         """Return a field of every event, None where it is absent; a time is a number of nanoseconds."""
         if name not in self.table.column_names:

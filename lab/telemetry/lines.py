@@ -63,6 +63,11 @@ class Lines:
         )
 
     @classmethod
+    def read(cls, texts: pa.Array[Any]) -> Lines:
+        """Make lines of texts that were just read; where they are from is to be filled in."""
+        return cls(texts=texts, numbers=(), host="", path="", file="", created=Moment.now())
+
+    @classmethod
     def joined(cls, parts: Sequence[Lines]) -> Lines:
         """Put lines of one file, of which there are some, behind one another."""
         if len(parts) == 1:

@@ -14,7 +14,8 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -22,14 +23,18 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyarrow import dataset
 
 from lab.errors import BadFile, DiskFull, Problem
 from lab.files import careful
-from lab.moment import Moment
+from lab.moment import SECOND, Moment
 from lab.telemetry.event import Event
 from lab.telemetry.events import Events
 from lab.telemetry.table import (
+    ARROW,
+    SCHEMA,
     Plain,
     ValuesOf,
     checked,
@@ -40,6 +45,11 @@ from lab.telemetry.table import (
     widened,
     without_absent,
 )
+
+_AT_A_TIME: Final = 100_000
+"""Events that are read together."""
+
+_MINUTE: Final = 60 * SECOND
 
 _SEGMENT: Final = re.compile(r"(\d{8})-(\d{8})\.parquet")
 _MERGE_EVERY: Final = 128
@@ -181,6 +191,37 @@ class Store:
                 continue
             return
 
+    def in_order(self, size: int = _AT_A_TIME) -> Iterator[Events]:
+        """Read all events in the order in which they happened, in batches of about that many.
+
+        Memory holds one batch: minutes are counted first, and as many as fit are read together.
+        """
+        for begin, end in _spans(self._minutes(), size):
+            held = (pc.field("@timestamp") >= _stamp(begin)) & (pc.field("@timestamp") < _stamp(end))
+            table = self._dataset().to_table(filter=held)
+            yield Events(
+                without_absent(table.sort_by([("@timestamp", "ascending"), ("event.id", "ascending")]))
+            )
+
+    def _minutes(self) -> dict[int, int]:
+        """Count the events of each minute."""
+        found: Counter[int] = Counter()
+        for batch in self._dataset().to_batches(columns=["@timestamp"]):
+            stamps: Any = batch.column(0).cast(pa.int64())
+            for it in pc.value_counts(pc.divide(stamps, _MINUTE)).to_pylist():
+                found[it["values"]] += it["counts"]
+        return found
+
+    def last_line(self, file: str) -> int:
+        """Return the highest number of the lines of a file that events are of; 0 when there are none."""
+        held: Any = pc.starts_with(pc.field("event.id"), file)
+        table = self._dataset().to_table(columns=["homerange.line"], filter=held)
+        return int(pc.max(table["homerange.line"]).as_py() or 0)
+
+    def _dataset(self) -> Any:  # noqa: ANN401  # pyarrow's stubs do not know it
+        files = [str(it.path) for it in present_segments(self._folder)]
+        return dataset.dataset(files, schema=SCHEMA, format="parquet")
+
     def count(self) -> int:
         """Count the events."""
         while True:
@@ -236,6 +277,23 @@ def _small(segments: Sequence[_Segment]) -> Iterator[list[_Segment]]:
             rows += own
     if len(group) > 1:
         yield group
+
+
+def _spans(counts: Mapping[int, int], size: int) -> Iterator[tuple[int, int]]:
+    """Join minutes to spans of about some size; give where each begins and ends, in nanoseconds."""
+    begin, rows = 0, 0
+    minutes = sorted(counts)
+    for place, minute in enumerate(minutes):
+        if not rows:
+            begin = minute
+        rows += counts[minute]
+        if place == len(minutes) - 1 or rows + counts[minutes[place + 1]] > size:
+            yield begin * _MINUTE, (minute + 1) * _MINUTE
+            rows = 0
+
+
+def _stamp(nanoseconds: int) -> Any:  # noqa: ANN401  # a scalar of some type
+    return pa.scalar(nanoseconds, ARROW["date"])
 
 
 def _write_tables(file: IO[bytes], tables: Iterable[pa.Table]) -> None:

@@ -172,7 +172,7 @@ class Collector:
                 if CANARY in chunk:
                     lines = lines.without(lambda text: self._heard(text, log.key))
                 if len(lines):
-                    self._queue.put(Collected(log=log, lines=lines))
+                    self._queue.put(Collected(key=log.key, lines=lines))
 
     @staticmethod
     def _record(stream: Stream, path: Path) -> None:

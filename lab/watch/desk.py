@@ -26,6 +26,9 @@ from lab.telemetry.sources import source_named
 from lab.telemetry.store import Store
 from lab.watch.collection import LogCount
 
+LogKey = tuple[str, str, str]
+"""What tells a log from any other: which parser reads it, the node it is on, its path."""
+
 OnAlert = Callable[[Alert], None]
 """Hears of each alert the moment it is raised."""
 
@@ -50,7 +53,7 @@ class FollowedLog:
     """How many lines that makes."""
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> LogKey:
         """What tells it from any other log of the lab, in the order in which logs are listed."""
         return (self.source, self.node.name, self.path)
 
@@ -59,7 +62,7 @@ class FollowedLog:
 class Collected:
     """Lines, and the log they came from."""
 
-    log: FollowedLog
+    key: LogKey
     """Where from."""
 
     lines: Lines
@@ -80,7 +83,7 @@ class LineQueue:
         self._room = lines
         self._size = size
         self._lock = threading.Lock()
-        self.dropped: Counter[tuple[str, str, str]] = Counter()
+        self.dropped: Counter[LogKey] = Counter()
         """Lines that found no room, by the key of their log."""
 
     def put(self, found: Collected) -> None:
@@ -89,11 +92,11 @@ class LineQueue:
         with self._lock:
             fits = lines.first(self._room if size <= self._size else 0)
             if dropped := len(lines) - len(fits):
-                self.dropped[found.log.key] += dropped
+                self.dropped[found.key] += dropped
             if len(fits):
                 self._room -= len(fits)
                 self._size -= fits.size
-                self._waiting.append(Collected(log=found.log, lines=fits))
+                self._waiting.append(Collected(key=found.key, lines=fits))
 
     def drain(self) -> list[Collected]:
         """Take all lines that wait, in the order they came."""
@@ -223,20 +226,22 @@ class Desk:
     logs: Sequence[FollowedLog] = ()
     """The logs that are counted even where no line comes."""
 
-    _tallies: dict[tuple[str, str, str], _Tally] = field(init=False)
+    _tallies: dict[LogKey, _Tally] = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin to count at nothing."""
         self._tallies = {log.key: _Tally(Reader(source_named(log.source))) for log in self.logs}
 
-    def take_lines(self, collected: Iterable[Collected]) -> None:
-        """Parse lines, and give the events to everybody."""
-        waiting: dict[tuple[str, str, str], list[Lines]] = defaultdict(list)
+    def take_lines(self, collected: Iterable[Collected]) -> Events:
+        """Parse lines, give the events to everybody, and return them."""
+        waiting: dict[LogKey, list[Lines]] = defaultdict(list)
         for it in collected:
-            waiting[it.log.key].append(it.lines)
+            waiting[it.key].append(it.lines)
         found = [self._read(key, Lines.joined(lines)) for key, lines in waiting.items()]
         found += [self._rest(tally) for key, tally in self._tallies.items() if key not in waiting]
-        self.take_events(Events.all_of(found), Moment.now())
+        events = Events.all_of(found)
+        self.take_events(events, Moment.now())
+        return events
 
     def take_events(self, events: Events, now: Moment) -> None:
         """Give events to everybody; none are no batch."""
@@ -245,7 +250,7 @@ class Desk:
             for taker in self.takers:
                 taker.take(batch)
 
-    def _read(self, key: tuple[str, str, str], lines: Lines) -> Events:
+    def _read(self, key: LogKey, lines: Lines) -> Events:
         tally = self._tallies.get(key)
         if tally is None:  # of a node that came later
             tally = self._tallies[key] = _Tally(Reader(source_named(key[0])))
@@ -262,12 +267,13 @@ class Desk:
         tally.events += len(found)
         return found
 
-    def counts(self, dropped: Counter[tuple[str, str, str]]) -> tuple[LogCount, ...]:
+    def counts(self, dropped: Counter[LogKey] | None = None) -> tuple[LogCount, ...]:
         """Say what came of each log.
 
         Args:
             dropped: Lines that never came here, by the key of their log.
         """
+        dropped = dropped if dropped is not None else Counter()
         return tuple(
             LogCount(
                 source=source,

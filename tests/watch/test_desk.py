@@ -43,7 +43,7 @@ def log() -> FollowedLog:
 def line(log: FollowedLog, text: str, number: int = 1) -> Collected:
     """Collect a line."""
     read = Line(text=text, host=log.node.name, path=log.path, number=number, created=Moment.now())
-    return Collected(log=log, lines=Lines.of([read], "a-file"))
+    return Collected(key=log.key, lines=Lines.of([read], "a-file"))
 
 
 class Remembering:

@@ -41,11 +41,12 @@ _LAST: Final = frozenset({"PROCTITLE", "EOE"})
 """What the kernel writes last of an act."""
 
 _SYSCALLS: Final[Mapping[str, str]] = {
-    "2": "open", "42": "connect", "43": "accept", "49": "bind", "59": "execve", "82": "rename", "83": "mkdir",
-    "84": "rmdir", "85": "creat", "87": "unlink", "88": "symlink", "90": "chmod", "91": "fchmod", "92": "chown",
-    "93": "fchown", "101": "ptrace", "165": "mount", "175": "init_module", "188": "setxattr", "257": "openat",
-    "258": "mkdirat", "260": "fchownat", "263": "unlinkat", "264": "renameat", "266": "symlinkat",
-    "268": "fchmodat", "288": "accept4", "313": "finit_module", "316": "renameat2", "322": "execveat",
+    "2": "open", "42": "connect", "43": "accept", "49": "bind", "59": "execve", "82": "rename",
+    "83": "mkdir", "84": "rmdir", "85": "creat", "87": "unlink", "88": "symlink", "90": "chmod",
+    "91": "fchmod", "92": "chown", "93": "fchown", "101": "ptrace", "165": "mount",
+    "175": "init_module", "188": "setxattr", "257": "openat", "258": "mkdirat", "260": "fchownat",
+    "263": "unlinkat", "264": "renameat", "266": "symlinkat", "268": "fchmodat", "288": "accept4",
+    "313": "finit_module", "316": "renameat2", "322": "execveat",
 }  # fmt: skip
 """Numbers of x86-64's system calls, for logs that are not enriched."""
 

@@ -167,9 +167,7 @@ def epoch_moment(value: float | str) -> Moment:
     Raises:
         Unparsed: it is no number, or out of range.
     """
-    text = (
-        value if isinstance(value, str) else format(value, ".9f") if isinstance(value, float) else str(value)
-    )
+    text = str(value)
     whole, _, fraction = text.partition(".")
     if not (whole.isascii() and whole.isdigit() and (fraction.isdigit() or not fraction)):
         raise Unparsed(f"no such time: {text[:40]}")

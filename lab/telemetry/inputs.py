@@ -1,0 +1,308 @@
+"""Files that are imported: opened whatever they are packed in, told apart by what they hold, read as lines.
+
+Nothing is believed of a name. What comes out of an archive is bounded, as is a line; what is cut short is
+read as far as it goes, and said. A file is read twice, once to know its content and once to read its lines,
+and the second time as far as the first came: so a file that grows meanwhile is one content.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final, Literal, cast
+
+from lab.errors import Problem
+
+Form = Literal["text", "evtx", "pcap"]
+"""How a file is read: line by line, record by record, or packet by packet."""
+
+CHUNK: Final = 8 * 2**20
+"""Bytes that are read at a time."""
+
+_PIECE: Final = 2**18
+"""Bytes that are asked for at a time: what is broken gives what comes before only in small pieces."""
+
+LONGEST_LINE: Final = 1_000_000
+"""Bytes; a longer line is cut there, or one line could fill the memory."""
+
+_MOST_TIMES: Final = 250
+"""How many times its size an archive may hold: logs pack to a tenth or a thirtieth, bombs to a thousandth."""
+
+_ALWAYS: Final = 64 * 2**20
+"""Bytes that even the smallest archive may hold."""
+
+_DEEPEST: Final = 3
+"""How many archives may lie in one another."""
+
+_MOST_MEMBERS: Final = 10_000
+"""Files that one archive, or one folder, may hold."""
+
+_MAGICS: Final[tuple[tuple[bytes, Form], ...]] = (
+    (b"ElfFile\x00", "evtx"),
+    (b"\xd4\xc3\xb2\xa1", "pcap"),
+    (b"\xa1\xb2\xc3\xd4", "pcap"),
+    (b"\x4d\x3c\xb2\xa1", "pcap"),
+    (b"\xa1\xb2\x3c\x4d", "pcap"),
+    (b"\x0a\x0d\x0d\x0a", "pcap"),  # pcapng
+)
+
+_SHORT: Final = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, OSError, RuntimeError)
+"""What reading a broken archive ends in; an encrypted member is a RuntimeError."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Input:
+    """One file to be imported, maybe out of an archive."""
+
+    name: str
+    """How the user would call it, `logs.zip:var/log/auth.log`."""
+
+    form: Form
+    """How it is read."""
+
+    opened: Callable[[], IO[bytes]]
+    """Opens it, from its beginning."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Content:
+    """What an input held when it was looked at."""
+
+    digest: str
+    """SHA-256 of all of it, in hexadecimal."""
+
+    size: int
+    """Bytes."""
+
+    fault: str = ""
+    """Why there is no more of it, where it is cut short or bounded; empty when it is whole."""
+
+
+@dataclass(slots=True)
+class Inputs:
+    """The inputs below some paths, and what could not be opened."""
+
+    _ends: ExitStack = field(default_factory=ExitStack)
+    refused: list[Problem] = field(default_factory=list)
+    """What is no file to be read, and why."""
+
+    def below(self, paths: list[Path]) -> Iterator[Input]:
+        """Give every file of some files and folders, those in archives included."""
+        for path in paths:
+            yield from self._at(path)
+
+    def close(self) -> None:
+        """Give back what is open."""
+        self._ends.close()
+
+    def _at(self, path: Path) -> Iterator[Input]:
+        if path.is_dir():
+            found = sorted(it for it in path.rglob("*") if it.is_file() and not it.is_symlink())
+            if len(found) > _MOST_MEMBERS:
+                self._refuse(str(path), f"holds more than {_MOST_MEMBERS} files; name some of them")
+                return
+            for it in found:
+                yield from self._file(it)
+        elif path.is_file():
+            yield from self._file(path)
+        else:
+            self._refuse(str(path), "is no file and no folder" if path.exists() else "is not there")
+
+    def _file(self, path: Path) -> Iterator[Input]:
+        def opened() -> IO[bytes]:
+            return path.open("rb")
+
+        try:
+            size = path.stat().st_size
+            yield from self._input(str(path), opened, _Allowance(max(_ALWAYS, size * _MOST_TIMES)), 0)
+        except OSError as error:
+            self._refuse(str(path), error.strerror or str(error))
+
+    def _input(
+        self, name: str, opened: Callable[[], IO[bytes]], allowed: _Allowance, depth: int
+    ) -> Iterator[Input]:
+        try:
+            with opened() as file:
+                head = file.read(8)
+        except _SHORT as error:
+            self._refuse(name, f"cannot be read: {error}")
+            return
+        unpacked = next((it for magic, it in _PACKED if head.startswith(magic)), None)
+        if head.startswith(b"PK\x03\x04"):
+            yield from self._members(name, opened, allowed, depth)
+        elif unpacked is None:
+            form = next((form for magic, form in _MAGICS if head.startswith(magic)), "text")
+            yield Input(name=name, form=cast("Form", form), opened=opened)
+        elif depth == _DEEPEST:
+            self._refuse(name, f"lies in more than {_DEEPEST} archives")
+        else:
+            yield from self._input(
+                name, lambda: cast("IO[bytes]", _Bounded(unpacked(opened()), allowed)), allowed, depth + 1
+            )
+
+    def _members(
+        self, name: str, opened: Callable[[], IO[bytes]], allowed: _Allowance, depth: int
+    ) -> Iterator[Input]:
+        if depth == _DEEPEST:
+            self._refuse(name, f"lies in more than {_DEEPEST} archives")
+            return
+        try:
+            file = opened()
+            if depth:  # a zip is read from its end, and what is unpacked has no way back
+                file = io.BytesIO(file.read(_ALWAYS))
+            archive = self._ends.enter_context(zipfile.ZipFile(file))
+        except _SHORT as error:
+            self._refuse(name, f"is no whole zip: {error}")
+            return
+        members = [it for it in archive.infolist() if not it.is_dir()]
+        if len(members) > _MOST_MEMBERS:
+            self._refuse(name, f"holds more than {_MOST_MEMBERS} files")
+            return
+        for it in members:
+            yield from self._input(f"{name}:{it.filename}", _member(archive, it, allowed), allowed, depth + 1)
+
+    def _refuse(self, name: str, why: str) -> None:
+        self.refused.append(Problem(path=name, line=0, what=why))
+
+
+def _member(archive: zipfile.ZipFile, it: zipfile.ZipInfo, allowed: _Allowance) -> Callable[[], IO[bytes]]:
+    def opened() -> IO[bytes]:
+        return cast("IO[bytes]", _Bounded(archive.open(it), allowed))  # closed by who asked
+
+    return opened
+
+
+class Bomb(OSError):
+    """An archive holds more than it may."""
+
+
+@dataclass(slots=True)
+class _Allowance:
+    """How many bytes one reading of what an archive holds may give."""
+
+    limit: int
+
+
+class _Bounded(io.RawIOBase):
+    """What comes out of an archive, as far as is allowed."""
+
+    def __init__(self, inner: IO[bytes], allowed: _Allowance) -> None:
+        self._inner = inner
+        self._left = allowed.limit
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        most = size if size >= 0 else self._left + 1
+        read1 = getattr(self._inner, "read1", self._inner.read)  # `read` would lose what comes before a fault
+        found: bytes = read1(min(most, _PIECE))
+        self._left -= len(found)
+        if self._left < 0:
+            raise Bomb("it holds so many times its size that it is taken for a bomb")
+        return found
+
+    def close(self) -> None:
+        self._inner.close()
+        super().close()
+
+
+_PACKED: Final[tuple[tuple[bytes, Callable[[IO[bytes]], IO[bytes]]], ...]] = (
+    (b"\x1f\x8b", lambda file: cast("IO[bytes]", gzip.GzipFile(fileobj=file))),
+    (b"\xfd7zXZ\x00", lambda file: cast("IO[bytes]", lzma.LZMAFile(file))),  # noqa: SIM115
+    (b"BZh", lambda file: cast("IO[bytes]", bz2.BZ2File(file))),
+)
+"""How what is packed alone begins, and what unpacks it."""
+
+
+def look(given: Input) -> Content:
+    """Read an input once, to know what it holds."""
+    digest, size = hashlib.sha256(), 0
+    content = Content(digest="", size=0)
+    try:
+        with given.opened() as file:
+            while chunk := file.read(_PIECE):
+                digest.update(chunk)
+                size += len(chunk)
+    except _SHORT as error:
+        content.fault = _so_far(error)
+    content.digest, content.size = digest.hexdigest(), size
+    return content
+
+
+def head_of(given: Input) -> bytes:
+    """Return how an input begins, as far as it can be read."""
+    try:
+        with given.opened() as file:
+            return file.read(_PIECE)
+    except _SHORT:
+        return b""
+
+
+def whole_lines(given: Input, content: Content) -> Iterator[bytes]:
+    """Give an input in chunks of whole lines, as far as it was looked at.
+
+    A line beyond `LONGEST_LINE` is cut there. What cannot be read any more, since the file vanished or was
+    cut, is noted in the content's fault.
+    """
+    left, held = content.size, 0
+    waiting: list[bytes] = []
+    try:
+        with given.opened() as file:
+            while left and (chunk := file.read(min(_PIECE, left))):
+                left -= len(chunk)
+                waiting.append(chunk)
+                held += len(chunk)
+                if held >= CHUNK:
+                    whole, end, rest = b"".join(waiting).rpartition(b"\n")
+                    yield _cut_long(whole + end if end else rest + b"\n")  # one line of that length is cut
+                    waiting, held = ([rest], len(rest)) if end else ([], 0)
+    except _SHORT as error:
+        content.fault = _so_far(error)
+    else:
+        if left:
+            content.fault = f"became {left} bytes shorter while it was read"
+    if held:
+        last = b"".join(waiting)
+        yield _cut_long(last if last.endswith(b"\n") else last + b"\n")
+
+
+def _so_far(error: Exception) -> str:
+    return f"is read as far as it goes: {str(error) or type(error).__name__}"
+
+
+def _cut_long(chunk: bytes) -> bytes:
+    if len(chunk) <= LONGEST_LINE:
+        return chunk
+    lines = chunk.split(b"\n")
+    if all(len(line) <= LONGEST_LINE for line in lines):
+        return chunk
+    starts = ((line, at) for line in lines for at in range(0, max(1, len(line)), LONGEST_LINE))
+    return b"\n".join(line[at : at + LONGEST_LINE] for line, at in starts)
+
+
+@contextmanager
+def on_disk(given: Input, content: Content, folder: Path) -> Iterator[Path]:
+    """Have an input as a plain file while the body runs, for readers that need one."""
+    path = folder / f".import-{content.digest[:16]}"
+    try:
+        with path.open("wb") as copy, given.opened() as file:
+            left = content.size
+            while left and (chunk := file.read(min(_PIECE, left))):
+                copy.write(chunk)
+                left -= len(chunk)
+    except _SHORT as error:
+        content.fault = _so_far(error)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)

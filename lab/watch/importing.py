@@ -1,0 +1,314 @@
+"""Logs of others, from files: read to events, stored, and looked at as those of a run are.
+
+A file is known by its content, so the same one comes in once, whatever it is called and packed in. Each that
+is done is written down; what was stored of one that was not is not stored again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from lab.detect.detector import Detector
+from lab.errors import BadFile, Problem
+from lab.files import records
+from lab.moment import Moment
+from lab.runs.noticed import Noticed
+from lab.telemetry import inputs
+from lab.telemetry.event import Event
+from lab.telemetry.events import Events
+from lab.telemetry.evtx import evtx_lines
+from lab.telemetry.inputs import Content, Input
+from lab.telemetry.lines import Lines, cut, file_identity
+from lab.telemetry.sources import SOURCES, kind_of
+from lab.telemetry.store import Store
+from lab.watch.desk import (
+    AlertFile,
+    AlertListener,
+    Batch,
+    Collected,
+    Desk,
+    DetectorTaker,
+    OnAlert,
+)
+
+_TOGETHER: Final = 100_000
+"""Events that are written together: more would cost memory, fewer make many small segments."""
+
+_SECOND: Final = 1_000_000_000
+"""Nanoseconds that events wait at most until they are written."""
+
+_SHOWN: Final = 5
+"""Lines without meaning that are shown of each file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Puzzle:
+    """A line that could not be read."""
+
+    line: int
+    """Its number in the file."""
+
+    why: str
+    """Why."""
+
+    text: str
+    """How it begins."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Imported:
+    """What came of one file: a line of `imports.jsonl`."""
+
+    name: str
+    """What the user calls it."""
+
+    source: str
+    """Which parser read it."""
+
+    digest: str
+    """SHA-256 of its content."""
+
+    size: int
+    """Bytes of its content."""
+
+    lines: int = 0
+    """Lines read."""
+
+    parsed: int = 0
+    """Events that lines became; several lines may be one."""
+
+    unparsed: int = 0
+    """Lines that could not be read; they are kept as events that say so."""
+
+    first: Moment | None = None
+    """When the earliest of its events happened."""
+
+    last: Moment | None = None
+    """When the latest did."""
+
+    fault: str = ""
+    """What is wrong with the file; empty when it was read whole."""
+
+    puzzles: tuple[Puzzle, ...] = ()
+    """The first lines that could not be read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """A file that is to be imported, after it was looked at."""
+
+    given: Input
+    """The file."""
+
+    content: Content
+    """What it held."""
+
+    source: str
+    """Which parser reads it."""
+
+
+Packets = Callable[[Path], Iterator[bytes]]
+"""Turns packets into the lines of a sensor's log, original times kept."""
+
+
+def wanted(found: inputs.Inputs, paths: Sequence[Path], source: str = "") -> tuple[Wanted, ...]:
+    """Look at all files below some paths; the same content counts once.
+
+    Args:
+        found: Opens them.
+        paths: Files and folders.
+        source: Which parser reads them; found by content when empty.
+
+    Raises:
+        BadFile: one of the paths is no file that can be read; every problem is named.
+    """
+    seen: dict[str, Wanted] = {}
+    for given in found.below(list(paths)):
+        content = inputs.look(given)
+        head = inputs.head_of(given) if given.form == "text" else b""
+        kind = (
+            {"evtx": "windows", "pcap": "suricata"}.get(given.form) or source or _kind(given, head, content)
+        )
+        if kind:
+            seen.setdefault(content.digest, Wanted(given=given, content=content, source=kind))
+        else:
+            known = ", ".join(sorted(SOURCES))
+            what = f"is no log that is known here\n    --as  says what it is: {known}"
+            found.refused.append(Problem(path=given.name, line=0, what=what))
+    if found.refused and not seen:
+        raise BadFile(*found.refused)
+    return tuple(seen.values())
+
+
+def _kind(given: Input, head: bytes, content: Content) -> str:
+    if not content.size:
+        return "syslog"  # nothing to be read, by anybody
+    whole, end, rest = head.rpartition(b"\n")
+    return kind_of(whole + end or rest, path=given.name)
+
+
+@dataclass(slots=True)
+class _Storing:
+    """A taker that writes events in large batches, in a thread of its own."""
+
+    store: Store
+    after: int = 0
+    """The number of the line up to which events are stored already."""
+
+    span: tuple[int, int] | None = None
+    _waiting: list[Events] = field(default_factory=list)
+    _since: Moment = field(default_factory=Moment.now)
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=1))
+    _work: Future[Events] | None = None
+
+    def take(self, batch: Batch) -> None:
+        """Keep events, and write them once there are many, or a second has gone by."""
+        events = batch.events.of_their_hosts().after_line(self.after)
+        if found := events.span():
+            self.span = (
+                found if self.span is None else (min(self.span[0], found[0]), max(self.span[1], found[1]))
+            )
+        if not self._waiting:
+            self._since = Moment.now()
+        self._waiting.append(events)
+        if sum(map(len, self._waiting)) >= _TOGETHER or Moment.now() - self._since > _SECOND:
+            self.flush()
+
+    def flush(self) -> None:
+        """Begin to write what waits; what was being written is waited for, and so are its faults."""
+        self.settle()
+        if self._waiting:
+            self._work = self._pool.submit(self.store.append, Events.all_of(self._waiting))
+            self._waiting = []
+
+    def settle(self) -> None:
+        """Wait until what was begun is written."""
+        if self._work:
+            self._work.result()
+            self._work = None
+
+    def close(self) -> None:
+        """Write everything."""
+        try:
+            self.flush()
+            self.settle()
+        finally:
+            self._pool.shutdown()
+
+
+@dataclass(kw_only=True, slots=True)
+class Importer:
+    """Imports files into one run."""
+
+    noticed: Noticed
+    """The run."""
+
+    host: str
+    """What a host is called where a log does not say."""
+
+    packets: Packets
+    """Reads packets."""
+
+    progress: Callable[[str, float], None] = lambda _name, _share: None
+    """Hears how far a file is, from 0 to 1."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set when the user does not want to wait any more; what is in stays."""
+
+    def run(self, files: Sequence[Wanted]) -> tuple[Imported, ...]:
+        """Read all files that are not in yet."""
+        done = {it.digest: it for it in read_imports(self.noticed)}
+        store = Store(self.noticed.events)
+        for it in files:
+            if self.stop.is_set():
+                break
+            if it.content.digest not in done:
+                found = self._file(it, store)
+                if not self.stop.is_set():
+                    records.append(self.noticed.imports, (found,))
+                done[it.content.digest] = found
+        store.compact()
+        return tuple(done.values())
+
+    def _file(self, it: Wanted, store: Store) -> Imported:
+        file = file_identity(it.content.digest)
+        storing = _Storing(store, after=store.last_line(file))
+        desk = Desk((storing,))
+        key = (it.source, self.host, it.given.name)
+        puzzles: list[Puzzle] = []
+        read = 0
+        try:
+            for texts, share in self._texts(it):
+                self.progress(it.given.name, share)
+                lines = replace(
+                    texts,
+                    numbers=range(read + 1, read + 1 + len(texts)),
+                    host=self.host,
+                    path=it.given.name,
+                    file=file,
+                )
+                read += len(lines)
+                found = desk.take_lines([Collected(key=key, lines=lines)])
+                puzzles += map(_puzzle, found.unparsed(_SHOWN - len(puzzles)))
+                if self.stop.is_set():
+                    break
+            desk.take_lines([])
+        finally:
+            desk.close()
+        (count,) = desk.counts() or (None,)
+        span = storing.span
+        return Imported(
+            name=it.given.name,
+            source=it.source,
+            digest=it.content.digest,
+            size=it.content.size,
+            lines=count.read if count else 0,
+            parsed=count.parsed if count else 0,
+            unparsed=count.unparsed if count else 0,
+            first=Moment(span[0]) if span else None,
+            last=Moment(span[1]) if span else None,
+            fault=it.content.fault,
+            puzzles=tuple(puzzles),
+        )
+
+    def _texts(self, it: Wanted) -> Iterator[tuple[Lines, float]]:
+        """Give the lines of a file, and how much of it that is by then."""
+        done = 0
+        if it.given.form == "text":
+            for chunk in inputs.whole_lines(it.given, it.content):
+                done += len(chunk)
+                yield Lines.read(cut(chunk)), done / max(1, it.content.size)
+            return
+        with inputs.on_disk(it.given, it.content, self.noticed.folder) as path:
+            chunks = evtx_lines(path, it.content) if it.given.form == "evtx" else self.packets(path)
+            for chunk in chunks:
+                yield Lines.read(cut(chunk)), 0.5
+
+
+def _puzzle(event: Event) -> Puzzle:
+    return Puzzle(
+        line=int(str(event["homerange.line"])),
+        why=str(event["error.message"]),
+        text=str(event["event.original"])[:200],
+    )
+
+
+def read_imports(noticed: Noticed) -> tuple[Imported, ...]:
+    """Read which files were imported."""
+    return records.read_lines(noticed.imports, Imported)
+
+
+def look_at(noticed: Noticed, detectors: Sequence[Detector], on_alert: OnAlert) -> None:
+    """Raise the alerts on all that is stored, in the order in which it happened, instead of those there were."""
+    noticed.alerts.unlink(missing_ok=True)
+    desk = Desk((DetectorTaker(detectors), AlertFile(noticed.alerts), AlertListener(on_alert)))
+    try:
+        for events in Store(noticed.events).in_order():
+            desk.take_events(events, Moment.now())
+    finally:
+        desk.close()
