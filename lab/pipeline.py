@@ -60,6 +60,7 @@ from lab.flow.runs import (
     ask_run,
     find_recording,
     find_run,
+    list_questions,
     record_run,
     replay_run,
     score_run,
@@ -223,7 +224,11 @@ RECORD: Final[Stages] = (
 )
 
 ASK: Final[Stages] = (
-    ask_run,  # Question    -> Answer
+    ask_run,  # Question    -> Answered
+)
+
+QUESTIONS: Final[Stages] = (
+    list_questions,  # nothing     -> SavedQuestion, ...
 )
 
 LABS: Final[Stages] = (

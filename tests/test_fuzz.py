@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 import pytest
 
 from lab.ask.bounded import Answer
-from lab.cli import tables
+from lab.cli import answers
 from lab.cli.screen import Screen
 from lab.detect.alert import read_alerts
 from lab.errors import LabError
@@ -111,7 +111,7 @@ def test_answers_reach_no_terminal_and_no_spreadsheet_raw(capsys: pytest.Capture
         columns = tuple(f"{chance.choice(texts)}{place}" for place in range(width))
         rows = tuple(tuple(chance.choice(values) for _ in range(width)) for _ in range(2))
         for form in ("csv", "table", "json"):
-            tables.answer(Screen(), Answer(columns=columns, rows=rows), form)
+            answers.answer(Screen(), Answer(columns=columns, rows=rows), form)
             out = capsys.readouterr().out
             assert not set(out) & set("\x1b\x07\u202e"), (form, out)
             if form == "csv":

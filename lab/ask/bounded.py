@@ -13,10 +13,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from lab.ask.asked import Asked
 from lab.errors import BadFile, BadQuery, Problem
 from lab.files import records
 
@@ -44,6 +45,9 @@ class Answer:
     cut: bool = False
     """Whether there was more than is given."""
 
+    parquet: bytes = b""
+    """The answer as a Parquet file, where that was wanted."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Said:
@@ -61,16 +65,32 @@ def ask(run: Path, sql: str) -> Answer:
         BadQuery: the question is wrong, or took too much.
         BadFile: a file of the run cannot be read.
     """
+    return ask_runs(Asked(runs={run.name: str(run)}, sql=sql))
+
+
+def ask_runs(asked: Asked) -> Answer:
+    """Answer a question about runs within its limits.
+
+    Raises:
+        BadQuery: the question is wrong, or took too much.
+        BadFile: a file of the run cannot be read.
+    """
+    said, file = _asked(asked)
+    return replace(said.answer, parquet=file)
+
+
+def _asked(asked: Asked) -> tuple[_Said, bytes]:
     with _begun() as process:
         assert process.stdin is not None  # noqa: S101  # it was asked for
-        process.stdin.write(records.to_json((str(run), sql)).encode())
+        process.stdin.write(records.to_json(asked).encode())
         process.stdin.close()
-        said = records.from_json(_written(process, sql), _Said)
+        head, _, file = _written(process, asked.sql).partition(b"\n")
+    said = records.from_json(head, _Said)
     if said.problems:
         raise BadFile(*said.problems)
     if said.refused:
-        raise BadQuery(sql, said=said.refused)
-    return said.answer
+        raise BadQuery(asked.sql, said=said.refused)
+    return said, file
 
 
 @contextmanager
@@ -118,18 +138,22 @@ def _resident(process: int) -> int:
 
 
 def serve() -> None:
-    """Answer the question on standard input."""
-    from lab.ask.query import query
+    """Answer the question on standard input: a line of JSON, and Parquet behind it where that is wanted."""
+    from lab.ask.query import answered  # who only asks needs no database
 
-    folder, sql = records.from_json(sys.stdin.buffer.read(), tuple[str, str])
+    asked, file = records.from_json(sys.stdin.buffer.read(), Asked), b""
     try:
-        found = query(Path(folder), sql)
-        said = _Said(answer=Answer(columns=_distinct(found.columns), rows=found.rows, cut=found.cut))
+        if asked.parquet:
+            file = answered(asked, lambda tables: tables.parquet(asked.sql, seconds=SECONDS))
+            said = _Said()
+        else:
+            found = answered(asked, lambda tables: tables.ask(asked.sql, seconds=SECONDS))
+            said = _Said(answer=Answer(columns=_distinct(found.columns), rows=found.rows, cut=found.cut))
     except BadFile as error:
         said = _Said(problems=error.problems)
     except BadQuery as error:
         said = _Said(refused=error.said)
-    sys.stdout.buffer.write(records.to_json(said).encode())
+    sys.stdout.buffer.write(records.to_json(said).encode() + b"\n" + file)
     sys.stdout.flush()
     os._exit(0)  # taking the database down takes longer than the answer
 

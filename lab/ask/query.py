@@ -7,9 +7,11 @@ stand here by name, since telemetry knows neither alerts nor truth (a test compa
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
+from lab.ask.asked import Asked
 from lab.errors import BadFile, BadQuery, Problem
 from lab.files import careful
 from lab.runs import names
@@ -77,6 +79,9 @@ STRUCTURES: Final[dict[str, dict[str, object]]] = {
 _FILES: Final = {"alerts": names.ALERTS, "truth": names.TRUTH}
 
 
+Found = TypeVar("Found")
+
+
 def query(run_folder: Path, sql: str, *, seconds: float = TIME_LIMIT) -> Answer:
     """Answer a question about a run, also while the run goes on.
 
@@ -90,30 +95,43 @@ def query(run_folder: Path, sql: str, *, seconds: float = TIME_LIMIT) -> Answer:
         BadQuery: the question is wrong, asks for something else than the run, or took too much.
         BadFile: a file of records cannot be read.
     """
+    asked = Asked(runs={run_folder.name: str(run_folder)}, sql=sql)
+    return answered(asked, lambda tables: tables.ask(sql, seconds=seconds))
+
+
+def answered(asked: Asked, ask: Callable[[Tables], Found]) -> Found:
+    """Lay out the tables of some runs, and ask; again when segments were merged meanwhile.
+
+    Raises:
+        BadQuery: the question is wrong, asks for something else than the runs, or took too much.
+        BadFile: a file of records cannot be read.
+    """
     while True:
         with Tables() as tables:
             try:
-                return _ask(tables, run_folder, sql, seconds)
+                _lay_out(tables, asked)
+                return ask(tables)
             except BadQuery:
                 if not tables.outdated():
                     raise
 
 
-def _ask(tables: Tables, run_folder: Path, sql: str, seconds: float) -> Answer:
-    tables.add_events(run_folder / names.EVENTS)
+def _lay_out(tables: Tables, asked: Asked) -> None:
+    folders = {run: Path(folder) for run, folder in asked.runs.items()}
+    tables.add_events({run: it / names.EVENTS for run, it in folders.items()}, since=asked.since)
     for name, file in _FILES.items():
-        path = run_folder / file
-        if path.exists():
-            _add(tables, name, path)
-    return tables.ask(sql, seconds=seconds)
+        paths = {run: it / file for run, it in folders.items() if (it / file).exists()}
+        if paths:
+            _add(tables, name, paths)
 
 
-def _add(tables: Tables, name: str, path: Path) -> None:
+def _add(tables: Tables, name: str, paths: Mapping[str, Path]) -> None:
+    lines = {run: _whole_lines(path) for run, path in paths.items()}
     try:
-        tables.add_records(name, _whole_lines(path), STRUCTURES[name])
+        tables.add_records(name, lines, STRUCTURES[name])
     except BadQuery as error:
-        problem = Problem(path=str(path), line=0, what=f"is not a file of records: {error.said}")
-        raise BadFile(problem) from error
+        what = f"is not a file of records: {error.said}"
+        raise BadFile(*(Problem(path=str(it), line=0, what=what) for it in paths.values())) from error
 
 
 def _whole_lines(path: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,6 +25,7 @@ class Output(StrEnum):
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
+    PARQUET = "parquet"
 
 
 @app.command(epilog="Example:  lab run ssh-brute-force")
@@ -171,19 +173,59 @@ def report(
     tables.report(session.screen, session.run(SCORE, name).run, markdown=markdown)
 
 
-@app.command(epilog='Example:  lab query "SELECT \\"host.name\\", count(*) FROM events GROUP BY 1"')
-def query(
-    sql: Annotated[str, typer.Argument(help="One SELECT over the tables events, alerts and truth.")],
-    name: Annotated[str, typer.Option("--run", help="A run's id, or how it begins; else the last run.")] = "",
+@app.command(epilog="Example:  lab query failed-logins-by-source --since 10m --chart")
+def query(  # noqa: PLR0913  # its options
+    question: Annotated[
+        str, typer.Argument(help="One SELECT over events, alerts and truth, or a name that --list shows.")
+    ] = "",
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--run", help="A run's id, or how it begins, or all; again for more; else the last run."
+        ),
+    ] = None,
+    since: Annotated[
+        str, typer.Option("--since", help="Only so long before the last event: 30s, 10m, 2h, 7d.")
+    ] = "",
     output: Annotated[Output, typer.Option("--format", help="How to write the answer.")] = Output.TABLE,
+    to: Annotated[Path | None, typer.Option("--to", help="The file to write Parquet to.")] = None,
+    *,
+    listed: Annotated[
+        bool, typer.Option("--list", help="List the questions that ship, and ask none.")
+    ] = False,
+    chart: Annotated[
+        bool, typer.Option("--chart", help="Draw the answer: its first number, row by row.")
+    ] = False,
 ) -> None:
-    """Ask a run a question in SQL. Nothing can be changed, and no other file can be read."""
-    from lab.cli import tables
+    """Ask runs a question in SQL. Nothing can be changed, and no other file can be read."""
+    from lab.cli import answers
     from lab.flow.runs import Question
-    from lab.pipeline import ASK
+    from lab.pipeline import ASK, QUESTIONS
 
     session = open_session()
-    tables.answer(session.screen, session.run(ASK, Question(sql=sql, run=name)), output.value)
+    if listed or not question:
+        answers.listed(session.screen, session.run(QUESTIONS, None), as_json=output == Output.JSON)
+        return
+    if (output is Output.PARQUET) != (to is not None):
+        raise typer.BadParameter("--format parquet and --to go together")
+    asked = Question(
+        text=question, runs=tuple(name or ()), since=_length(since), parquet=output is Output.PARQUET
+    )
+    found = session.run(ASK, asked)
+    if to is not None:
+        session.context.path(to).write_bytes(found.answer.parquet)
+    elif chart:
+        answers.chart(session.screen, found.answer)
+    else:
+        answers.answer(session.screen, found.answer, output.value)
+
+
+def _length(text: str) -> float:
+    """Read a length of time, `10m`, in seconds."""
+    match = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    if match is None and text:
+        raise typer.BadParameter(f"--since {text}: write  30s, 10m, 2h  or  7d")
+    return int(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[match[2]] if match else 0
 
 
 @app.command(epilog="Example:  lab replay ssh-brute-force")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from lab.cli.screen import Screen, age
-from lab.files import careful, records
+from lab.files import careful
 from lab.moment import SECOND
-from lab.text import visible
 
 if TYPE_CHECKING:
-    from lab.ask.bounded import Answer
     from lab.bench.up import Contest
     from lab.engine.nodes import RunningLab
     from lab.exercise.scenario import Scenario
@@ -374,36 +371,6 @@ def report(screen: Screen, run: RunFolder, *, markdown: bool) -> None:
         sys.stdout.write(careful.read_bytes(run.report_text).decode())
         return
     screen.line(f"report: {run.report}")
-
-
-def answer(screen: Screen, found: Answer, output: str) -> None:
-    """Show what a question gave."""
-    if output == "json":
-        screen.json([dict(zip(found.columns, row, strict=True)) for row in found.rows])
-    elif output == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow([_cell(name, guard=True) for name in found.columns])
-        writer.writerows([[_cell(value, guard=True) for value in row] for row in found.rows])
-    else:
-        screen.table(found.columns, [[_cell(value) for value in row] for row in found.rows])
-    if found.cut:
-        screen.tell(f"only the first {len(found.rows)} rows are shown")
-
-
-def _cell(value: object, *, guard: bool = False) -> str:
-    """Write a value for a table.
-
-    In CSV no terminal is to obey it, and a text that a spreadsheet would run as a formula is quoted.
-    """
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else records.to_json(value).strip('"')
-    if not guard:
-        return text
-    return f"'{visible(text)}" if isinstance(value, str) and text[:1] in _FORMULA and text else visible(text)
-
-
-_FORMULA: Final = "=+-@\t\r\n|%"
 
 
 def requirements(screen: Screen, found: Sequence[Requirement], *, as_json: bool) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is 
     from pathlib import Path
 
     from lab.ask.bounded import Answer
+    from lab.ask.questions import SavedQuestion
     from lab.runs.folder import RunFolder
     from lab.score.eyes import Eye
     from lab.score.values import Score
@@ -186,18 +187,62 @@ def write_report(scored: Scored, _: Context) -> Scored:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """A question about a run."""
+    """A question about runs."""
 
-    sql: str
-    """One SELECT."""
+    text: str
+    """One SELECT, or the name of a question that ships."""
 
-    run: str = ""
-    """A run's id, or how it begins; else the last run."""
+    runs: tuple[str, ...] = ()
+    """Ids of runs, or how they begin, or `all`; else the last run."""
+
+    since: float = 0
+    """Only what happened in so many seconds before the last event; all when 0."""
+
+    parquet: bool = False
+    """Whether the answer is wanted as a Parquet file."""
 
 
-def ask_run(question: Question, context: Context) -> Answer:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answered:
+    """A question and its answer."""
+
+    answer: Answer
+    """The answer."""
+
+    saved: SavedQuestion | None
+    """The question, where it is one that ships."""
+
+
+def ask_run(question: Question, context: Context) -> Answered:
     """A question -> its answer."""
-    from lab.ask.bounded import ask
+    from lab.ask import questions
+    from lab.ask.asked import Asked
+    from lab.ask.bounded import ask_runs
+
+    saved = questions.find(question.text) if questions.is_name(question.text) else None
+    asked = Asked(
+        runs={run.path.name: str(run.path) for run in _asked_about(question, context)},
+        sql=saved.sql if saved else question.text,
+        since=question.since,
+        parquet=question.parquet,
+    )
+    if saved:
+        context.tell(f"{saved.asks} {saved.learn}")
+        for line in saved.sql.splitlines():
+            context.tell(f"    {line}")
+    return Answered(answer=ask_runs(asked), saved=saved)
+
+
+def _asked_about(question: Question, context: Context) -> tuple[RunFolder, ...]:
     from lab.runs import folder
 
-    return ask(folder.find(context.workplace, question.run).path, question.sql)
+    if "all" in question.runs:
+        return folder.list_runs(context.workplace) or (folder.find(context.workplace),)
+    return tuple(folder.find(context.workplace, name) for name in question.runs or ("",))
+
+
+def list_questions(_: None, __: Context) -> tuple[SavedQuestion, ...]:
+    """Nothing -> the questions that ship."""
+    from lab.ask.questions import saved_questions
+
+    return saved_questions()

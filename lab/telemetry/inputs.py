@@ -145,9 +145,7 @@ class Inputs:
         elif depth == _DEEPEST:
             self._refuse(name, f"lies in more than {_DEEPEST} archives")
         else:
-            yield from self._input(
-                name, lambda: cast("IO[bytes]", _Bounded(unpacked(opened()), allowed)), allowed, depth + 1
-            )
+            yield from self._input(name, _unpacking(unpacked, opened, allowed), allowed, depth + 1)
 
     def _members(
         self, name: str, opened: Callable[[], IO[bytes]], allowed: _Allowance, depth: int
@@ -156,7 +154,7 @@ class Inputs:
             self._refuse(name, f"lies in more than {_DEEPEST} archives")
             return
         try:
-            file = opened()
+            file = self._ends.enter_context(opened())
             if depth:  # a zip is read from its end, and what is unpacked has no way back
                 file = io.BytesIO(file.read(_ALWAYS))
             archive = self._ends.enter_context(zipfile.ZipFile(file))
@@ -172,6 +170,16 @@ class Inputs:
 
     def _refuse(self, name: str, why: str) -> None:
         self.refused.append(Problem(path=name, line=0, what=why))
+
+
+def _unpacking(
+    unpack: Callable[[IO[bytes]], IO[bytes]], opened: Callable[[], IO[bytes]], allowed: _Allowance
+) -> Callable[[], IO[bytes]]:
+    def unpacked() -> IO[bytes]:
+        under = opened()
+        return cast("IO[bytes]", _Bounded(unpack(under), allowed, under))
+
+    return unpacked
 
 
 def _member(archive: zipfile.ZipFile, it: zipfile.ZipInfo, allowed: _Allowance) -> Callable[[], IO[bytes]]:
@@ -195,9 +203,10 @@ class _Allowance:
 class _Bounded(io.RawIOBase):
     """What comes out of an archive, as far as is allowed."""
 
-    def __init__(self, inner: IO[bytes], allowed: _Allowance) -> None:
+    def __init__(self, inner: IO[bytes], allowed: _Allowance, under: IO[bytes] | None = None) -> None:
         self._inner = inner
         self._left = allowed.limit
+        self._under = under  # what gzip and its kin read from, and do not close
 
     def readable(self) -> bool:
         return True
@@ -213,6 +222,8 @@ class _Bounded(io.RawIOBase):
 
     def close(self) -> None:
         self._inner.close()
+        if self._under:
+            self._under.close()
         super().close()
 
 

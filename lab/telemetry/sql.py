@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import threading
@@ -14,6 +15,7 @@ from typing import Any, Final, Self
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from lab.errors import BadQuery
 from lab.moment import Moment
@@ -33,6 +35,22 @@ MAX_BYTES: Final = 32 * 2**20
 
 MAX_ROWS: Final = 100_000
 """Rows an answer has at most; the rest is cut and said to be cut."""
+
+MAX_PARQUET: Final = 256 * 2**20
+"""Bytes that an answer in Parquet has at most."""
+
+_MACROS: Final = (
+    """CREATE MACRO address_number(ip) AS CASE WHEN regexp_full_match(ip, '[0-9]+([.][0-9]+){3}') THEN
+        list_reduce(list_transform(string_split(ip, '.'), lambda part: TRY_CAST(part AS BIGINT)),
+            lambda total, part: total * 256 + part) END""",
+    """CREATE MACRO in_block(ip, block) AS address_number(ip) >> (32 - split_part(block, '/', 2)::INTEGER)
+        = address_number(split_part(block, '/', 1)) >> (32 - split_part(block, '/', 2)::INTEGER)""",
+    """CREATE MACRO is_private(ip) AS coalesce(in_block(ip, '10.0.0.0/8') OR in_block(ip, '172.16.0.0/12')
+        OR in_block(ip, '192.168.0.0/16') OR in_block(ip, '127.0.0.0/8') OR in_block(ip, '169.254.0.0/16')
+        OR regexp_matches(ip, '^(::1$|fe[89ab]|f[cd])'), false)""",
+    "CREATE MACRO bucket(moment, width) AS time_bucket(width::INTERVAL, moment)",
+)
+"""Helpers for questions: addresses as numbers and in blocks, moments in buckets."""
 
 _SAFE: Final[dict[str, str | int | float | list[str]]] = {
     "threads": 2,
@@ -150,6 +168,8 @@ class Tables:
     def __init__(self) -> None:
         self._connection = duckdb.connect(":memory:", config={**_SAFE, "memory_limit": MEMORY_LIMIT})
         self._connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA stored")
+        for macro in _MACROS:
+            self._connection.execute(macro)
         self._files: list[str] = []
 
     def __enter__(self) -> Self:
@@ -160,42 +180,69 @@ class Tables:
         """Give the memory back."""
         self._connection.close()
 
-    def add_events(self, folder: Path) -> None:
-        """Show a store as view `events`: all columns, whatever version wrote the segments.
+    def add_events(self, folders: Mapping[str, Path], *, since: float = 0) -> None:
+        """Show stores as view `events`: all columns, whatever version wrote the segments.
+
+        Args:
+            folders: Name to store; where there are several, the name is the column `run`.
+            since: Show only what happened in so many seconds before the last event; all when 0.
 
         Raises:
             BadQuery: a segment cannot be read.
         """
-        self._files = [str(segment.path.resolve()) for segment in present_segments(folder)]
         self._connection.register("empty", SCHEMA.empty_table())
         self._connection.execute("CREATE TABLE stored.columns AS FROM empty")
         self._connection.unregister("empty")
-        files = ", ".join(_quoted(path) for path in self._files)
-        read = f" UNION ALL BY NAME FROM read_parquet([{files}], union_by_name = true)" if files else ""
+        several = len(folders) > 1
+        shown = []
+        for place, (name, folder) in enumerate(folders.items()):
+            files = [str(segment.path.resolve()) for segment in present_segments(folder)]
+            self._files += files
+            listed = ", ".join(_quoted(path) for path in files)
+            read = f" UNION ALL BY NAME FROM read_parquet([{listed}], union_by_name = true)" if files else ""
+            with _duckdb_errors("events"):
+                self._connection.execute(f"CREATE VIEW stored.run{place} AS FROM stored.columns{read}")
+            run = f"{_quoted(name)} AS run, " if several else ""
+            shown.append(f"SELECT {run}{_as_sql_types()} FROM stored.run{place}")  # noqa: S608 -- our own names
         with _duckdb_errors("events"):
-            self._connection.execute(f"CREATE VIEW stored.segments AS FROM stored.columns{read}")
-            self._connection.execute(f"CREATE VIEW events AS SELECT {_as_sql_types()} FROM stored.segments")  # noqa: S608 -- our own names
+            self._connection.execute(f"CREATE VIEW stored.every AS {' UNION ALL '.join(shown)}")
+            self._connection.execute(f"CREATE VIEW events AS FROM stored.every{self._from(since)}")
+
+    def _from(self, since: float) -> str:
+        if not since:
+            return ""
+        latest = self._connection.execute('SELECT epoch_us(max("@timestamp")) FROM stored.every').fetchone()
+        if latest is None or latest[0] is None:
+            return ""
+        return f' WHERE "@timestamp" >= make_timestamptz({int(latest[0] - since * 1e6)})'
 
     def outdated(self) -> bool:
         """Tell whether segments were merged away since they were added."""
         return not all(os.path.exists(path) for path in self._files)  # noqa: PTH110 -- thousands of plain texts
 
-    def add_records(self, name: str, lines: Sequence[str], structure: Mapping[str, object]) -> None:
+    def add_records(
+        self, name: str, lines: Mapping[str, Sequence[str]], structure: Mapping[str, object]
+    ) -> None:
         """Show records as a table.
 
         Args:
             name: Name of the table.
-            lines: One JSON object each.
+            lines: Run to its records, one JSON object each; where there are several runs, and the records
+                have no such column of their own, the run is the column `run`.
             structure: DuckDB's type of each key to show, in the form its `from_json` takes.
 
         Raises:
             BadQuery: a line is not JSON, or a value is not of its type.
         """
-        self._connection.register("lines", pa.table({"line": pa.array(lines, pa.string())}))
+        texts = [text for several in lines.values() for text in several]
+        runs = [run for run, several in lines.items() for _ in several]
+        table = pa.table({"run": pa.array(runs, pa.string()), "line": pa.array(texts, pa.string())})
+        self._connection.register("lines", table)
         shape = _quoted(json.dumps(structure))
+        run = "run, " if len(lines) > 1 and "run" not in structure else ""
         with _duckdb_errors(name):
             self._connection.execute(
-                f'CREATE TABLE "{name}" AS SELECT unnest(from_json(line, {shape})) FROM lines'  # noqa: S608 -- our own names
+                f'CREATE TABLE "{name}" AS SELECT {run}unnest(from_json(line, {shape})) FROM lines'  # noqa: S608 -- our own names
             )
         self._connection.unregister("lines")
 
@@ -211,6 +258,21 @@ class Tables:
             try:
                 with _stopped_after(self._connection, seconds):
                     return _answer(self._connection.sql(sql))
+            except duckdb.InterruptException as error:
+                raise BadQuery(sql, said=f"it took longer than {seconds:g} s and was stopped") from error
+
+    def parquet(self, sql: str, *, seconds: float) -> bytes:
+        """Lock the database, then answer one question as a Parquet file, with the types that columns have.
+
+        Raises:
+            BadQuery: the question is wrong, not a single SELECT, SHOW or DESCRIBE, or took too much.
+        """
+        with _duckdb_errors(sql):
+            _only_question(sql)
+            self._lock()
+            try:
+                with _stopped_after(self._connection, seconds):
+                    return _parquet(self._connection.sql(sql))
             except duckdb.InterruptException as error:
                 raise BadQuery(sql, said=f"it took longer than {seconds:g} s and was stopped") from error
 
@@ -263,6 +325,17 @@ def _answer(relation: duckdb.DuckDBPyRelation) -> Answer:
             if cut:
                 break
     return Answer(columns=columns, types=types, rows=tuple(rows[:MAX_ROWS]), cut=cut)
+
+
+def _parquet(relation: duckdb.DuckDBPyRelation) -> bytes:
+    """Write an answer down, batch by batch."""
+    file = io.BytesIO()
+    with relation.to_arrow_reader(100_000) as batches, pq.ParquetWriter(file, batches.schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+            if file.tell() > MAX_PARQUET:
+                raise BadQuery("", said=f"its answer has more than {MAX_PARQUET >> 20} MB; ask for less")
+    return file.getvalue()
 
 
 def _fitting(batch: pa.RecordBatch, left: int) -> int:

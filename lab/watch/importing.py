@@ -304,7 +304,7 @@ def read_imports(noticed: Noticed) -> tuple[Imported, ...]:
 
 
 def look_at(noticed: Noticed, detectors: Sequence[Detector], on_alert: OnAlert) -> None:
-    """Raise the alerts on all that is stored, in the order in which it happened, instead of those there were."""
+    """Raise the alerts on all that is stored, as it happened; those that there were are replaced."""
     noticed.alerts.unlink(missing_ok=True)
     desk = Desk((DetectorTaker(detectors), AlertFile(noticed.alerts), AlertListener(on_alert)))
     try:

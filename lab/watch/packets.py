@@ -32,16 +32,9 @@ def read_with_suricata(path: Path, stop: threading.Event) -> Iterator[bytes]:
         )
     role = SHIPPED.roles()["suricata"] / "files"
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".suricata-") as folder:
-        argv = (
-            program,
-            "-r",
-            str(path),
-            "-c",
-            str(role / "suricata.yaml"),
-            "-S",
-            str(role / "homerange.rules"),
-        )
-        argv = (*argv, "-l", folder, "-k", "none", "--runmode", "single")
+        read = ("-r", str(path), "-k", "none", "--runmode", "single", "-l", folder)
+        settings = ("-c", str(role / "suricata.yaml"), "-S", str(role / "homerange.rules"))
+        argv = (program, *read, *settings)
         with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
             errors = bytearray()
             reader = threading.Thread(

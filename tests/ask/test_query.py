@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -225,8 +226,8 @@ def test_a_question_is_asked_again_when_segments_are_merged_under_it(
     store.append(Events.of([{"@timestamp": START, "event.id": "e4"}]))
     add_events = Tables.add_events
 
-    def merged_meanwhile(tables: Tables, folder: Path) -> None:
-        add_events(tables, folder)
+    def merged_meanwhile(tables: Tables, folders: Mapping[str, Path], *, since: float = 0) -> None:
+        add_events(tables, folders, since=since)
         store.compact()
 
     monkeypatch.setattr(Tables, "add_events", merged_meanwhile)
