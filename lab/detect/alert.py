@@ -73,6 +73,14 @@ ENTITY_FIELDS: Final = ("source.ip", "destination.ip", "host.name", "user.name")
 """The fields that say who and where."""
 
 
+_BEHIND: Final = {"source.ip": "process.entry_leader.entry_meta.source.ip"}
+"""What says the same of an event of a log-in session: a command names no address, its session does."""
+
+
+def _names(event: Event, name: str) -> bool:
+    return name in event or _BEHIND.get(name, "") in event
+
+
 class Facts(TypedDict):
     """The part of an alert that its evidence decides."""
 
@@ -108,7 +116,10 @@ def time_of(event: Event) -> int:
 
 def entities_of(events: Sequence[Event]) -> dict[str, tuple[str, ...]]:
     """Return who and where: each entity field with its values."""
-    found = {name: sorted({str(it[name]) for it in events if name in it}) for name in ENTITY_FIELDS}
+    found = {
+        name: sorted({str(it.get(name, it.get(_BEHIND.get(name, "")))) for it in events if _names(it, name)})
+        for name in ENTITY_FIELDS
+    }
     return {name: tuple(values) for name, values in found.items() if values}
 
 

@@ -22,6 +22,7 @@ from lab.runs.noticed import Noticed
 from lab.telemetry.events import Events
 from lab.telemetry.lines import Lines
 from lab.telemetry.reader import Reader
+from lab.telemetry.sessions import Sessions
 from lab.telemetry.sources import source_named
 from lab.telemetry.store import Store
 from lab.watch.collection import LogCount
@@ -226,6 +227,12 @@ class Desk:
     logs: Sequence[FollowedLog] = ()
     """The logs that are counted even where no line comes."""
 
+    foreign: bool = False
+    """Whether lines are of the hosts that they name, rather than of the node they were found on."""
+
+    sessions: Sessions = field(default_factory=Sessions)
+    """Who is logged in, as far as the logs have told."""
+
     _tallies: dict[LogKey, _Tally] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -240,6 +247,7 @@ class Desk:
         found = [self._read(key, Lines.joined(lines)) for key, lines in waiting.items()]
         found += [self._rest(tally) for key, tally in self._tallies.items() if key not in waiting]
         events = Events.all_of(found)
+        events = self.sessions.join(events.of_their_hosts() if self.foreign else events)
         self.take_events(events, Moment.now())
         return events
 

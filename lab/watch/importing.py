@@ -24,6 +24,7 @@ from lab.telemetry.events import Events
 from lab.telemetry.evtx import evtx_lines
 from lab.telemetry.inputs import Content, Input
 from lab.telemetry.lines import Lines, cut, file_identity
+from lab.telemetry.sessions import Sessions
 from lab.telemetry.sources import SOURCES, kind_of
 from lab.telemetry.store import Store
 from lab.watch.desk import (
@@ -41,6 +42,9 @@ _TOGETHER: Final = 100_000
 
 _SECOND: Final = 1_000_000_000
 """Nanoseconds that events wait at most until they are written."""
+
+_LOGINS: Final = ("syslog", "sshd", "journal", "auditd")
+"""Logs that tell of log-ins: they are read first, so that others know of the sessions."""
 
 _SHOWN: Final = 5
 """Lines without meaning that are shown of each file."""
@@ -168,7 +172,7 @@ class _Storing:
 
     def take(self, batch: Batch) -> None:
         """Keep events, and write them once there are many, or a second has gone by."""
-        events = batch.events.of_their_hosts().after_line(self.after)
+        events = batch.events.after_line(self.after)
         if found := events.span():
             self.span = (
                 found if self.span is None else (min(self.span[0], found[0]), max(self.span[1], found[1]))
@@ -220,11 +224,13 @@ class Importer:
     stop: threading.Event = field(default_factory=threading.Event)
     """Set when the user does not want to wait any more; what is in stays."""
 
+    _sessions: Sessions = field(default_factory=Sessions)
+
     def run(self, files: Sequence[Wanted]) -> tuple[Imported, ...]:
         """Read all files that are not in yet."""
         done = {it.digest: it for it in read_imports(self.noticed)}
         store = Store(self.noticed.events)
-        for it in files:
+        for it in sorted(files, key=lambda it: it.source not in _LOGINS):
             if self.stop.is_set():
                 break
             if it.content.digest not in done:
@@ -238,7 +244,7 @@ class Importer:
     def _file(self, it: Wanted, store: Store) -> Imported:
         file = file_identity(it.content.digest)
         storing = _Storing(store, after=store.last_line(file))
-        desk = Desk((storing,))
+        desk = Desk((storing,), foreign=True, sessions=self._sessions)
         key = (it.source, self.host, it.given.name)
         puzzles: list[Puzzle] = []
         read = 0

@@ -26,7 +26,7 @@ from lab.telemetry.inputs import Inputs
 from lab.telemetry.sources import SOURCES
 from lab.telemetry.store import Store
 from lab.watch.importing import Imported, Importer, look_at, read_imports, wanted
-from tests.support import SAMPLES, Case, cases
+from tests.support import SAMPLES, Case, by_name, cases
 
 OPENSSH: Final = SAMPLES / "loghub" / "openssh.log"
 EVTX: Final = SAMPLES / "evtx" / "security.evtx"
@@ -53,21 +53,17 @@ def lines_of(folder: Path) -> list[int]:
 _AWKWARD: Final = ("unparsed", "hostile", "headless", "continued", "hostile-name")
 """Cases of lines that are not what they seem."""
 
+PLAIN: Final = [it for it in cases("telemetry") if not it.name.endswith(_AWKWARD)]
+
 
 @pytest.mark.parametrize(
-    ("kind", "case"),
-    [
-        (it.raw["source"], it)
-        for it in cases("telemetry")
-        if "unparsed" not in it.name and "hostile" not in it.name
-    ],
+    "case", [it for it in cases("telemetry") if not it.name.endswith(_AWKWARD)], ids=by_name
 )
-def test_a_log_is_known_by_what_it_holds(kind: str, case: Case, tmp_path: Path) -> None:
-    texts = case.raw["lines"]
+def test_a_log_is_known_by_what_it_holds(case: Case, tmp_path: Path) -> None:
     path = tmp_path / "anything"
-    path.write_text("\n".join(texts) + "\n", encoding="utf-8")
+    path.write_text("\n".join(case.raw["lines"]) + "\n", encoding="utf-8")
     (found,) = brought(tmp_path / "run", path)
-    assert found.source == {"sshd": "syslog"}.get(kind, kind)
+    assert found.source == {"sshd": "syslog"}.get(case.raw["source"], case.raw["source"])
 
 
 def test_every_line_is_an_event_or_one_that_says_why_not(tmp_path: Path) -> None:
