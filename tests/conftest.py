@@ -70,7 +70,6 @@ def _no_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, 
     """Keep tests that do not ask for the engine away from it, and all they start."""
     if not request.node.get_closest_marker("docker"):
         monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine-here.sock")
-        monkeypatch.setattr("lab.provision.lock.locks", lambda: tmp_path / "locks")  # each test its own labs
 
 
 @pytest.fixture

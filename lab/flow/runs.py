@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import lab
 from lab.flow.context import Context
-from lab.moment import Moment
+from lab.moment import SECOND, Moment
 
 if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is quick
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from lab.ask.bounded import Answer
     from lab.ask.questions import SavedQuestion
+    from lab.exercise.truth import Clock, Truth
     from lab.runs.folder import RunFolder
     from lab.score.eyes import Eye
     from lab.score.values import Score
+    from lab.telemetry.event import Event
 
 DEFAULT_SCENARIO: Final = "ssh-brute-force"
 """What `lab demo` plays."""
@@ -114,25 +118,38 @@ def score_run(run: RunFolder, _: Context) -> Scored:
     from lab.exercise.truth import read_clocks, read_truth
     from lab.files import records
     from lab.score import eyes, measures
-    from lab.telemetry.store import Store
     from lab.watch.collection import read_collection
 
     header, watched = run.header(), read_collection(run.noticed)
-    truth, clocks, events = read_truth(run.happened), read_clocks(run.happened), Store(run.noticed.events)
+    truth, clocks, alerts = read_truth(run.happened), read_clocks(run.happened), read_alerts(run.noticed)
+    products = {it: eyes.alerts_of(run.noticed, it) for it in eyes.products(run.noticed)}
+    every = (alerts, *products.values())
+    events, elsewhere = _evidence(
+        run, truth, clocks, {it for them in every for one in them for it in one.event_ids}
+    )
     found = measures.score_run(
         run=header.id,
         truth=truth,
-        alerts=read_alerts(run.noticed),
+        alerts=alerts,
         events=events,
         clocks=clocks,
         rules=header.rules,
         observed_until=header.ended or header.started,
         blind=watched.blind,
+        elsewhere=elsewhere,
     )
     records.write(run.score, found)
     others = tuple(
-        eyes.seen_by(it, noticed=run.noticed, header=header, truth=truth, events=events, clocks=clocks)
-        for it in eyes.products(run.noticed)
+        eyes.seen_by(
+            it,
+            noticed=run.noticed,
+            header=header,
+            truth=truth,
+            events=events,
+            clocks=clocks,
+            elsewhere=elsewhere,
+        )
+        for it in products
     )
     return Scored(
         run=run,
@@ -140,6 +157,30 @@ def score_run(run: RunFolder, _: Context) -> Scored:
         eyes=(eyes.embedded(found), *others) if others else (),
         degraded=tuple(map(str, (*watched.disturbances, *watched.blind))),
     )
+
+
+class _Again:
+    """Events that can be read more than once, each time from disk."""
+
+    def __init__(self, read: Callable[[], Iterator[Event]]) -> None:
+        self._read = read
+
+    def __iter__(self) -> Iterator[Event]:
+        """Read them."""
+        return self._read()
+
+
+def _evidence(
+    run: RunFolder, truth: Sequence[Truth], clocks: Sequence[Clock], wanted: set[str]
+) -> tuple[_Again, int]:
+    """Return the events that may be evidence, or that an alert names, and how many others there are."""
+    from lab.score import evidence
+    from lab.telemetry.store import Store
+
+    store = Store(run.noticed.events)
+    asked, span = evidence.fields_asked(truth), evidence.span_asked(truth, clocks)
+    events = _Again(partial(store.some, asked, span=span, ids=wanted))
+    return events, store.count() - sum(1 for _ in store.some({"event.id"}, span=span, ids=wanted))
 
 
 def choose_eyes(scored: Scored, names: tuple[str, ...]) -> tuple[Eye, ...]:
@@ -167,13 +208,16 @@ def write_report(scored: Scored, _: Context) -> Scored:
     from lab.telemetry.store import Store
     from lab.watch.collection import read_collection
 
-    run = scored.run
+    run, store = scored.run, Store(scored.run.noticed.events)
+    header, alerts = run.header(), read_alerts(run.noticed)
+    tally = store.tally(header.started, report.bar_width(header) * SECOND)
     story = report.make_story(
-        header=run.header(),
+        header=header,
         truth=read_truth(run.happened),
-        alerts=read_alerts(run.noticed),
+        alerts=alerts,
         score=scored.score,
-        events=Store(run.noticed.events).events(),
+        tally=tally,
+        evidence=store.some(report.SHOWN_FIELDS, span=None, ids=report.shown_evidence(alerts)),
         collection=read_collection(run.noticed),
         results=records.read_lines(run.happened.results, Result),
         eyes=scored.eyes,

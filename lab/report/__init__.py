@@ -5,6 +5,6 @@ writes it (jinja2). Everything a log or a scenario can bring is shown harmless.
 """
 
 from lab.report.page import write_report
-from lab.report.story import Story, make_story
+from lab.report.story import SHOWN_FIELDS, Story, bar_width, make_story, shown_evidence
 
-__all__ = ["Story", "make_story", "write_report"]
+__all__ = ["SHOWN_FIELDS", "Story", "bar_width", "make_story", "shown_evidence", "write_report"]

@@ -16,6 +16,7 @@ from lab.runs.header import Header, State
 from lab.score.eyes import Eye
 from lab.score.values import Score, StepScore
 from lab.telemetry.event import Event
+from lab.telemetry.tally import Tally
 from lab.watch.collection import Blind, Collection, Disturbance, LogCount
 
 SHOWN_EVIDENCE: Final = 20
@@ -291,7 +292,8 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
     truth: Iterable[Truth],
     alerts: Iterable[Alert],
     score: Score,
-    events: Iterable[Event],
+    tally: Tally,
+    evidence: Iterable[Event],
     collection: Collection,
     results: Iterable[Result] = (),
     eyes: Iterable[Eye] = (),
@@ -303,17 +305,17 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         truth: What happened.
         alerts: What was raised.
         score: The score of this run.
-        events: The run's events in any order; read once, so a stream will do.
+        tally: How many events there are of what, in bars of `bar_width`.
+        evidence: The events of `shown_evidence`, with `SHOWN_FIELDS`.
         collection: What was watched and how well.
         results: What steps gave to later ones.
         eyes: What each SIEM noticed, where others were asked.
     """
     raised = tuple(sorted(alerts, key=lambda it: (it.raised, it.id)))
     happened = tuple(sorted(truth, key=lambda it: (it.start, it.end, it.step, it.attempt)))
-    wanted = {it for alert in raised for it in alert.event_ids[:SHOWN_EVIDENCE]}
-    seen = _Counts(header.started)
-    for event in events:
-        seen.take(event, wanted)
+    seen = {str(it["event.id"]): _evidence(it) for it in evidence}
+    width = bar_width(header)
+    latest = () if tally.latest is None else (tally.latest,)
     return Story(
         run=header.id,
         lab=header.lab,
@@ -322,7 +324,7 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         told=header.story,
         scan=picture(results, happened),
         started=header.started,
-        ended=header.ended or max((header.started, *(it.end for it in happened), *seen.latest)),
+        ended=header.ended or max((header.started, *(it.end for it in happened), *latest)),
         state=header.state,
         version=header.version,
         replay_of=header.replay_of,
@@ -330,13 +332,13 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         alerts=raised,
         score=score,
         buckets=tuple(
-            Bucket(source=source, second=second, count=count)
-            for (source, second), count in sorted(seen.buckets.items())
+            Bucket(source=source, second=place * width, count=count)
+            for (source, place), count in sorted(tally.buckets.items())
         ),
-        totals=dict(sorted(seen.totals.items())),
-        talkers=_talkers(seen, raised),
-        evidence={it.id: _shown(it, seen.evidence) for it in raised},
-        collected=_source_totals(collection.logs, seen.stored),
+        totals=dict(sorted(tally.totals.items())),
+        talkers=_talkers(tally, raised),
+        evidence={it.id: _shown(it, seen) for it in raised},
+        collected=_source_totals(collection.logs, tally.stored),
         notes=collection.notes,
         blind=collection.blind,
         disturbances=collection.disturbances,
@@ -344,39 +346,32 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
     )
 
 
-class _Counts:
-    """What one pass over the events counts."""
+SHOWN_FIELDS: Final = ("@timestamp", "event.id", "event.module", "event.original", "host.name")
+"""What is shown of an event on which an alert rests."""
 
-    def __init__(self, started: Moment) -> None:
-        self.started = started
-        self.latest: list[Moment] = []
-        self.buckets: Counter[tuple[str, int]] = Counter()
-        self.totals: Counter[str] = Counter()
-        self.stored: Counter[tuple[str, str]] = Counter()
-        self.events: Counter[str] = Counter()
-        self.failures: Counter[str] = Counter()
-        self.evidence: dict[str, EvidenceEvent] = {}
+_BARS: Final = 20_000
+"""Bars that time is cut into at most; a run of hours has one for each second."""
 
-    def take(self, event: Event, wanted: set[str]) -> None:
-        """Count one event, and keep it when an alert names it."""
-        source = _text(event, "event.module")
-        time = Moment(_whole(event, "@timestamp"))
-        self.totals[source] += 1
-        self.stored[_text(event, "host.name"), _text(event, "log.file.path")] += 1
-        self.buckets[source, (time - self.started) // SECOND] += 1
-        if not self.latest or time > self.latest[0]:
-            self.latest = [time]
-        if address := _text(event, "source.ip"):
-            self.events[address] += 1
-            self.failures[address] += event.get("event.outcome") == "failure"
-        if (name := _text(event, "event.id")) in wanted:
-            self.evidence[name] = EvidenceEvent(
-                id=name,
-                time=time,
-                source=source,
-                host=_text(event, "host.name"),
-                original=_text(event, "event.original"),
-            )
+
+def bar_width(header: Header) -> int:
+    """Return how many seconds are counted together: logs of months need no bar for each second."""
+    length = (header.ended or header.started) - header.started
+    return max(1, -(-length // (SECOND * _BARS)))
+
+
+def shown_evidence(alerts: Iterable[Alert]) -> frozenset[str]:
+    """Return the ids of the events that are shown of some alerts."""
+    return frozenset(it for alert in alerts for it in alert.event_ids[:SHOWN_EVIDENCE])
+
+
+def _evidence(event: Event) -> EvidenceEvent:
+    return EvidenceEvent(
+        id=_text(event, "event.id"),
+        time=Moment(_whole(event, "@timestamp")),
+        source=_text(event, "event.module"),
+        host=_text(event, "host.name"),
+        original=_text(event, "event.original"),
+    )
 
 
 def _text(event: Event, field: str) -> str:
@@ -393,16 +388,16 @@ def _shown(alert: Alert, known: Mapping[str, EvidenceEvent]) -> tuple[EvidenceEv
     return tuple(known[it] for it in alert.event_ids[:SHOWN_EVIDENCE] if it in known)
 
 
-def _talkers(seen: _Counts, alerts: tuple[Alert, ...]) -> tuple[Talker, ...]:
+def _talkers(seen: Tally, alerts: tuple[Alert, ...]) -> tuple[Talker, ...]:
     named = Counter(it for alert in alerts for it in set(alert.entities.get("source.ip", ())))
     found = [
         Talker(
             address=address,
-            events=seen.events[address],
+            events=seen.sources[address],
             failures=seen.failures[address],
             alerts=named[address],
         )
-        for address in {*seen.events, *named}
+        for address in {*seen.sources, *named}
     ]
     found.sort(key=lambda it: (-it.alerts, -it.events, it.address))
     return tuple(found[:SHOWN_SOURCES])

@@ -144,13 +144,14 @@ def _reached(record: Truth) -> int:
     return 2 if record.occurred else 1
 
 
-def tally_events(
+def tally_events(  # noqa: PLR0913  # the records of a run, each by its name
     events: Iterable[Event],
     *,
     truth: Iterable[Truth],
     steps: Sequence[AttackStep],
     clocks: Iterable[Clock],
     wanted: Collection[str],
+    elsewhere: int = 0,
 ) -> EventTally:
     """Look at every event, once; twice where some are joined to others.
 
@@ -163,6 +164,7 @@ def tally_events(
         steps: Its attack steps.
         clocks: How far the nodes' clocks were off.
         wanted: Ids of the events to return one by one.
+        elsewhere: How many events are not given, since they happened when nothing was done.
     """
     acts = [it for it in truth if it.status == "ran" and it.label != "benign"]
     owners = _owners(acts, steps)
@@ -170,6 +172,7 @@ def tally_events(
     index = EvidenceIndex(acts, clocks)
     index.learn(events)
     found = EventTally(seen=tuple(StepEvents() for _ in steps))
+    found.kinds["benign"] += elsewhere
     for event in events:
         places = index.records_of(event)
         kind: EvidenceKind = (
@@ -190,6 +193,23 @@ def tally_events(
             name = str(event["event.id"])
             found.sightings[name] = Sighting(id=name, moment=moment, kind=kind, steps=occurred)
     return found
+
+
+def fields_asked(truth: Iterable[Truth]) -> frozenset[str]:
+    """Return the fields of events that decide what they are evidence of."""
+    predicates = [it for record in truth for it in record.evidence]
+    named = {name for it in predicates for name in (*it.where, *it.joined)}
+    return frozenset({"@timestamp", "event.id", "event.ingested", "event.dataset", "host.name", *named})
+
+
+def span_asked(truth: Iterable[Truth], clocks: Iterable[Clock]) -> tuple[int, int] | None:
+    """Return from when to when events may be evidence, by the clocks of nodes; None when never."""
+    acts = [it for it in truth if it.status == "ran" and it.label != "benign"]
+    known = (_TRUE, *skews(clocks).values())
+    if not acts:
+        return None
+    first = min(it.start for it in acts) + min(it.low for it in known)
+    return first, max(it.end for it in acts) + max(it.high for it in known) + LINGERS + 1
 
 
 def _owners(acts: Iterable[Truth], steps: Sequence[AttackStep]) -> list[int | None]:

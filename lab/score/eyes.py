@@ -70,6 +70,7 @@ def seen_by(  # noqa: PLR0913  # the records of a run, each by its name
     truth: Sequence[Truth],
     events: Iterable[Event],
     clocks: Sequence[Clock],
+    elsewhere: int = 0,
 ) -> Eye:
     """Score what a product raised, whose rules were run on the run."""
     found = records.read(noticed.detection(name), Comparison)
@@ -77,11 +78,12 @@ def seen_by(  # noqa: PLR0913  # the records of a run, each by its name
     score = score_run(
         run=header.id,
         truth=truth,
-        alerts=records.read_lines(noticed.alerts_of(name), Alert),
+        alerts=alerts_of(noticed, name),
         events=events,
         clocks=clocks,
         rules=found.hashes,
         observed_until=Moment(ended + found.every * SECOND),
+        elsewhere=elsewhere,
     )
     return Eye(
         name=name,
@@ -93,6 +95,11 @@ def seen_by(  # noqa: PLR0913  # the records of a run, each by its name
         startup=found.startup,
         counted_here=sum(bool(it.counted_here) for it in found.rules),
     )
+
+
+def alerts_of(noticed: Noticed, name: str) -> tuple[Alert, ...]:
+    """Read what a product raised."""
+    return records.read_lines(noticed.alerts_of(name), Alert)
 
 
 def products(noticed: Noticed) -> tuple[str, ...]:

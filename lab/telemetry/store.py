@@ -15,7 +15,7 @@ import errno
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -45,6 +45,7 @@ from lab.telemetry.table import (
     widened,
     without_absent,
 )
+from lab.telemetry.tally import COUNTED, Tally
 
 _AT_A_TIME: Final = 100_000
 """Events that are read together."""
@@ -202,6 +203,38 @@ class Store:
             yield Events(
                 without_absent(table.sort_by([("@timestamp", "ascending"), ("event.id", "ascending")]))
             )
+
+    def some(
+        self, columns: Iterable[str], *, span: tuple[int, int] | None, ids: Collection[str]
+    ) -> Iterator[Event]:
+        """Read some fields of those events that happened in a span of time, or have one of some ids.
+
+        What is not asked for is not read: of a large run that is nearly everything.
+
+        Args:
+            columns: The fields.
+            span: From when to when, in nanoseconds, both included; none when None.
+            ids: What else is wanted.
+        """
+        wanted: Any = pc.is_in(pc.field("event.id"), value_set=pa.array(sorted(ids), pa.string()))
+        if span is not None:
+            moment = pc.field("@timestamp")
+            wanted = wanted | ((moment >= _stamp(span[0])) & (moment <= _stamp(span[1])))
+        names = [name for name in SCHEMA.names if name in set(columns)]
+        for batch in self._dataset().to_batches(columns=names, filter=wanted, batch_size=_GROUP):
+            yield from events_of(pa.Table.from_batches([batch]))
+
+    def tally(self, started: Moment, width: int) -> Tally:
+        """Count all events by log, file, address and time, column by column.
+
+        Args:
+            started: Where time begins.
+            width: Nanoseconds that are counted together.
+        """
+        found = Tally()
+        for batch in self._dataset().to_batches(columns=list(COUNTED), batch_size=_GROUP):
+            found.add(Events(pa.Table.from_batches([batch])), started, width)
+        return found
 
     def _minutes(self) -> dict[int, int]:
         """Count the events of each minute."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -16,11 +16,13 @@ from lab import attack
 from lab.detect.alert import Alert, Level
 from lab.exercise.truth import Label, Party, Predicate, Truth
 from lab.moment import SECOND, Moment
-from lab.report import Story, make_story
+from lab.report import Story, bar_width, make_story
 from lab.runs.header import Header
 from lab.score.measures import score_run
 from lab.score.values import Score
 from lab.telemetry.event import Event
+from lab.telemetry.events import Events
+from lab.telemetry.tally import Tally
 from lab.watch.collection import Collection, LogCount
 
 STARTED: Final = Moment.parse("2026-11-23T21:53:58.120Z")
@@ -282,6 +284,13 @@ def collection() -> Collection:
     )
 
 
+def tally(found: Iterable[Event]) -> Tally:
+    """Count events as a store does."""
+    counted = Tally()
+    counted.add(Events.of(found), STARTED, bar_width(header()) * SECOND)
+    return counted
+
+
 def story() -> Story:
     """All of it."""
     return make_story(
@@ -289,6 +298,7 @@ def story() -> Story:
         truth=truth(),
         alerts=alerts(),
         score=score(),
-        events=events(),
+        tally=tally(events()),
+        evidence=events(),
         collection=collection(),
     )

@@ -291,7 +291,7 @@ def test_a_run_without_anything_has_a_report(tmp_path: Path) -> None:
             storybook.score(), steps=(), summary=None, recall=NOTHING, visibility=NOTHING, precision=NOTHING,
             false_positives=Rate(count=0, hours=0, value=None, low=None, high=None), false_alerts=(),
         ),
-        events=(), collection=replace(storybook.collection(), logs=(), notes=()),
+        tally=storybook.tally(()), evidence=(), collection=replace(storybook.collection(), logs=(), notes=()),
     )  # fmt: skip
     write_report(RunFolder(tmp_path), bare)
     assert "nothing could be detected; no benign traffic was watched" in bare.headline()
@@ -454,7 +454,7 @@ def test_events_that_name_another_module_than_their_source_are_not_lost() -> Non
     )
     (found,) = make_story(
         header=storybook.header(), truth=(), alerts=(), score=storybook.score(),
-        events=[event], collection=Collection(logs=(log,), notes=()),
+        tally=storybook.tally([event]), evidence=[event], collection=Collection(logs=(log,), notes=()),
     ).collected  # fmt: skip
     assert found.lost == 0
 
@@ -462,7 +462,8 @@ def test_events_that_name_another_module_than_their_source_are_not_lost() -> Non
 def test_the_order_of_records_does_not_matter() -> None:
     again = make_story(
         header=storybook.header(), truth=storybook.truth()[::-1], alerts=storybook.alerts()[::-1],
-        score=storybook.score(), events=storybook.events()[::-1], collection=storybook.collection(),
+        score=storybook.score(), tally=storybook.tally(storybook.events()[::-1]),
+        evidence=storybook.events()[::-1], collection=storybook.collection(),
     )  # fmt: skip
     assert again == storybook.story()
 
@@ -508,7 +509,8 @@ def _told() -> Story:
         truth=(*noted, work, visitor),
         alerts=storybook.alerts(),
         score=storybook.score(),
-        events=storybook.events(),
+        tally=storybook.tally(storybook.events()),
+        evidence=storybook.events(),
         collection=storybook.collection(),
         results=(Result(step=scan.step, name="scan", value={"hosts": HOSTS}),),
     )
