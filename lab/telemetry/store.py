@@ -148,7 +148,8 @@ class Store:
         if not len(events):
             return events
         stored = events.stored(Moment.now())
-        self._write((without_absent(stored.table),), self._next, self._next)
+        fitted = _whole if len(stored) >= _LARGE else without_absent
+        self._write((fitted(stored.table),), self._next, self._next)
         self._next += 1
         if self._next - self._merged > _MERGE_EVERY:
             self._merge(self._merged)
@@ -264,8 +265,16 @@ class Store:
                 continue  # merged meanwhile
 
     def compact(self) -> None:
-        """Merge small segments, and remove what an interrupted merge left."""
+        """Merge small segments, and remove what an interrupted merge left.
+
+        Where several remain, each gets every column: many readers take the columns of a folder from its
+        first file.
+        """
         self._merge(0)
+        segments = present_segments(self._folder)
+        for it in segments if len(segments) > 1 else ():
+            if len(_columns(it)) < len(SCHEMA.names):
+                self._write((widened(table, SCHEMA) for table in _batches(it, _GROUP)), it.first, it.last)
 
     def _write(self, tables: Iterable[pa.Table], first: int, last: int) -> None:
         path = self._folder / f"{first:08d}-{last:08d}.parquet"
@@ -294,6 +303,10 @@ class Store:
         ]:
             if path not in kept:
                 path.unlink(missing_ok=True)
+
+
+def _whole(table: pa.Table) -> pa.Table:
+    return widened(table, SCHEMA)
 
 
 def _small(segments: Sequence[_Segment]) -> Iterator[list[_Segment]]:
