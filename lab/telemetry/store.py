@@ -200,7 +200,7 @@ class Store:
         """
         for begin, end in _spans(self._minutes(), size):
             held = (pc.field("@timestamp") >= _stamp(begin)) & (pc.field("@timestamp") < _stamp(end))
-            table = self._dataset().to_table(filter=held)
+            table = pa.concat_tables([SCHEMA.empty_table(), *self._scan(filter=held)])
             yield Events(
                 without_absent(table.sort_by([("@timestamp", "ascending"), ("event.id", "ascending")]))
             )
@@ -222,8 +222,8 @@ class Store:
             moment = pc.field("@timestamp")
             wanted = wanted | ((moment >= _stamp(span[0])) & (moment <= _stamp(span[1])))
         names = [name for name in SCHEMA.names if name in set(columns)]
-        for batch in self._dataset().to_batches(columns=names, filter=wanted, batch_size=_GROUP):
-            yield from events_of(pa.Table.from_batches([batch]))
+        for table in self._scan(columns=names, filter=wanted):
+            yield from events_of(table)
 
     def tally(self, started: Moment, width: int) -> Tally:
         """Count all events by log, file, address and time, column by column.
@@ -233,15 +233,15 @@ class Store:
             width: Nanoseconds that are counted together.
         """
         found = Tally()
-        for batch in self._dataset().to_batches(columns=list(COUNTED), batch_size=_GROUP):
-            found.add(Events(pa.Table.from_batches([batch])), started, width)
+        for table in self._scan(columns=list(COUNTED)):
+            found.add(Events(table), started, width)
         return found
 
     def _minutes(self) -> dict[int, int]:
         """Count the events of each minute."""
         found: Counter[int] = Counter()
-        for batch in self._dataset().to_batches(columns=["@timestamp"]):
-            stamps: Any = batch.column(0).cast(pa.int64())
+        for table in self._scan(columns=["@timestamp"]):
+            stamps: Any = table["@timestamp"].cast(pa.int64())
             for it in pc.value_counts(pc.divide(stamps, _MINUTE)).to_pylist():
                 found[it["values"]] += it["counts"]
         return found
@@ -249,12 +249,18 @@ class Store:
     def last_line(self, file: str) -> int:
         """Return the highest number of the lines of a file that events are of; 0 when there are none."""
         held: Any = pc.starts_with(pc.field("event.id"), file)
-        table = self._dataset().to_table(columns=["homerange.line"], filter=held)
-        return int(pc.max(table["homerange.line"]).as_py() or 0)
+        tables = self._scan(columns=["homerange.line"], filter=held)
+        return max((int(pc.max(it["homerange.line"]).as_py() or 0) for it in tables), default=0)
 
-    def _dataset(self) -> Any:  # noqa: ANN401  # pyarrow's stubs do not know it
+    def _scan(self, **wanted: Any) -> Iterator[pa.Table]:  # noqa: ANN401  # columns, and a filter
+        """Read what is wanted of all segments, batch by batch, whatever version wrote them."""
         files = [str(it.path) for it in present_segments(self._folder)]
-        return dataset.dataset(files, schema=SCHEMA, format="parquet")
+        if not files:
+            return
+        with _file_errors(self._folder):
+            found = dataset.dataset(files, schema=SCHEMA, format="parquet")
+            for batch in found.to_batches(batch_size=_GROUP, **wanted):
+                yield pa.Table.from_batches([batch])
 
     def count(self) -> int:
         """Count the events."""
