@@ -57,6 +57,10 @@ class Events:
             return self
         return Events(self.table.take(pa.array(places, pa.int64())))
 
+    def part(self, begin: int, count: int) -> Events:
+        """Return a batch of so many from a place on."""
+        return Events(self.table.slice(begin, count))
+
     def said(self) -> Iterator[str]:
         """Give every word and number in them, each at least once."""
         for column in self.table.columns:

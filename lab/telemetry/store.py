@@ -47,7 +47,7 @@ from lab.telemetry.table import (
 )
 from lab.telemetry.tally import COUNTED, Tally
 
-_AT_A_TIME: Final = 100_000
+_AT_A_TIME: Final = 50_000
 """Events that are read together."""
 
 _MINUTE: Final = 60 * SECOND
@@ -259,7 +259,9 @@ class Store:
             return
         with _file_errors(self._folder):
             found = dataset.dataset(files, schema=SCHEMA, format="parquet")
-            for batch in found.to_batches(batch_size=_GROUP, **wanted):
+            for batch in found.to_batches(
+                batch_size=_GROUP, batch_readahead=1, fragment_readahead=1, **wanted
+            ):
                 yield pa.Table.from_batches([batch])
 
     def count(self) -> int:

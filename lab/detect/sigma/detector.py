@@ -21,6 +21,9 @@ from lab.telemetry.event import Event
 from lab.telemetry.events import Events
 from lab.telemetry.sql import Matcher
 
+_AT_A_TIME: Final = 16_384
+"""Events that the database is asked about together."""
+
 _PIECE: Final = 4
 """Characters of a piece: few texts have a clue's first four and not the clue."""
 
@@ -78,6 +81,8 @@ class SigmaDetector:
 
     def _matches(self, events: Events) -> dict[str, list[Match]]:
         """Ask the database those rules that could match at all, about those events they could match."""
+        if len(events) > _AT_A_TIME:
+            return self._piecewise(events)
         known = texts_of(events)
         asked = {rule.id for rule in self._rules if could_match(rule, known)}
         modules = {module for rule in self._rules if rule.id in asked for module in rule.modules}
@@ -93,6 +98,14 @@ class SigmaDetector:
             rule: [_match(rule, known_events[rows[place]], arrived + rows[place]) for place in places]
             for rule, places in found.items()
         }
+
+    def _piecewise(self, events: Events) -> dict[str, list[Match]]:
+        """Ask about many events a part at a time, since the database holds a part in memory."""
+        found: dict[str, list[Match]] = {rule.id: [] for rule in self._rules}
+        for begin in range(0, len(events), _AT_A_TIME):
+            for rule, matches in self._matches(events.part(begin, _AT_A_TIME)).items():
+                found[rule] += matches
+        return found
 
 
 def _ids(matches: Iterable[Match]) -> Iterator[str]:
