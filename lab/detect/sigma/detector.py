@@ -24,6 +24,9 @@ from lab.telemetry.sql import Matcher
 _AT_A_TIME: Final = 16_384
 """Events that the database is asked about together."""
 
+_FEW: Final = 1000
+"""Events up to which their texts are looked through before the database is asked."""
+
 _PIECE: Final = 4
 """Characters of a piece: few texts have a clue's first four and not the clue."""
 
@@ -83,8 +86,7 @@ class SigmaDetector:
         """Ask the database those rules that could match at all, about those events they could match."""
         if len(events) > _AT_A_TIME:
             return self._piecewise(events)
-        known = texts_of(events)
-        asked = {rule.id for rule in self._rules if could_match(rule, known)}
+        asked = {rule.id for rule in self._asked(events)}
         modules = {module for rule in self._rules if rule.id in asked for module in rule.modules}
         rows = events.where("event.module", modules)
         if rows:
@@ -98,6 +100,13 @@ class SigmaDetector:
             rule: [_match(rule, known_events[rows[place]], arrived + rows[place]) for place in places]
             for rule, places in found.items()
         }
+
+    def _asked(self, events: Events) -> Iterable[Rule]:
+        """Leave out rules that cannot match; of many events, to find out costs more than to ask."""
+        if len(events) > _FEW:
+            return self._rules
+        known = texts_of(events)
+        return (rule for rule in self._rules if could_match(rule, known))
 
     def _piecewise(self, events: Events) -> dict[str, list[Match]]:
         """Ask about many events a part at a time, since the database holds a part in memory."""
