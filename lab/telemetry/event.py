@@ -219,6 +219,9 @@ class Source(ABC):
     name: ClassVar[str]
     """What `node.yml` and `event.module` call it."""
 
+    stateless: ClassVar[bool] = False
+    """Whether a line means the same whatever came before it, so that several may read a file together."""
+
     quick: ClassVar[Quick | None] = None
     """How it reads many lines at once; None when it goes line by line."""
 
@@ -237,6 +240,10 @@ class Source(ABC):
     def rest(self) -> Iterable[Event]:
         """Give what waited for lines that do not come any more; asked when a log has been quiet, or ends."""
         return ()
+
+
+UNPARSED: Final = "pipeline_error"
+"""ECS's `event.kind` of a line that could not be read."""
 
 
 class Unparsed(ValueError):
@@ -258,3 +265,15 @@ class Origin:
         event["homerange.line"] = self.number
         event["event.original"] = "\n".join(self.texts)
         event.setdefault("message", event.get("process.command_line", self.texts[0]))
+
+
+def parsed(source: Source, line: Line) -> Event | None:
+    """Parse one line; one that does not parse is an event that says so."""
+    try:
+        return source.parse(line)
+    except Unparsed as error:
+        return {
+            "event.dataset": f"{source.name}.unparsed",
+            "event.kind": UNPARSED,
+            "error.message": str(error),
+        }

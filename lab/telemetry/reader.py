@@ -9,14 +9,12 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lab.telemetry.event import Event, Line, Quick, Source, Unparsed
+from lab.telemetry.event import UNPARSED, Event, Quick, Source, parsed
 from lab.telemetry.events import Events
+from lab.telemetry.helpers import Helpers
 from lab.telemetry.lines import Lines, identities
 from lab.telemetry.quick import TAKEN, QuickReader
 from lab.telemetry.table import constant, schema_of, table_of, where, with_columns
-
-UNPARSED: Final = "pipeline_error"
-"""ECS's `event.kind` of a line that could not be read."""
 
 WORTHWHILE: Final = 400
 """Lines from which on reading them at once takes less time than one by one: a query costs some 5 ms."""
@@ -43,15 +41,19 @@ class Reading:
 class Reader:
     """Reads the lines of one file, batch after batch."""
 
-    def __init__(self, source: Source, *, at_once_from: int = WORTHWHILE) -> None:
+    def __init__(
+        self, source: Source, *, at_once_from: int = WORTHWHILE, helpers: Helpers | None = None
+    ) -> None:
         """Prepare to read one file.
 
         Args:
             source: What reads its lines.
             at_once_from: Lines from which on they are read at once, by a source that can.
+            helpers: Who reads with us, where many lines are to be read one by one.
         """
         self.source = source
         self._at_once_from = at_once_from
+        self._helpers = helpers
         self._quick = QuickReader(source.quick) if isinstance(source.quick, Quick) else None
         self._last: Lines | None = None
 
@@ -62,8 +64,7 @@ class Reader:
         every = range(len(lines))
         left = every if quick is None else _left(quick)
         places: Sequence[int]
-        places, events, unparsed = self._one_by_one(lines, left)
-        found = table_of(events)
+        found, places, unparsed = self._one_by_one(lines, left)
         if quick is not None:
             found = _together(quick.drop_columns([TAKEN]), left, found, places)
             silent = set(left).difference(places)
@@ -79,7 +80,10 @@ class Reader:
             return None
         return self._quick.read(lines.texts, lines.created)
 
-    def _one_by_one(self, lines: Lines, left: Sequence[int]) -> tuple[list[int], list[Event], int]:
+    def _one_by_one(self, lines: Lines, left: Sequence[int]) -> tuple[pa.Table, list[int], int]:
+        if self._helpers and self._helpers.worthwhile(self.source, len(left)):
+            helped = self._helpers.read(self.source, lines, left)
+            return helped.events, helped.places, helped.unparsed
         places: list[int] = []
         events: list[Event] = []
         unparsed = 0
@@ -89,7 +93,7 @@ class Reader:
                 unparsed += event.get("event.kind") == UNPARSED
                 places.append(place)
                 events.append(event)
-        return places, events, unparsed
+        return table_of(events), places, unparsed
 
     def rest(self) -> Events:
         """Give the events that waited for lines that do not come any more."""
@@ -103,18 +107,6 @@ class Reader:
         """Give the memory back."""
         if self._quick:
             self._quick.close()
-
-
-def parsed(source: Source, line: Line) -> Event | None:
-    """Parse one line; one that does not parse is an event that says so."""
-    try:
-        return source.parse(line)
-    except Unparsed as error:
-        return {
-            "event.dataset": f"{source.name}.unparsed",
-            "event.kind": UNPARSED,
-            "error.message": str(error),
-        }
 
 
 def _left(quick: pa.Table) -> list[int]:

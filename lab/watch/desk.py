@@ -20,6 +20,7 @@ from lab.files import records
 from lab.moment import Moment
 from lab.runs.noticed import Noticed
 from lab.telemetry.events import Events
+from lab.telemetry.helpers import Helpers
 from lab.telemetry.lines import Lines
 from lab.telemetry.reader import Reader
 from lab.telemetry.sessions import Sessions
@@ -230,6 +231,9 @@ class Desk:
     foreign: bool = False
     """Whether lines are of the hosts that they name, rather than of the node they were found on."""
 
+    helpers: Helpers | None = None
+    """Who reads lines with us, where many are to be read."""
+
     sessions: Sessions = field(default_factory=Sessions)
     """Who is logged in, as far as the logs have told."""
 
@@ -237,7 +241,10 @@ class Desk:
 
     def __post_init__(self) -> None:
         """Begin to count at nothing."""
-        self._tallies = {log.key: _Tally(Reader(source_named(log.source))) for log in self.logs}
+        self._tallies = {log.key: self._tally(log.key) for log in self.logs}
+
+    def _tally(self, key: LogKey) -> _Tally:
+        return _Tally(Reader(source_named(key[0]), helpers=self.helpers))
 
     def take_lines(self, collected: Iterable[Collected]) -> Events:
         """Parse lines, give the events to everybody, and return them."""
@@ -261,7 +268,7 @@ class Desk:
     def _read(self, key: LogKey, lines: Lines) -> Events:
         tally = self._tallies.get(key)
         if tally is None:  # of a node that came later
-            tally = self._tallies[key] = _Tally(Reader(source_named(key[0])))
+            tally = self._tallies[key] = self._tally(key)
         found = tally.reader.read(lines)
         tally.read += found.read
         tally.unparsed += found.unparsed

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ from lab.telemetry import inputs
 from lab.telemetry.event import Event
 from lab.telemetry.events import Events
 from lab.telemetry.evtx import evtx_lines
+from lab.telemetry.helpers import Helpers
 from lab.telemetry.inputs import Content, Input
 from lab.telemetry.lines import Lines, cut, file_identity
 from lab.telemetry.sessions import Sessions
@@ -230,21 +232,27 @@ class Importer:
         """Read all files that are not in yet."""
         done = {it.digest: it for it in read_imports(self.noticed)}
         store = Store(self.noticed.events)
+        with closing(Helpers()) as helpers:
+            self._all(files, store, done, helpers)
+        store.compact()
+        return tuple(done.values())
+
+    def _all(
+        self, files: Sequence[Wanted], store: Store, done: dict[str, Imported], helpers: Helpers
+    ) -> None:
         for it in sorted(files, key=lambda it: it.source not in _LOGINS):
             if self.stop.is_set():
                 break
             if it.content.digest not in done:
-                found = self._file(it, store)
+                found = self._file(it, store, helpers)
                 if not self.stop.is_set():
                     records.append(self.noticed.imports, (found,))
                 done[it.content.digest] = found
-        store.compact()
-        return tuple(done.values())
 
-    def _file(self, it: Wanted, store: Store) -> Imported:
+    def _file(self, it: Wanted, store: Store, helpers: Helpers) -> Imported:
         file = file_identity(it.content.digest)
         storing = _Storing(store, after=store.last_line(file))
-        desk = Desk((storing,), foreign=True, sessions=self._sessions)
+        desk = Desk((storing,), foreign=True, helpers=helpers, sessions=self._sessions)
         key = (it.source, self.host, it.given.name)
         puzzles: list[Puzzle] = []
         read = 0

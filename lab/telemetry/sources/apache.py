@@ -145,6 +145,7 @@ class ApacheError(Source):
     """Error log of Apache 2.2 and 2.4; its times have no zone and are taken as UTC."""
 
     name = "apache_error"
+    stateless = True
 
     def parse(self, line: Line) -> Event | None:
         """Read one line; a blank one is no event."""

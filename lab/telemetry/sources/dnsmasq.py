@@ -57,6 +57,7 @@ class Dnsmasq(Source):
     """Its own log file (`log-facility=`), whose lines name no host."""
 
     name = "dnsmasq"
+    stateless = True
 
     def parse(self, line: Line) -> Event | None:
         """Read one line; a blank one is no event."""

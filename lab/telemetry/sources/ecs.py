@@ -18,6 +18,7 @@ class Ecs(Source):
     """JSON lines whose keys are fields of ECS."""
 
     name = "ecs"
+    stateless = True
 
     def parse(self, line: Line) -> Event | None:
         """Read one event; a blank line is none."""

@@ -30,6 +30,7 @@ class Journal(Source):
     """JSON lines of the journal."""
 
     name = "journal"
+    stateless = True
 
     def parse(self, line: Line) -> Event | None:
         """Read one entry; a blank line is no event."""

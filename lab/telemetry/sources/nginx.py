@@ -27,6 +27,7 @@ class NginxError(Source):
     """Lines of error.log; their times have no zone and are taken as UTC."""
 
     name = "nginx_error"
+    stateless = True
 
     def parse(self, line: Line) -> Event | None:
         """Read one line; a blank one is no event."""

@@ -187,6 +187,7 @@ class Suricata(Source):
     """EVE JSON of a sensor."""
 
     name = "suricata"
+    stateless = True
 
     def parse(self, line: Line) -> Event | None:
         """Read one line; a blank one is no event."""

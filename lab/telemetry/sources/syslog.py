@@ -48,6 +48,7 @@ class Syslog(Source):
     """Lines of any program: time, host, program, process id and message; and what it means."""
 
     name = "syslog"
+    stateless = True
     quick = quick_syslog(understood, tuple(PROGRAMS), sshd.PROGRAMS)
 
     def parse(self, line: Line) -> Event | None:

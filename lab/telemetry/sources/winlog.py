@@ -21,6 +21,7 @@ class Winlog(Source):
     """JSON lines of Windows events."""
 
     name = "windows"
+    stateless = True
 
     def parse(self, line: Line) -> Event | None:
         """Read one event; a blank line is none."""
