@@ -2,8 +2,8 @@
 
     python bench/telemetry.py [--lines 400000]
 
-Each source is measured in a process of its own: lines or records a second from file to Parquet, the most memory
-it held, bytes on disk for an event, and how many times as long as DuckDB it took. Nothing is detected.
+Each source is measured in a process of its own: lines or records a second from file to Parquet, the most
+memory it held, bytes on disk for an event, and how many times as long as DuckDB it took. Nothing is detected.
 """
 
 from __future__ import annotations

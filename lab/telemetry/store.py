@@ -14,8 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -29,9 +28,10 @@ from pyarrow import dataset
 
 from lab.errors import BadFile, DiskFull, Problem
 from lab.files import careful
-from lab.moment import SECOND, Moment
+from lab.moment import Moment
 from lab.telemetry.event import Event
 from lab.telemetry.events import Events
+from lab.telemetry.order import in_order
 from lab.telemetry.table import (
     ARROW,
     SCHEMA,
@@ -49,8 +49,6 @@ from lab.telemetry.tally import COUNTED, Tally
 
 _AT_A_TIME: Final = 50_000
 """Events that are read together."""
-
-_MINUTE: Final = 60 * SECOND
 
 _SEGMENT: Final = re.compile(r"(\d{8})-(\d{8})\.parquet")
 _MERGE_EVERY: Final = 128
@@ -194,16 +192,8 @@ class Store:
             return
 
     def in_order(self, size: int = _AT_A_TIME) -> Iterator[Events]:
-        """Read all events in the order in which they happened, in batches of about that many.
-
-        Memory holds one batch: minutes are counted first, and as many as fit are read together.
-        """
-        for begin, end in _spans(self._minutes(), size):
-            held = (pc.field("@timestamp") >= _stamp(begin)) & (pc.field("@timestamp") < _stamp(end))
-            table = pa.concat_tables([SCHEMA.empty_table(), *self._scan(filter=held)])
-            yield Events(
-                without_absent(table.sort_by([("@timestamp", "ascending"), ("event.id", "ascending")]))
-            )
+        """Read all events in the order in which they happened, in batches of about that many; one is held."""
+        return in_order(self._scan, self._folder, size)
 
     def some(
         self, columns: Iterable[str], *, span: tuple[int, int] | None, ids: Collection[str]
@@ -235,15 +225,6 @@ class Store:
         found = Tally()
         for table in self._scan(columns=list(COUNTED)):
             found.add(Events(table), started, width)
-        return found
-
-    def _minutes(self) -> dict[int, int]:
-        """Count the events of each minute."""
-        found: Counter[int] = Counter()
-        for table in self._scan(columns=["@timestamp"]):
-            stamps: Any = table["@timestamp"].cast(pa.int64())
-            for it in pc.value_counts(pc.divide(stamps, _MINUTE)).to_pylist():
-                found[it["values"]] += it["counts"]
         return found
 
     def last_line(self, file: str) -> int:
@@ -331,19 +312,6 @@ def _small(segments: Sequence[_Segment]) -> Iterator[list[_Segment]]:
             rows += own
     if len(group) > 1:
         yield group
-
-
-def _spans(counts: Mapping[int, int], size: int) -> Iterator[tuple[int, int]]:
-    """Join minutes to spans of about some size; give where each begins and ends, in nanoseconds."""
-    begin, rows = 0, 0
-    minutes = sorted(counts)
-    for place, minute in enumerate(minutes):
-        if not rows:
-            begin = minute
-        rows += counts[minute]
-        if place == len(minutes) - 1 or rows + counts[minutes[place + 1]] > size:
-            yield begin * _MINUTE, (minute + 1) * _MINUTE
-            rows = 0
 
 
 def _stamp(nanoseconds: int) -> Any:  # noqa: ANN401  # a scalar of some type

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from lab.ask.query import query
 from lab.errors import BadFile, BadQuery, DiskFull
-from lab.moment import Moment
+from lab.moment import SECOND, Moment
 from lab.telemetry import sql
 from lab.telemetry.event import FIELDS, SCHEMA_VERSION, Event, FieldType, Value
 from lab.telemetry.events import Events
@@ -308,3 +309,29 @@ def test_links_are_neither_read_nor_written_through(tmp_path: Path) -> None:
     (tmp_path / "events" / "00000009-00000009.parquet").symlink_to(secret)
     with pytest.raises(BadFile, match="is a link"):
         list(store.events())
+
+
+@pytest.mark.parametrize("scattered", [False, True])
+def test_events_come_in_the_order_in_which_they_happened(scattered: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    seconds = list(range(3000))
+    if scattered:
+        random.Random(1).shuffle(seconds)
+    store = Store(tmp_path)
+    for begin in range(0, 3000, 500):
+        store.append(Events.of(event(it * SECOND) for it in seconds[begin : begin + 500]))
+    batches = [[int(str(it["@timestamp"])) for it in batch] for batch in store.in_order(200)]
+    assert [moment for batch in batches for moment in batch] == [it * SECOND for it in range(3000)]
+    assert max(map(len, batches)) <= 260
+    assert not [it for it in tmp_path.iterdir() if it.suffix != ".parquet"]
+
+
+def test_a_minute_that_is_full_is_read_in_parts(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.append(Events.of(event(it * SECOND // 100) for it in range(6000)))
+    batches = list(store.in_order(500))
+    assert sum(map(len, batches)) == 6000
+    assert max(map(len, batches)) <= 600
+
+
+def test_an_empty_store_has_nothing_in_order(tmp_path: Path) -> None:
+    assert list(Store(tmp_path).in_order()) == []

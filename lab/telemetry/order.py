@@ -1,0 +1,142 @@
+"""Stored events in the order in which they happened, however they came, in bounded memory.
+
+Minutes are counted first, and cut into spans that hold about as many events as memory may. Where segments
+follow one another in time, as those of one log do, each span is looked up by itself. Where they do not (files
+of many months at once), that would read all of them for each span: so the events are dealt out to a file for
+each span, in one pass, and each is sorted as it is read.
+"""
+
+from __future__ import annotations
+
+import shutil
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lab.moment import SECOND
+from lab.telemetry.events import Events
+from lab.telemetry.table import ARROW, SCHEMA, where, widened, without_absent
+
+MINUTE: Final = 60 * SECOND
+"""In nanoseconds."""
+
+_SCATTERED: Final = 4
+"""How many times the events would be read, span by span, before dealing them out is quicker."""
+
+_DEALT: Final = ".sorting"
+"""The folder of what is dealt out; a kill may leave it, and the next who sorts removes it."""
+
+Span = tuple[int, int]
+"""From when to before when, in nanoseconds."""
+
+
+class Scan(Protocol):
+    """Reads stored events, batch by batch."""
+
+    def __call__(self, **wanted: Any) -> Iterator[pa.Table]:  # noqa: ANN401  # columns, and a filter
+        """Read what is wanted."""
+        ...
+
+
+def in_order(scan: Scan, folder: Path, size: int) -> Iterator[Events]:
+    """Read all events by when they happened, in batches of about so many.
+
+    Args:
+        scan: Reads them.
+        folder: Where they are; holds what is dealt out, for a while.
+        size: Events of a batch.
+    """
+    minutes: Counter[int] = Counter()
+    batches: list[Counter[int]] = []
+    for table in scan(columns=["@timestamp"]):
+        batches.append(_minutes(table))
+        minutes += batches[-1]
+    spans = list(_spans(minutes, size))
+    read = _looked_up if _passes(batches, spans) <= _SCATTERED else _dealt_out
+    for table in read(scan, folder, spans):
+        yield Events(without_absent(table.sort_by([("@timestamp", "ascending"), ("event.id", "ascending")])))
+
+
+def _minutes(table: pa.Table) -> Counter[int]:
+    stamps: Any = table["@timestamp"].cast(pa.int64())
+    counted = pc.value_counts(pc.divide(stamps, MINUTE)).to_pylist()
+    return Counter({it["values"]: it["counts"] for it in counted})
+
+
+def _spans(minutes: Mapping[int, int], size: int) -> Iterator[Span]:
+    """Join minutes to spans of about some size; one that holds far more is cut evenly."""
+    begin, rows = 0, 0
+    known = sorted(minutes)
+    for place, minute in enumerate(known):
+        begin = begin if rows else minute
+        rows += minutes[minute]
+        if place == len(known) - 1 or rows + minutes[known[place + 1]] > size:
+            parts = min(60, -(-rows // size)) if begin == minute else 1
+            first, length = begin * MINUTE, (minute + 1 - begin) * MINUTE
+            edges = [first + part * length // parts for part in range(parts + 1)]
+            yield from pairwise(edges)
+            rows = 0
+
+
+def _passes(batches: Sequence[Mapping[int, int]], spans: Sequence[Span]) -> float:
+    """Tell how many times all events would be read if each span were looked up by itself."""
+    begins = [begin for begin, _ in spans]
+    read = total = 0
+    for minutes in batches:
+        rows = sum(minutes.values())
+        first, last = (bisect_right(begins, of(minutes) * MINUTE) for of in (min, max))
+        read += rows * (last - first + 1)
+        total += rows
+    return read / total if total else 0
+
+
+def _looked_up(scan: Scan, _: Path, spans: Sequence[Span]) -> Iterator[pa.Table]:
+    for begin, end in spans:
+        moment = pc.field("@timestamp")
+        held = (moment >= _stamp(begin)) & (moment < _stamp(end))
+        yield pa.concat_tables([SCHEMA.empty_table(), *scan(filter=held)])
+
+
+def _stamp(nanoseconds: int) -> Any:  # noqa: ANN401  # a scalar of some type
+    return pa.scalar(nanoseconds, ARROW["date"])
+
+
+def _dealt_out(scan: Scan, folder: Path, spans: Sequence[Span]) -> Iterator[pa.Table]:
+    begins = [begin for begin, _ in spans]
+    dealt = folder / _DEALT
+    shutil.rmtree(dealt, ignore_errors=True)
+    dealt.mkdir()
+    try:
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        with ExitStack() as ends:
+            writers: dict[int, Any] = {}
+            for table in scan():
+                for place, part in _parts(table, begins):
+                    if place not in writers:
+                        sink = str(dealt / f"{place}.arrow")
+                        writers[place] = ends.enter_context(pa.ipc.new_stream(sink, SCHEMA, options=options))
+                    writers[place].write_table(widened(part, SCHEMA))
+        for place in range(len(spans)):
+            path = dealt / f"{place}.arrow"
+            if path.exists():
+                with path.open("rb") as file, pa.ipc.open_stream(file) as reader:
+                    yield reader.read_all()
+                path.unlink()
+    finally:
+        shutil.rmtree(dealt, ignore_errors=True)
+
+
+def _parts(table: pa.Table, begins: Sequence[int]) -> Iterator[tuple[int, pa.Table]]:
+    """Split events by the span that they are of."""
+    stamps: list[Any] = table["@timestamp"].cast(pa.int64()).to_pylist()
+    places: pa.Array[Any] = pa.array([bisect_right(begins, it) - 1 for it in stamps], pa.int64())
+    for place in pc.unique(places).to_pylist():
+        rows = where(pc.equal(places, pa.scalar(place, pa.int64())))
+        yield int(str(place)), table.take(pa.array(rows, pa.int64()))
