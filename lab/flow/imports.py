@@ -149,7 +149,7 @@ def bring_in(bringing: Bringing, context: Context) -> Brought:
     from lab.watch.importing import Importer, look_at, read_imports
 
     run, order = bringing.run, bringing.order
-    before = {it.digest for it in read_imports(run.noticed)}
+    before = {it.digest for it in read_imports(run.noticed) if it.whole}
     importer = Importer(
         noticed=run.noticed,
         host=order.host,

@@ -103,6 +103,9 @@ class Imported:
     puzzles: tuple[Puzzle, ...] = ()
     """The first lines that could not be read."""
 
+    whole: bool = True
+    """Whether all of it is in; the same command goes on where one that was stopped left off."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
@@ -174,11 +177,10 @@ class _Storing:
 
     def take(self, batch: Batch) -> None:
         """Keep events, and write them once there are many, or a second has gone by."""
+        if found := batch.events.span():
+            first, last = self.span or found
+            self.span = min(first, found[0]), max(last, found[1])
         events = batch.events.after_line(self.after)
-        if found := events.span():
-            self.span = (
-                found if self.span is None else (min(self.span[0], found[0]), max(self.span[1], found[1]))
-            )
         if not self._waiting:
             self._since = Moment.now()
         self._waiting.append(events)
@@ -232,6 +234,8 @@ class Importer:
         """Read all files that are not in yet."""
         done = {it.digest: it for it in read_imports(self.noticed)}
         store = Store(self.noticed.events)
+        planned = [_planned(it) for it in files if it.content.digest not in done]
+        records.append(self.noticed.imports, planned)  # so that who comes again finds this run
         with closing(Helpers()) as helpers:
             self._all(files, store, done, helpers)
         store.compact()
@@ -243,10 +247,10 @@ class Importer:
         for it in sorted(files, key=lambda it: it.source not in _LOGINS):
             if self.stop.is_set():
                 break
-            if it.content.digest not in done:
+            known = done.get(it.content.digest)
+            if known is None or not known.whole:
                 found = self._file(it, store, helpers)
-                if not self.stop.is_set():
-                    records.append(self.noticed.imports, (found,))
+                records.append(self.noticed.imports, (found,))
                 done[it.content.digest] = found
 
     def _file(self, it: Wanted, store: Store, helpers: Helpers) -> Imported:
@@ -288,6 +292,7 @@ class Importer:
             last=Moment(span[1]) if span else None,
             fault=it.content.fault,
             puzzles=tuple(puzzles),
+            whole=not self.stop.is_set(),
         )
 
     def _texts(self, it: Wanted) -> Iterator[tuple[Lines, float]]:
@@ -304,6 +309,12 @@ class Importer:
                 yield Lines.read(cut(chunk)), 0.5
 
 
+def _planned(it: Wanted) -> Imported:
+    return Imported(
+        name=it.given.name, source=it.source, digest=it.content.digest, size=it.content.size, whole=False
+    )
+
+
 def _puzzle(event: Event) -> Puzzle:
     return Puzzle(
         line=int(str(event["homerange.line"])),
@@ -313,8 +324,9 @@ def _puzzle(event: Event) -> Puzzle:
 
 
 def read_imports(noticed: Noticed) -> tuple[Imported, ...]:
-    """Read which files were imported."""
-    return records.read_lines(noticed.imports, Imported)
+    """Read which files were imported; of one that was gone on with, what came of it last."""
+    found = {it.digest: it for it in records.read_lines(noticed.imports, Imported)}
+    return tuple(found.values())
 
 
 def look_at(noticed: Noticed, detectors: Sequence[Detector], on_alert: OnAlert) -> None:

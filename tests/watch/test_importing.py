@@ -132,8 +132,9 @@ def test_an_import_that_was_stopped_goes_on_where_it_was(
     run = tmp_path / "run"
     brought(run, OPENSSH, stop_after=1)
     some = lines_of(run)
-    assert read_imports(Noticed(run)) == ()
+    assert [it.whole for it in read_imports(Noticed(run))] == [False]
     (found,) = brought(run, OPENSSH)
+    assert read_imports(Noticed(run)) == (found,)
     total = len(OPENSSH.read_bytes().splitlines())
     assert 0 < len(some) < total
     assert lines_of(run) == list(range(1, total + 1))
