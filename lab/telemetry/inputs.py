@@ -40,6 +40,8 @@ _MOST_TIMES: Final = 250
 _ALWAYS: Final = 64 * 2**20
 """Bytes that even the smallest archive may hold."""
 
+_BOMB: Final = "holds so many times its size that it is taken for a bomb"
+
 _DEEPEST: Final = 3
 """How many archives may lie in one another."""
 
@@ -165,6 +167,9 @@ class Inputs:
         if len(members) > _MOST_MEMBERS:
             self._refuse(name, f"holds more than {_MOST_MEMBERS} files")
             return
+        if sum(it.file_size for it in members) > allowed.limit:  # no member gives more than it declares
+            self._refuse(name, _BOMB)
+            return
         for it in members:
             yield from self._input(f"{name}:{it.filename}", _member(archive, it, allowed), allowed, depth + 1)
 
@@ -217,7 +222,7 @@ class _Bounded(io.RawIOBase):
         found: bytes = read1(min(most, _PIECE))
         self._left -= len(found)
         if self._left < 0:
-            raise Bomb("it holds so many times its size that it is taken for a bomb")
+            raise Bomb(f"it {_BOMB}")
         return found
 
     def close(self) -> None:

@@ -159,6 +159,15 @@ def test_a_bomb_is_stopped(tmp_path: Path) -> None:
     assert found.lines * len(line) <= max(64 * 2**20, 250 * path.stat().st_size)
 
 
+def test_a_zip_of_many_small_bombs_is_not_opened(tmp_path: Path) -> None:
+    path = tmp_path / "many.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(100):
+            archive.writestr(f"{number}.log", b"\n" * 2**20)
+    with closing(Inputs()) as found, pytest.raises(BadFile, match="bomb"):
+        wanted(found, [path])
+
+
 def test_a_line_of_ten_megabytes_is_cut_and_not_lost(tmp_path: Path) -> None:
     path = tmp_path / "long.log"
     head = b"Dec 10 06:55:46 LabSZ app: "
