@@ -125,12 +125,15 @@ def test_up_after_a_kill_completes_the_lab(place: Place, after: int) -> None:
 
 
 def test_down_ends_an_up_that_is_at_work(place: Place) -> None:
-    up = place.begin("up", place.name)
-    until = time.monotonic() + 30
-    while place.observe().empty and time.monotonic() < until:
-        time.sleep(0.02)
-    gone(place)
-    _, said = up.communicate(timeout=60)
+    for _ in range(3):  # on a busy machine it may be done before it is told
+        up = place.begin("up", place.name)
+        until = time.monotonic() + 30
+        while place.observe().empty and time.monotonic() < until:
+            time.sleep(0.02)
+        gone(place)
+        _, said = up.communicate(timeout=60)
+        if up.returncode:
+            break
     assert up.returncode == 130
     assert "Traceback" not in said
     assert place.observe().empty
