@@ -6,6 +6,7 @@ the file's name, or by what it holds (docs.zeek.org, "Log Files").
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -62,9 +63,9 @@ class Zeek(Source):
             text.partition(" ") if text.startswith("#separator") else text.partition(self._separator)
         )
         if key == "#separator":
-            self._separator = (
-                rest.encode().decode("unicode_escape") if rest.startswith("\\x") else rest or "\t"
-            )
+            codes = re.fullmatch(r"(?:\\x[0-9A-Fa-f]{2})+", rest, re.ASCII)
+            plain = bytes.fromhex(rest.replace("\\x", "")).decode("latin-1") if codes else rest
+            self._separator = plain or "\t"
         elif key == "#path":
             self._path = rest
         elif key == "#fields":
