@@ -16,6 +16,8 @@ TAKEN: Final = "#taken"
 """The column that says whether a line was read; where it was not, the others mean nothing."""
 
 _SORT: Final = "#sort"
+_PLACE: Final = "#place"
+_OURS: Final = frozenset({_SORT, _PLACE})
 
 _AT_A_TIME: Final = 8192
 """Lines that one thread takes at a time."""
@@ -71,19 +73,22 @@ class QuickReader:
         Returns:
             A row for each line: `TAKEN`, and its fields.
         """
-        lines = pa.Table.from_batches(pa.table({"line": texts}).to_batches(_AT_A_TIME))
+        places = pa.array(range(len(texts)), pa.int64())
+        lines = pa.Table.from_batches(pa.table({"line": texts, _PLACE: places}).to_batches(_AT_A_TIME))
         self._connection.execute(f"SET VARIABLE collected = {int(collected)}::BIGINT")
         self._connection.execute(f"SET VARIABLE year = {collected.iso()[:4]}::INTEGER")
         self._connection.register("lines", lines)
         try:
             found: pa.Table = self._connection.sql(self._sql).to_arrow_table()
+            if not found[_PLACE].combine_chunks().equals(places):  # several threads give what is done first
+                found = found.sort_by(_PLACE)
         finally:
             self._connection.unregister("lines")
         sorts = found[_SORT]
         same: dict[str, Any] = {name: values.take(sorts) for name, values in self._same.items()}
         for name in set(same).intersection(found.column_names):
             same[name] = pc.coalesce(found[name].cast(ARROW[FIELDS[name]]), same[name])
-        held: dict[str, Any] = {name: found[name] for name in found.column_names if name != _SORT}
+        held: dict[str, Any] = {name: found[name] for name in found.column_names if name not in _OURS}
         return pa.table(held | same)
 
     def close(self) -> None:
@@ -98,6 +103,7 @@ def _select(quick: Quick) -> str:
     fields = ", ".join(f'{_typed(name, sql)} AS "{name}"' for name, sql in quick.fields.items())
     # A column and no WHERE: to leave a line out here would copy all the others.
     said = f'coalesce({quick.takes}, false) AS "{TAKEN}", coalesce({quick.sort}, 0)::INTEGER AS "{_SORT}"'
+    said = f'"{_PLACE}", {said}'
     return f"SELECT {said}, {fields} FROM {source}"  # noqa: S608 -- our own sources
 
 

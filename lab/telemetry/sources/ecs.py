@@ -69,7 +69,7 @@ def _moment(raw: Any) -> int:  # noqa: ANN401  # whatever JSON holds
 
 def _value(raw: Any, kind: FieldType) -> Value | None:  # noqa: ANN401, PLR0911  # JSON; a way out for each kind
     if kind in {"keywords", "ips"}:
-        texts = tuple(str(it) for it in (raw if isinstance(raw, list) else [raw]) if it not in {None, ""})
+        texts = tuple(str(it) for it in (raw if isinstance(raw, list) else [raw]) if it not in (None, ""))
         found = tuple(it for text in texts if (it := address(text))) if kind == "ips" else texts
         return found or None
     if isinstance(raw, list):

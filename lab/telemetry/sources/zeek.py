@@ -141,7 +141,7 @@ def _text(said: Said, name: str) -> str:
 
 def _texts(said: Said, name: str) -> tuple[str, ...]:
     value = said.get(name)
-    return tuple(str(it) for it in value if it not in {"", None}) if isinstance(value, list) else ()
+    return tuple(str(it) for it in value if it not in ("", None)) if isinstance(value, list) else ()
 
 
 def _port(said: Said, name: str) -> str | None:

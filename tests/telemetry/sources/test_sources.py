@@ -128,6 +128,18 @@ def test_damaged_lines_read_at_once_are_those_read_one_by_one(kind: str, picks: 
     assert read(kind, texts, at_once_from=1) == read(kind, texts, at_once_from=1_000_000)
 
 
+@pytest.mark.parametrize("kind", ["apache", "syslog"])
+def test_an_event_is_of_its_line_however_many_there_are(kind: str) -> None:
+    forms = {
+        "apache": '10.0.0.5 - - [23/Nov/2026:22:00:00 +0000] "GET /page-{} HTTP/1.1" 200 5',
+        "syslog": "Dec 10 06:55:46 LabSZ app[7]: said {} times",
+    }
+    events = read(kind, [forms[kind].format(number) for number in range(60_000)], at_once_from=1)
+    assert len(events) == 60_000
+    said = [str(it["message"]) for it in events]
+    assert all(f"page-{at} " in it or f"said {at} " in it for at, it in enumerate(said))
+
+
 def test_every_module_an_event_names_is_listed() -> None:
     named = {
         str(event["event.module"])
