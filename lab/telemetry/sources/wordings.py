@@ -72,7 +72,7 @@ _STANDS_OUT: Final[Mapping[str, str]] = {
 _OF_HEAD: Final = frozenset({"@timestamp", "message", "process.name", "process.pid"})
 _NAMED: Final = re.compile(r"\{(\w+)\}")
 _WORD: Final = r"[^\s\v()\[\]]+"
-_HOST: Final = r"[^ :]+"
+_HOST: Final = r"[^\s\v:]+"
 _TAG: Final = r"[^\s\v:\[(/]{1,128}"
 _STAMP: Final = (
     rf"[A-Z][a-z]{{2}} (?: [1-9]|[123]\d) {CLOCK}"
