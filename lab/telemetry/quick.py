@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lab.moment import Moment
 from lab.telemetry.event import FIELDS, FieldType, Quick
+from lab.telemetry.sql import connected, shut
 from lab.telemetry.table import ARROW
 
 TAKEN: Final = "#taken"
@@ -17,7 +17,6 @@ TAKEN: Final = "#taken"
 
 _SORT: Final = "#sort"
 _PLACE: Final = "#place"
-_OURS: Final = frozenset({_SORT, _PLACE})
 
 _AT_A_TIME: Final = 8192
 """Lines that one thread takes at a time."""
@@ -33,29 +32,13 @@ _TYPES: Final[dict[FieldType, str]] = {
     "ips": "VARCHAR[]",
 }
 
-_SAFE: Final[dict[str, Any]] = {
-    "threads": 2,
-    "memory_limit": "400MB",
-    "temp_directory": "",
-    "python_enable_replacements": False,
-    "preserve_insertion_order": True,
-}
-
-
-def connected() -> duckdb.DuckDBPyConnection:
-    """Return a database in memory that reaches nothing but what it is handed."""
-    connection = duckdb.connect(":memory:", config=_SAFE)
-    connection.execute(
-        "SET TimeZone = 'UTC'; SET enable_external_access = false; SET lock_configuration = true"
-    )
-    return connection
-
 
 class QuickReader:
     """Runs what one source says of many lines."""
 
     def __init__(self, quick: Quick) -> None:
-        self._connection = connected()
+        self._connection = connected(memory_limit="400MB")
+        shut(self._connection)
         self._sql = _select(quick)
         self._same = {
             name: pa.array([it.get(name) for it in quick.sorts], ARROW[FIELDS[name]])
@@ -86,10 +69,12 @@ class QuickReader:
             self._connection.unregister("lines")
         sorts = found[_SORT]
         same: dict[str, Any] = {name: values.take(sorts) for name, values in self._same.items()}
-        for name in set(same).intersection(found.column_names):
-            same[name] = pc.coalesce(found[name].cast(ARROW[FIELDS[name]]), same[name])
-        held: dict[str, Any] = {name: found[name] for name in found.column_names if name not in _OURS}
-        return pa.table(held | same)
+        held: dict[str, Any] = {
+            name: found[name].cast(ARROW[FIELDS[name]]) for name in found.column_names if name in FIELDS
+        }
+        for name in set(same).intersection(held):
+            same[name] = pc.coalesce(held[name], same[name])
+        return pa.table({TAKEN: found[TAKEN], **held, **same})
 
     def close(self) -> None:
         """Give the memory back."""

@@ -14,7 +14,7 @@ from lab.telemetry.events import Events
 from lab.telemetry.helpers import Helpers
 from lab.telemetry.lines import Lines, identities
 from lab.telemetry.quick import TAKEN, QuickReader
-from lab.telemetry.table import constant, schema_of, table_of, where, with_columns
+from lab.telemetry.table import constant, schema_of, table_of, where, widened, with_columns
 
 WORTHWHILE: Final = 400
 """Lines from which on reading them at once takes less time than one by one: a query costs some 5 ms."""
@@ -97,7 +97,7 @@ class Reader:
 
     def rest(self) -> Events:
         """Give the events that waited for lines that do not come any more."""
-        events = list(self.source.rest()) if self._last else []
+        events = list(self.source.rest())
         if not events or self._last is None:
             return Events.of(())
         places = [0] * len(events)
@@ -126,7 +126,7 @@ def _together(quick: pa.Table, left: Sequence[int], slow: pa.Table, places: Sequ
     if not left:
         return quick
     schema = schema_of([*quick.column_names, *slow.column_names])
-    many, few = _as(quick, schema), _as(slow, schema)
+    many, few = widened(quick, schema), widened(slow, schema)
     if len(left) <= _STITCHES:
         return pa.concat_tables(_stitched(many, left, few, places))
     order: list[int | None] = list(range(len(many)))
@@ -150,14 +150,6 @@ def _stitched(
             yield few.slice(row_of[place], 1)
         begin = place + 1
     yield many.slice(begin)
-
-
-def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    held = set(table.column_names)
-    columns = [
-        table[it.name].cast(it.type) if it.name in held else pa.nulls(len(table), it.type) for it in schema
-    ]
-    return pa.table(columns, schema=schema)
 
 
 def _complete(found: pa.Table, lines: Lines, places: Sequence[int], module: str) -> pa.Table:

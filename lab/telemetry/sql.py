@@ -6,12 +6,12 @@ import io
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -23,6 +23,8 @@ from lab.telemetry.event import FIELDS
 from lab.telemetry.events import Events
 from lab.telemetry.store import present_segments
 from lab.telemetry.table import SCHEMA, widened
+
+Read = TypeVar("Read")
 
 TIME_LIMIT: Final = 30.0
 """Seconds after which a question is stopped."""
@@ -100,6 +102,24 @@ def _clear(said: str) -> str:
     return "\n    ".join(kept[:8]) or "the database gave no reason"
 
 
+def connected(**settings: str | int) -> duckdb.DuckDBPyConnection:
+    """Return a database in memory; whoever asks for it shuts it (`shut`) once it has what it needs.
+
+    Args:
+        settings: DuckDB's own, as `threads`, `memory_limit`.
+    """
+    connection = duckdb.connect(":memory:", config={**_SAFE, **settings})
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def shut(connection: duckdb.DuckDBPyConnection, files: Sequence[str] = ()) -> None:
+    """Let a database reach nothing any more but some files, and no one change that."""
+    listed = ", ".join(map(_quoted, files))
+    connection.execute(f"SET allowed_paths = [{listed}]")
+    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+
+
 class Matcher:
     """Which events of one batch satisfy which conditions; holds the batch in memory.
 
@@ -108,9 +128,9 @@ class Matcher:
     """
 
     def __init__(self) -> None:
-        self._connection = duckdb.connect(":memory:", config={**_SAFE, "threads": 1, "memory_limit": "256MB"})
-        self._connection.execute("SET TimeZone = 'UTC'; PRAGMA disable_optimizer")
-        self._connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+        self._connection = connected(threads=1, memory_limit="256MB")
+        self._connection.execute("PRAGMA disable_optimizer")
+        shut(self._connection)
         self._whole: set[str] = set()
         self.load(Events.of(()))
 
@@ -166,8 +186,8 @@ class Tables:
     """A database in memory to question a run with: reads the run's files and nothing else."""
 
     def __init__(self) -> None:
-        self._connection = duckdb.connect(":memory:", config={**_SAFE, "memory_limit": MEMORY_LIMIT})
-        self._connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA stored")
+        self._connection = connected(memory_limit=MEMORY_LIMIT)
+        self._connection.execute("CREATE SCHEMA stored")
         for macro in _MACROS:
             self._connection.execute(macro)
         self._files: list[str] = []
@@ -252,14 +272,7 @@ class Tables:
         Raises:
             BadQuery: the question is wrong, not a single SELECT, SHOW or DESCRIBE, or took too much.
         """
-        with _duckdb_errors(sql):
-            _only_question(sql)
-            self._lock()
-            try:
-                with _stopped_after(self._connection, seconds):
-                    return _answer(self._connection.sql(sql))
-            except duckdb.InterruptException as error:
-                raise BadQuery(sql, said=f"it took longer than {seconds:g} s and was stopped") from error
+        return self._answered(sql, seconds, _answer)
 
     def parquet(self, sql: str, *, seconds: float) -> bytes:
         """Lock the database, then answer one question as a Parquet file, with the types that columns have.
@@ -267,19 +280,17 @@ class Tables:
         Raises:
             BadQuery: the question is wrong, not a single SELECT, SHOW or DESCRIBE, or took too much.
         """
+        return self._answered(sql, seconds, _parquet)
+
+    def _answered(self, sql: str, seconds: float, read: Callable[[duckdb.DuckDBPyRelation], Read]) -> Read:
         with _duckdb_errors(sql):
             _only_question(sql)
-            self._lock()
+            shut(self._connection, self._files)
             try:
                 with _stopped_after(self._connection, seconds):
-                    return _parquet(self._connection.sql(sql))
+                    return read(self._connection.sql(sql))
             except duckdb.InterruptException as error:
                 raise BadQuery(sql, said=f"it took longer than {seconds:g} s and was stopped") from error
-
-    def _lock(self) -> None:
-        files = ", ".join(_quoted(path) for path in self._files)
-        self._connection.execute(f"SET allowed_paths = [{files}]")
-        self._connection.execute("SET enable_external_access = false; SET lock_configuration = true")
 
 
 def _quoted(text: str) -> str:
