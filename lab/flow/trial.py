@@ -281,7 +281,7 @@ class _Bench:
 
     def _take_logs(self, node: SeenNode) -> None:
         """Read what the node's logs say, keep it, and have it looked at."""
-        from lab.telemetry.lines import Lines, cut, file_identity
+        from lab.telemetry.lines import Lines, file_identity
         from lab.watch.desk import Collected, FollowedLog
 
         found = []
@@ -292,15 +292,8 @@ class _Bench:
             path.write_bytes(ran.stdout)
             followed = FollowedLog(node=node, source=log.source, path=log.path)
             whole, end, _torn = ran.stdout.rpartition(b"\n")
-            texts = cut(whole + end)
-            lines = Lines(
-                texts=texts,
-                numbers=range(1, 1 + len(texts)),
-                host=node.name,
-                path=log.path,
-                file=file_identity(node.name, log.path, str(Moment.now())),
-                created=Moment.now(),
-            )
+            file = file_identity(node.name, log.path, str(Moment.now()))
+            lines = Lines.cut(whole + end, after=0, host=node.name, path=log.path, file=file)
             found.append(Collected(key=followed.key, lines=lines))
         with self._lock:
             self._desk.take_lines(found)

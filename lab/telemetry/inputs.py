@@ -14,13 +14,15 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Final, Literal, cast
 
 from lab.errors import Problem
+from lab.telemetry.lines import LONGEST_LINE, whole_lines
 
 Form = Literal["text", "evtx", "pcap"]
 """How a file is read: line by line, record by record, or packet by packet."""
@@ -30,9 +32,6 @@ CHUNK: Final = 8 * 2**20
 
 _PIECE: Final = 2**18
 """Bytes that are asked for at a time: what is broken gives what comes before only in small pieces."""
-
-LONGEST_LINE: Final = 1_000_000
-"""Bytes; a longer line is cut there, or one line could fill the memory."""
 
 _MOST_TIMES: Final = 250
 """How many times its size an archive may hold: logs pack to a tenth or a thirtieth, bombs to a thousandth."""
@@ -61,6 +60,10 @@ _SHORT: Final = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, OSErr
 """What reading a broken archive ends in; an encrypted member is a RuntimeError."""
 
 
+Opened = Callable[[], IO[bytes]]
+"""Opens something, from its beginning."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Input:
     """One file to be imported, maybe out of an archive."""
@@ -71,19 +74,22 @@ class Input:
     form: Form
     """How it is read."""
 
-    opened: Callable[[], IO[bytes]]
-    """Opens it, from its beginning."""
+    opened: Opened
+    """Opens it."""
 
 
 @dataclass(kw_only=True, slots=True)
 class Content:
     """What an input held when it was looked at."""
 
-    digest: str
+    digest: str = ""
     """SHA-256 of all of it, in hexadecimal."""
 
-    size: int
+    size: int = 0
     """Bytes."""
+
+    head: bytes = b""
+    """How it begins."""
 
     fault: str = ""
     """Why there is no more of it, where it is cut short or bounded; empty when it is whole."""
@@ -120,38 +126,31 @@ class Inputs:
             self._refuse(str(path), "is no file and no folder" if path.exists() else "is not there")
 
     def _file(self, path: Path) -> Iterator[Input]:
-        def opened() -> IO[bytes]:
-            return path.open("rb")
-
         try:
-            size = path.stat().st_size
-            yield from self._input(str(path), opened, _Allowance(max(_ALWAYS, size * _MOST_TIMES)), 0)
+            most = max(_ALWAYS, path.stat().st_size * _MOST_TIMES)
+            yield from self._input(str(path), partial(_plain, path), most, 0)
         except OSError as error:
             self._refuse(str(path), error.strerror or str(error))
 
-    def _input(
-        self, name: str, opened: Callable[[], IO[bytes]], allowed: _Allowance, depth: int
-    ) -> Iterator[Input]:
+    def _input(self, name: str, opened: Opened, most: int, depth: int) -> Iterator[Input]:
         try:
             with opened() as file:
                 head = file.read(8)
         except _SHORT as error:
             self._refuse(name, f"cannot be read: {error}")
             return
-        unpacked = next((it for magic, it in _PACKED if head.startswith(magic)), None)
+        unpack = next((it for magic, it in _PACKED if head.startswith(magic)), None)
         if head.startswith(b"PK\x03\x04"):
-            yield from self._members(name, opened, allowed, depth)
-        elif unpacked is None:
+            yield from self._members(name, opened, most, depth)
+        elif unpack is None:
             form = next((form for magic, form in _MAGICS if head.startswith(magic)), "text")
             yield Input(name=name, form=cast("Form", form), opened=opened)
         elif depth == _DEEPEST:
             self._refuse(name, f"lies in more than {_DEEPEST} archives")
         else:
-            yield from self._input(name, _unpacking(unpacked, opened, allowed), allowed, depth + 1)
+            yield from self._input(name, partial(_unpacked, unpack, opened, most), most, depth + 1)
 
-    def _members(
-        self, name: str, opened: Callable[[], IO[bytes]], allowed: _Allowance, depth: int
-    ) -> Iterator[Input]:
+    def _members(self, name: str, opened: Opened, most: int, depth: int) -> Iterator[Input]:
         if depth == _DEEPEST:
             self._refuse(name, f"lies in more than {_DEEPEST} archives")
             return
@@ -167,56 +166,53 @@ class Inputs:
         if len(members) > _MOST_MEMBERS:
             self._refuse(name, f"holds more than {_MOST_MEMBERS} files")
             return
-        if sum(it.file_size for it in members) > allowed.limit:  # no member gives more than it declares
+        if sum(it.file_size for it in members) > most:  # no member gives more than it declares
             self._refuse(name, _BOMB)
             return
         for it in members:
-            yield from self._input(f"{name}:{it.filename}", _member(archive, it, allowed), allowed, depth + 1)
+            yield from self._input(
+                f"{name}:{it.filename}", partial(_member, archive, it, most), most, depth + 1
+            )
 
     def _refuse(self, name: str, why: str) -> None:
         self.refused.append(Problem(path=name, line=0, what=why))
 
 
-def _unpacking(
-    unpack: Callable[[IO[bytes]], IO[bytes]], opened: Callable[[], IO[bytes]], allowed: _Allowance
-) -> Callable[[], IO[bytes]]:
-    def unpacked() -> IO[bytes]:
-        under = opened()
-        return cast("IO[bytes]", _Bounded(unpack(under), allowed, under))
-
-    return unpacked
+def _plain(path: Path) -> IO[bytes]:
+    return path.open("rb")
 
 
-def _member(archive: zipfile.ZipFile, it: zipfile.ZipInfo, allowed: _Allowance) -> Callable[[], IO[bytes]]:
-    def opened() -> IO[bytes]:
-        return cast("IO[bytes]", _Bounded(archive.open(it), allowed))  # closed by who asked
+def _unpacked(unpack: Callable[[IO[bytes]], IO[bytes]], opened: Opened, most: int) -> IO[bytes]:
+    under = opened()
+    return cast("IO[bytes]", _Bounded(unpack(under), most, under))
 
-    return opened
+
+def _member(archive: zipfile.ZipFile, it: zipfile.ZipInfo, most: int) -> IO[bytes]:
+    return cast("IO[bytes]", _Bounded(archive.open(it), most))
 
 
 class Bomb(OSError):
     """An archive holds more than it may."""
 
 
-@dataclass(slots=True)
-class _Allowance:
-    """How many bytes one reading of what an archive holds may give."""
-
-    limit: int
-
-
 class _Bounded(io.RawIOBase):
     """What comes out of an archive, as far as is allowed."""
 
-    def __init__(self, inner: IO[bytes], allowed: _Allowance, under: IO[bytes] | None = None) -> None:
+    def __init__(self, inner: IO[bytes], most: int, under: IO[bytes] | None = None) -> None:
         self._inner = inner
-        self._left = allowed.limit
+        self._left = most
         self._under = under  # what gzip and its kin read from, and do not close
 
     def readable(self) -> bool:
+        """Tell that it can be read."""
         return True
 
     def read(self, size: int = -1) -> bytes:
+        """Read some bytes, which may be fewer than asked for.
+
+        Raises:
+            Bomb: there are more than may be.
+        """
         most = size if size >= 0 else self._left + 1
         read1 = getattr(self._inner, "read1", self._inner.read)  # `read` would lose what comes before a fault
         found: bytes = read1(min(most, _PIECE))
@@ -226,6 +222,7 @@ class _Bounded(io.RawIOBase):
         return found
 
     def close(self) -> None:
+        """Give back what it reads from."""
         self._inner.close()
         if self._under:
             self._under.close()
@@ -242,54 +239,54 @@ _PACKED: Final[tuple[tuple[bytes, Callable[[IO[bytes]], IO[bytes]]], ...]] = (
 
 def look(given: Input) -> Content:
     """Read an input once, to know what it holds."""
-    digest, size = hashlib.sha256(), 0
-    content = Content(digest="", size=0)
+    digest, content = hashlib.sha256(), Content()
     try:
         with given.opened() as file:
-            while chunk := file.read(_PIECE):
-                digest.update(chunk)
-                size += len(chunk)
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+                content.head = content.head or piece
+                content.size += len(piece)
     except _SHORT as error:
         content.fault = _so_far(error)
-    content.digest, content.size = digest.hexdigest(), size
+    content.digest = digest.hexdigest()
     return content
 
 
-def head_of(given: Input) -> bytes:
-    """Return how an input begins, as far as it can be read."""
-    try:
-        with given.opened() as file:
-            return file.read(_PIECE)
-    except _SHORT:
-        return b""
-
-
-def whole_lines(given: Input, content: Content) -> Iterator[bytes]:
+def text_of(given: Input, content: Content) -> Iterator[bytes]:
     """Give an input in chunks of whole lines, as far as it was looked at.
 
     A line beyond `LONGEST_LINE` is cut there. What cannot be read any more, since the file vanished or was
     cut, is noted in the content's fault.
     """
-    left, held = content.size, 0
-    waiting: list[bytes] = []
+    return map(_cut_long, whole_lines(_chunks(_pieces(given, content))))
+
+
+def _pieces(given: Input, content: Content) -> Iterator[bytes]:
+    """Read an input as far as it was looked at; the content's fault says why it ended before."""
+    left = content.size
     try:
         with given.opened() as file:
-            while left and (chunk := file.read(min(_PIECE, left))):
-                left -= len(chunk)
-                waiting.append(chunk)
-                held += len(chunk)
-                if held >= CHUNK:
-                    whole, end, rest = b"".join(waiting).rpartition(b"\n")
-                    yield _cut_long(whole + end if end else rest + b"\n")  # one line of that length is cut
-                    waiting, held = ([rest], len(rest)) if end else ([], 0)
+            while left and (piece := file.read(min(_PIECE, left))):
+                left -= len(piece)
+                yield piece
     except _SHORT as error:
         content.fault = _so_far(error)
     else:
         if left:
             content.fault = f"became {left} bytes shorter while it was read"
-    if held:
-        last = b"".join(waiting)
-        yield _cut_long(last if last.endswith(b"\n") else last + b"\n")
+
+
+def _chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Join pieces to chunks."""
+    waiting, held = list[bytes](), 0
+    for piece in pieces:
+        waiting.append(piece)
+        held += len(piece)
+        if held >= CHUNK:
+            yield b"".join(waiting)
+            waiting, held = [], 0
+    if waiting:
+        yield b"".join(waiting)
 
 
 def _so_far(error: Exception) -> str:
@@ -310,14 +307,8 @@ def _cut_long(chunk: bytes) -> bytes:
 def on_disk(given: Input, content: Content, folder: Path) -> Iterator[Path]:
     """Have an input as a plain file while the body runs, for readers that need one."""
     path = folder / f".import-{content.digest[:16]}"
-    try:
-        with path.open("wb") as copy, given.opened() as file:
-            left = content.size
-            while left and (chunk := file.read(min(_PIECE, left))):
-                copy.write(chunk)
-                left -= len(chunk)
-    except _SHORT as error:
-        content.fault = _so_far(error)
+    with path.open("wb") as copy:
+        copy.writelines(_pieces(given, content))
     try:
         yield path
     finally:

@@ -27,6 +27,10 @@ _OFFSET: Final = 4
 _NO_HEADER: Final = csv.ReadOptions(column_names=["line"], use_threads=False, block_size=2**30)
 
 
+LONGEST_LINE: Final = 1_000_000
+"""Bytes; a longer line is cut there, or one line could fill the memory."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lines:
     """Lines of one file, in order."""
@@ -63,9 +67,19 @@ class Lines:
         )
 
     @classmethod
-    def read(cls, texts: pa.Array[Any]) -> Lines:
-        """Make lines of texts that were just read; where they are from is to be filled in."""
-        return cls(texts=texts, numbers=(), host="", path="", file="", created=Moment.now())
+    def cut(cls, chunk: bytes, *, after: int, host: str, path: str, file: str) -> Lines:
+        """Make lines of bytes that were just read.
+
+        Args:
+            chunk: Whole lines.
+            after: How many lines of the file came before.
+            host: Name of the node the log is on.
+            path: Path of the file on that node.
+            file: What tells the file from all others.
+        """
+        texts = cut(chunk)
+        numbers = range(after + 1, after + 1 + len(texts))
+        return cls(texts=texts, numbers=numbers, host=host, path=path, file=file, created=Moment.now())
 
     @classmethod
     def joined(cls, parts: Sequence[Lines]) -> Lines:
@@ -128,6 +142,23 @@ def identities(file: str, numbers: Iterable[int]) -> list[str]:
     return [f"{file}{number:08x}" for number in numbers]
 
 
+def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    r"""Cut chunks behind the last `\n`; too long a line is cut, what is left at the end is given."""
+    rest = b""
+    for chunk in chunks:
+        whole, end, left = chunk.rpartition(b"\n")
+        if end:
+            yield rest + whole + end
+            rest = left
+        else:
+            rest += chunk
+        if len(rest) > LONGEST_LINE:
+            yield rest
+            rest = b""
+    if rest:
+        yield rest
+
+
 def cut(chunk: bytes) -> pa.Array[Any]:
     r"""Cut bytes that are whole lines into texts, at `\n` and nowhere else; a `\r` before it goes too.
 
@@ -139,5 +170,5 @@ def cut(chunk: bytes) -> pa.Array[Any]:
             return found["line"].combine_chunks()
         except pa.ArrowInvalid:  # not UTF-8
             pass
-    texts = chunk.decode("utf-8", "backslashreplace").removesuffix("\n").split("\n")
+    texts = chunk.decode("utf-8", "backslashreplace").removesuffix("\n").split("\n") if chunk else []
     return pa.array([text.removesuffix("\r") for text in texts], pa.string())

@@ -7,7 +7,7 @@ is written arrives, its canary tells (`lab.watch.canary`).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from lab.engine.shell import Shell, Stream
 from lab.inventory.definition import Lab
 from lab.moment import Moment
 from lab.runs.noticed import Noticed
-from lab.telemetry.lines import Lines, cut, file_identity
+from lab.telemetry.lines import Lines, file_identity, whole_lines
 from lab.watch.canary import CANARY
 from lab.watch.desk import Collected, FollowedLog, LineQueue
 from lab.workers import together
@@ -26,9 +26,6 @@ from lab.workers import together
 _FOLLOW: Final = ("tail", "-n", "0", "-s", "0.1", "-F", "--")
 """Gives what comes from now on; follows the name, so rotation is survived. On overlay file systems tail looks
 for changes by itself, once a second unless told otherwise."""
-
-_LONGEST_LINE: Final = 1_000_000
-"""Bytes; a longer line is cut there, or one line could fill the memory."""
 
 _PATIENCE: Final = 10.0
 """Seconds for a follower to end once we hung up."""
@@ -156,19 +153,11 @@ class Collector:
         path.parent.mkdir(parents=True, exist_ok=True)
         file, read = file_identity(log.node.name, log.path, str(Moment.now())), 0
         with path.open("ab") as raw:
-            for chunk in _whole_lines(stream):
+            for chunk in whole_lines(stream):
                 raw.write(chunk)
                 raw.flush()
-                texts = cut(chunk)
-                lines = Lines(
-                    texts=texts,
-                    numbers=range(read + 1, read + 1 + len(texts)),
-                    host=log.node.name,
-                    path=log.path,
-                    file=file,
-                    created=Moment.now(),
-                )
-                read += len(texts)
+                lines = Lines.cut(chunk, after=read, host=log.node.name, path=log.path, file=file)
+                read += len(lines)
                 if CANARY in chunk:
                     lines = lines.without(lambda text: self._heard(text, log.key))
                 if len(lines):
@@ -189,20 +178,3 @@ class Collector:
             stream.close()
         for thread in self._threads:
             thread.join(_PATIENCE)
-
-
-def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    r"""Cut chunks behind the last `\n`; too long a line is cut, what is left at the end is given."""
-    rest = b""
-    for chunk in chunks:
-        whole, end, left = chunk.rpartition(b"\n")
-        if end:
-            yield rest + whole + end
-            rest = left
-        else:
-            rest += chunk
-        if len(rest) > _LONGEST_LINE:
-            yield rest
-            rest = b""
-    if rest:
-        yield rest

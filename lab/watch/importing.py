@@ -17,7 +17,7 @@ from typing import Final
 from lab.detect.detector import Detector
 from lab.errors import BadFile, Problem
 from lab.files import records
-from lab.moment import Moment
+from lab.moment import SECOND, Moment
 from lab.runs.noticed import Noticed
 from lab.telemetry import inputs
 from lab.telemetry.event import Event
@@ -25,10 +25,11 @@ from lab.telemetry.events import Events
 from lab.telemetry.evtx import evtx_lines
 from lab.telemetry.helpers import Helpers
 from lab.telemetry.inputs import Content, Input
-from lab.telemetry.lines import Lines, cut, file_identity
+from lab.telemetry.lines import Lines, file_identity
 from lab.telemetry.sessions import Sessions
 from lab.telemetry.sources import SOURCES, kind_of
 from lab.telemetry.store import Store
+from lab.watch.collection import LogCount
 from lab.watch.desk import (
     AlertFile,
     AlertListener,
@@ -41,9 +42,6 @@ from lab.watch.desk import (
 
 _TOGETHER: Final = 100_000
 """Events that are written together: more would cost memory, fewer make many small segments."""
-
-_SECOND: Final = 1_000_000_000
-"""Nanoseconds that events wait at most until they are written."""
 
 _LOGINS: Final = ("syslog", "sshd", "journal", "auditd")
 """Logs that tell of log-ins: they are read first, so that others know of the sessions."""
@@ -139,10 +137,7 @@ def wanted(found: inputs.Inputs, paths: Sequence[Path], source: str = "") -> tup
     seen: dict[str, Wanted] = {}
     for given in found.below(list(paths)):
         content = inputs.look(given)
-        head = inputs.head_of(given) if given.form == "text" else b""
-        kind = (
-            {"evtx": "windows", "pcap": "suricata"}.get(given.form) or source or _kind(given, head, content)
-        )
+        kind = _FORMS.get(given.form) or source or _kind(given, content)
         if kind:
             seen.setdefault(content.digest, Wanted(given=given, content=content, source=kind))
         else:
@@ -154,10 +149,14 @@ def wanted(found: inputs.Inputs, paths: Sequence[Path], source: str = "") -> tup
     return tuple(seen.values())
 
 
-def _kind(given: Input, head: bytes, content: Content) -> str:
+_FORMS: Final = {"evtx": "windows", "pcap": "suricata"}
+"""Which parser reads what is no text."""
+
+
+def _kind(given: Input, content: Content) -> str:
     if not content.size:
         return "syslog"  # nothing to be read, by anybody
-    whole, end, rest = head.rpartition(b"\n")
+    whole, end, rest = content.head.rpartition(b"\n")
     return kind_of(whole + end or rest, path=given.name)
 
 
@@ -184,7 +183,7 @@ class _Storing:
         if not self._waiting:
             self._since = Moment.now()
         self._waiting.append(events)
-        if sum(map(len, self._waiting)) >= _TOGETHER or Moment.now() - self._since > _SECOND:
+        if sum(map(len, self._waiting)) >= _TOGETHER or Moment.now() - self._since > SECOND:
             self.flush()
 
     def flush(self) -> None:
@@ -261,15 +260,9 @@ class Importer:
         puzzles: list[Puzzle] = []
         read = 0
         try:
-            for texts, share in self._texts(it):
+            for chunk, share in self._chunks(it):
                 self.progress(it.given.name, share)
-                lines = replace(
-                    texts,
-                    numbers=range(read + 1, read + 1 + len(texts)),
-                    host=self.host,
-                    path=it.given.name,
-                    file=file,
-                )
+                lines = Lines.cut(chunk, after=read, host=self.host, path=it.given.name, file=file)
                 read += len(lines)
                 found = desk.take_lines([Collected(key=key, lines=lines)])
                 puzzles += map(_puzzle, found.unparsed(_SHOWN - len(puzzles)))
@@ -278,35 +271,33 @@ class Importer:
             desk.take_lines([])
         finally:
             desk.close()
-        (count,) = desk.counts() or (None,)
-        span = storing.span
-        return Imported(
-            name=it.given.name,
-            source=it.source,
-            digest=it.content.digest,
-            size=it.content.size,
-            lines=count.read if count else 0,
-            parsed=count.parsed if count else 0,
-            unparsed=count.unparsed if count else 0,
-            first=Moment(span[0]) if span else None,
-            last=Moment(span[1]) if span else None,
+        nothing = LogCount(source=it.source, host=self.host, path=it.given.name, read=0, parsed=0, unparsed=0)
+        count = next(iter(desk.counts()), nothing)
+        first, last = map(Moment, storing.span) if storing.span else (None, None)
+        return replace(
+            _planned(it),
+            lines=count.read,
+            parsed=count.parsed,
+            unparsed=count.unparsed,
+            first=first,
+            last=last,
             fault=it.content.fault,
             puzzles=tuple(puzzles),
             whole=not self.stop.is_set(),
         )
 
-    def _texts(self, it: Wanted) -> Iterator[tuple[Lines, float]]:
-        """Give the lines of a file, and how much of it that is by then."""
+    def _chunks(self, it: Wanted) -> Iterator[tuple[bytes, float]]:
+        """Give a file in chunks of whole lines, and how much of it that is by then."""
         done = 0
         if it.given.form == "text":
-            for chunk in inputs.whole_lines(it.given, it.content):
+            for chunk in inputs.text_of(it.given, it.content):
                 done += len(chunk)
-                yield Lines.read(cut(chunk)), done / max(1, it.content.size)
+                yield chunk, done / max(1, it.content.size)
             return
         with inputs.on_disk(it.given, it.content, self.noticed.folder) as path:
             chunks = evtx_lines(path, it.content) if it.given.form == "evtx" else self.packets(path)
             for chunk in chunks:
-                yield Lines.read(cut(chunk)), 0.5
+                yield chunk, 0.5
 
 
 def _planned(it: Wanted) -> Imported:

@@ -7,12 +7,14 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from lab.errors import BadFile, NotReady, Problem
 from lab.files.workplace import SHIPPED
 from lab.telemetry.inputs import CHUNK
+from lab.telemetry.lines import whole_lines
 
 _LOOK_EVERY: Final = 0.2
 
@@ -52,18 +54,5 @@ def read_with_suricata(path: Path, stop: threading.Event) -> Iterator[bytes]:
             )
         eve = Path(folder) / "eve.json"
         if eve.exists():
-            yield from _chunks(eve)
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    rest = b""
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            whole, end, begun = chunk.rpartition(b"\n")
-            if end:
-                yield rest + whole + end
-                rest = begun
-            else:
-                rest += chunk
-    if rest:
-        yield rest + b"\n"
+            with eve.open("rb") as file:
+                yield from whole_lines(iter(partial(file.read, CHUNK), b""))
