@@ -12,12 +12,11 @@ from lab.flow.context import Context
 from lab.moment import SECOND, Moment
 
 if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is quick
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lab.ask.bounded import Answer
     from lab.ask.questions import SavedQuestion
-    from lab.exercise.truth import Clock, Truth
     from lab.runs.folder import RunFolder
     from lab.score.eyes import Eye
     from lab.score.values import Score
@@ -117,16 +116,17 @@ def score_run(run: RunFolder, _: Context) -> Scored:
     from lab.detect.alert import read_alerts
     from lab.exercise.truth import read_clocks, read_truth
     from lab.files import records
-    from lab.score import eyes, measures
+    from lab.score import evidence, eyes, measures
+    from lab.telemetry.store import Store
     from lab.watch.collection import read_collection
 
     header, watched = run.header(), read_collection(run.noticed)
     truth, clocks, alerts = read_truth(run.happened), read_clocks(run.happened), read_alerts(run.noticed)
     products = {it: eyes.alerts_of(run.noticed, it) for it in eyes.products(run.noticed)}
-    every = (alerts, *products.values())
-    events, elsewhere = _evidence(
-        run, truth, clocks, {it for them in every for one in them for it in one.event_ids}
-    )
+    named = {it for them in (alerts, *products.values()) for one in them for it in one.event_ids}
+    store = Store(run.noticed.events)
+    asked, span = evidence.fields_asked(truth), evidence.span_asked(truth, clocks)
+    events, total = _Again(partial(store.some, asked, span=span, ids=named)), store.count()
     found = measures.score_run(
         run=header.id,
         truth=truth,
@@ -136,7 +136,7 @@ def score_run(run: RunFolder, _: Context) -> Scored:
         rules=header.rules,
         observed_until=header.ended or header.started,
         blind=watched.blind,
-        elsewhere=elsewhere,
+        total=total,
     )
     records.write(run.score, found)
     others = tuple(
@@ -147,7 +147,7 @@ def score_run(run: RunFolder, _: Context) -> Scored:
             truth=truth,
             events=events,
             clocks=clocks,
-            elsewhere=elsewhere,
+            total=total,
         )
         for it in products
     )
@@ -168,19 +168,6 @@ class _Again:
     def __iter__(self) -> Iterator[Event]:
         """Read them."""
         return self._read()
-
-
-def _evidence(
-    run: RunFolder, truth: Sequence[Truth], clocks: Sequence[Clock], wanted: set[str]
-) -> tuple[_Again, int]:
-    """Return the events that may be evidence, or that an alert names, and how many others there are."""
-    from lab.score import evidence
-    from lab.telemetry.store import Store
-
-    store = Store(run.noticed.events)
-    asked, span = evidence.fields_asked(truth), evidence.span_asked(truth, clocks)
-    events = _Again(partial(store.some, asked, span=span, ids=wanted))
-    return events, store.count() - sum(1 for _ in store.some({"event.id"}, span=span, ids=wanted))
 
 
 def choose_eyes(scored: Scored, names: tuple[str, ...]) -> tuple[Eye, ...]:

@@ -151,7 +151,7 @@ def tally_events(  # noqa: PLR0913  # the records of a run, each by its name
     steps: Sequence[AttackStep],
     clocks: Iterable[Clock],
     wanted: Collection[str],
-    elsewhere: int = 0,
+    total: int = 0,
 ) -> EventTally:
     """Look at every event, once; twice where some are joined to others.
 
@@ -164,7 +164,8 @@ def tally_events(  # noqa: PLR0913  # the records of a run, each by its name
         steps: Its attack steps.
         clocks: How far the nodes' clocks were off.
         wanted: Ids of the events to return one by one.
-        elsewhere: How many events are not given, since they happened when nothing was done.
+        total: How many events there are, those included that happened when nothing was done and are not
+            given; all are given when 0.
     """
     acts = [it for it in truth if it.status == "ran" and it.label != "benign"]
     owners = _owners(acts, steps)
@@ -172,7 +173,6 @@ def tally_events(  # noqa: PLR0913  # the records of a run, each by its name
     index = EvidenceIndex(acts, clocks)
     index.learn(events)
     found = EventTally(seen=tuple(StepEvents() for _ in steps))
-    found.kinds["benign"] += elsewhere
     for event in events:
         places = index.records_of(event)
         kind: EvidenceKind = (
@@ -192,6 +192,7 @@ def tally_events(  # noqa: PLR0913  # the records of a run, each by its name
         if wants:
             name = str(event["event.id"])
             found.sightings[name] = Sighting(id=name, moment=moment, kind=kind, steps=occurred)
+    found.kinds["benign"] += max(0, total - found.kinds.total())
     return found
 
 

@@ -70,7 +70,7 @@ def seen_by(  # noqa: PLR0913  # the records of a run, each by its name
     truth: Sequence[Truth],
     events: Iterable[Event],
     clocks: Sequence[Clock],
-    elsewhere: int = 0,
+    total: int = 0,
 ) -> Eye:
     """Score what a product raised, whose rules were run on the run."""
     found = records.read(noticed.detection(name), Comparison)
@@ -83,7 +83,7 @@ def seen_by(  # noqa: PLR0913  # the records of a run, each by its name
         clocks=clocks,
         rules=found.hashes,
         observed_until=Moment(ended + found.every * SECOND),
-        elsewhere=elsewhere,
+        total=total,
     )
     return Eye(
         name=name,

@@ -66,7 +66,7 @@ def score_run(  # noqa: PLR0913  # the records of a run, each by its name
     rules: Mapping[str, str],
     observed_until: Moment,
     blind: Iterable[Blind] = (),
-    elsewhere: int = 0,
+    total: int = 0,
 ) -> Score:
     """Compare what happened with what was noticed.
 
@@ -79,12 +79,12 @@ def score_run(  # noqa: PLR0913  # the records of a run, each by its name
         rules: Rule id to content hash, of every rule that was loaded.
         observed_until: When the last event had been evaluated; a step not detected by then is missed.
         blind: When which source was silent.
-        elsewhere: How many events are not given, since they happened when nothing was done.
+        total: How many events there are, those included that are not given; all are given when 0.
     """
     truth, raised = tuple(truth), tuple(alerts)
     steps, distinct = attack_steps(truth), distinct_alerts(raised)
     wanted = {event for alert in distinct for event in alert.event_ids}
-    found = tally_events(events, truth=truth, steps=steps, clocks=clocks, wanted=wanted, elsewhere=elsewhere)
+    found = tally_events(events, truth=truth, steps=steps, clocks=clocks, wanted=wanted, total=total)
     judged = judge(steps, distinct, found)
     silent = tuple(sorted(blind))
     scores = tuple(step_score(place, judged, silent) for place in range(len(steps)))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lab.moment import Moment
-from lab.telemetry.event import Event
+from lab.telemetry.event import UNPARSED, Event
 from lab.telemetry.table import absent, constant, events_of, joined, table_of, where, with_columns
 
 
@@ -92,7 +92,7 @@ class Events:
 
     def unparsed(self, most: int) -> list[Event]:
         """Return the first of those that say that a line could not be read."""
-        return self.at(self.where("event.kind", ["pipeline_error"])[: max(0, most)])
+        return self.at(self.where("event.kind", [UNPARSED])[: max(0, most)])
 
     def column(self, name: str) -> list[Any]:
         """Return a field of every event, None where it is absent; a time is a number of nanoseconds."""

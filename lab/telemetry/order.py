@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from lab.moment import SECOND
 from lab.telemetry.events import Events
-from lab.telemetry.table import ARROW, SCHEMA, where, widened, without_absent
+from lab.telemetry.table import SCHEMA, stamp, where, widened, without_absent
 
 MINUTE: Final = 60 * SECOND
 """In nanoseconds."""
@@ -100,12 +100,8 @@ def _passes(batches: Sequence[Mapping[int, int]], spans: Sequence[Span]) -> floa
 def _looked_up(scan: Scan, _: Path, spans: Sequence[Span]) -> Iterator[pa.Table]:
     for begin, end in spans:
         moment = pc.field("@timestamp")
-        held = (moment >= _stamp(begin)) & (moment < _stamp(end))
+        held = (moment >= stamp(begin)) & (moment < stamp(end))
         yield pa.concat_tables([SCHEMA.empty_table(), *scan(filter=held)])
-
-
-def _stamp(nanoseconds: int) -> Any:  # noqa: ANN401  # a scalar of some type
-    return pa.scalar(nanoseconds, ARROW["date"])
 
 
 def _dealt_out(scan: Scan, folder: Path, spans: Sequence[Span]) -> Iterator[pa.Table]:

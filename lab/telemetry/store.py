@@ -33,7 +33,6 @@ from lab.telemetry.event import Event
 from lab.telemetry.events import Events
 from lab.telemetry.order import in_order
 from lab.telemetry.table import (
-    ARROW,
     SCHEMA,
     Plain,
     ValuesOf,
@@ -41,6 +40,7 @@ from lab.telemetry.table import (
     events_of,
     plain_values,
     schema_of,
+    stamp,
     values,
     widened,
     without_absent,
@@ -210,7 +210,7 @@ class Store:
         wanted: Any = pc.is_in(pc.field("event.id"), value_set=pa.array(sorted(ids), pa.string()))
         if span is not None:
             moment = pc.field("@timestamp")
-            wanted = wanted | ((moment >= _stamp(span[0])) & (moment <= _stamp(span[1])))
+            wanted = wanted | ((moment >= stamp(span[0])) & (moment <= stamp(span[1])))
         names = [name for name in SCHEMA.names if name in set(columns)]
         for table in self._scan(columns=names, filter=wanted):
             yield from events_of(table)
@@ -312,10 +312,6 @@ def _small(segments: Sequence[_Segment]) -> Iterator[list[_Segment]]:
             rows += own
     if len(group) > 1:
         yield group
-
-
-def _stamp(nanoseconds: int) -> Any:  # noqa: ANN401  # a scalar of some type
-    return pa.scalar(nanoseconds, ARROW["date"])
 
 
 def _write_tables(file: IO[bytes], tables: Iterable[pa.Table]) -> None:

@@ -73,6 +73,11 @@ def _column(events: Sequence[Event], name: str) -> pa.Array[Any]:
     return pa.array(values, ARROW[FIELDS[name]])
 
 
+def stamp(nanoseconds: int) -> Any:  # noqa: ANN401  # a scalar of some type
+    """Return a moment as columns of dates are compared with."""
+    return pa.scalar(nanoseconds, ARROW["date"])
+
+
 def absent(length: int, kind: pa.DataType) -> pa.Array[Any]:
     """Make a column that holds nothing."""
     nulls: Any = pa.nulls

@@ -9,9 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lab.telemetry.event import FIELDS, Event, FieldType, Line, Source, Unparsed, Value
-from lab.telemetry.sources.reading import address, epoch_moment, json_object, moment_of
-
-_LONG = 2**63
+from lab.telemetry.sources.reading import LONG, address, epoch_moment, json_object, moment_of
 
 
 class Ecs(Source):
@@ -92,4 +90,4 @@ def _number(raw: Any, kind: FieldType) -> int | float | None:  # noqa: ANN401  #
         found = float(raw) if kind == "float" else int(raw)
     except (ValueError, TypeError, OverflowError):
         return None
-    return found if -_LONG <= found < _LONG else None
+    return found if -LONG <= found < LONG else None

@@ -7,6 +7,7 @@ fraction is read anew. Every function here takes text that an attacker may have 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import ip_address
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 from lab.files.records import from_json
 from lab.moment import SECOND, Moment
-from lab.telemetry.event import Event, Unparsed
+from lab.telemetry.event import Event, Unparsed, Value
 
 MONTHS: Final = {
     name: number
@@ -29,6 +30,9 @@ YEARS: Final = range(1970, 2262)
 
 DAY: Final = 86_400 * SECOND
 """One day in nanoseconds."""
+
+LONG: Final = 2**63
+"""One more than the highest value of a `long` field."""
 
 MAX_PORT: Final = 65_535
 """The highest TCP or UDP port."""
@@ -128,6 +132,20 @@ def put_peer(event: Event, side: str, host: str | None, port: str | None = None)
         event[f"{side}.domain"] = host
     if port and int(port) <= MAX_PORT:
         event[f"{side}.port"] = int(port)
+
+
+def put(event: Event, values: Mapping[str, Value | None]) -> None:
+    """Set the fields that have a value.
+
+    Raises:
+        Unparsed: a number does not fit into 64 bits.
+    """
+    for field, value in values.items():
+        if value is None or value in {"", ()}:
+            continue
+        if isinstance(value, int) and not -LONG <= value < LONG:
+            raise Unparsed(f"{field} is out of range: {value}")
+        event[field] = value
 
 
 def json_object(text: str) -> dict[str, Any]:

@@ -13,11 +13,8 @@ from typing import Final
 
 from lab.files.records import from_json
 from lab.moment import Moment
-from lab.telemetry.event import Event, Line, Source, Unparsed, Value
-from lab.telemetry.sources.reading import address, instant, iso_second, put_peer
-
-LONG: Final = 2**63
-"""One more than the highest value of a `long` field."""
+from lab.telemetry.event import Event, Line, Source, Unparsed
+from lab.telemetry.sources.reading import address, instant, iso_second, put, put_peer
 
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 
@@ -218,20 +215,6 @@ def _moment(text: str) -> Moment:
     return instant(iso_second(clock, zone), fraction)
 
 
-def _put(event: Event, values: Mapping[str, Value | None]) -> None:
-    """Set the fields that have a value.
-
-    Raises:
-        Unparsed: a number does not fit into 64 bits.
-    """
-    for field, value in values.items():
-        if value is None or value in {"", ()}:
-            continue
-        if isinstance(value, int) and not -LONG <= value < LONG:
-            raise Unparsed(f"{field} is out of range: {value}")
-        event[field] = value
-
-
 def _put_kind(event: Event, eve: _Eve) -> None:
     event["event.dataset"] = f"suricata.{eve.event_type}"
     if eve.event_type == "stats":
@@ -248,7 +231,7 @@ def _put_ends(event: Event, eve: _Eve) -> None:
     put_peer(event, "destination", eve.dest_ip, _port(eve.dest_port))
     talk = eve.app_proto.lower() or (eve.event_type if eve.event_type in _TALKS else "")
     version = "ipv6" if ":" in eve.src_ip else "ipv4"
-    _put(
+    put(
         event,
         {
             "network.transport": eve.proto.lower(),
@@ -276,13 +259,13 @@ def _put_parts(event: Event, eve: _Eve) -> None:
         _put_dns(event, eve.dns)
     if eve.tls:
         tls = eve.tls
-        _put(event, {"tls.client.server_name": tls.sni, "tls.version": tls.version})
-        _put(event, {"tls.server.subject": tls.subject, "tls.server.issuer": tls.issuerdn})
-        _put(event, {"tls.client.ja3": tls.ja3.hash if tls.ja3 else ""})
+        put(event, {"tls.client.server_name": tls.sni, "tls.version": tls.version})
+        put(event, {"tls.server.subject": tls.subject, "tls.server.issuer": tls.issuerdn})
+        put(event, {"tls.client.ja3": tls.ja3.hash if tls.ja3 else ""})
     if eve.ssh:
         _put_ssh(event, eve.ssh)
     if eve.anomaly:
-        _put(event, {"event.reason": eve.anomaly.event, "event.action": eve.anomaly.type})
+        put(event, {"event.reason": eve.anomaly.event, "event.action": eve.anomaly.type})
     if eve.fileinfo:
         _put_file(event, eve.fileinfo)
 
@@ -290,7 +273,7 @@ def _put_parts(event: Event, eve: _Eve) -> None:
 def _put_alert(event: Event, alert: _Alert) -> None:
     event["event.kind"] = "alert"
     event["event.type"] = ("denied" if alert.action == "blocked" else "allowed",)
-    _put(
+    put(
         event,
         {
             "event.action": alert.action,
@@ -314,7 +297,7 @@ def _told(alert: _Alert, key: str) -> tuple[str, ...]:
 
 
 def _put_flow(event: Event, flow: _Flow) -> None:
-    _put(
+    put(
         event,
         {
             "source.bytes": flow.bytes_toserver,
@@ -327,7 +310,7 @@ def _put_flow(event: Event, flow: _Flow) -> None:
         },
     )
     if flow.start and flow.end:
-        _put(event, {"event.duration": max(0, _moment(flow.end) - _moment(flow.start))})
+        put(event, {"event.duration": max(0, _moment(flow.end) - _moment(flow.start))})
 
 
 def _sum(there: int | None, back: int | None) -> int | None:
@@ -336,7 +319,7 @@ def _sum(there: int | None, back: int | None) -> int | None:
 
 def _put_http(event: Event, http: _Http) -> None:
     path, _, query = http.url.partition("?")
-    _put(
+    put(
         event,
         {
             "url.domain": http.hostname,
@@ -355,7 +338,7 @@ def _put_http(event: Event, http: _Http) -> None:
 
 def _put_dns(event: Event, dns: _Dns) -> None:
     first = dns.queries[0] if dns.queries else _Query(rrname=dns.rrname, rrtype=dns.rrtype)
-    _put(
+    put(
         event,
         {
             "dns.type": {"request": "query", "response": "answer"}.get(dns.type, dns.type),
@@ -372,7 +355,7 @@ def _put_dns(event: Event, dns: _Dns) -> None:
 
 
 def _put_file(event: Event, file: _File) -> None:
-    _put(
+    put(
         event,
         {
             "file.name": file.filename,
@@ -387,4 +370,4 @@ def _put_file(event: Event, file: _File) -> None:
 
 def _put_ssh(event: Event, ssh: _Ssh) -> None:
     """Note the client's software as its agent, as for HTTP."""
-    _put(event, {"user_agent.original": ssh.client.software_version if ssh.client else ""})
+    put(event, {"user_agent.original": ssh.client.software_version if ssh.client else ""})

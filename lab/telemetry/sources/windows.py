@@ -13,8 +13,8 @@ from typing import Final
 
 from lab.files.records import to_json
 from lab.moment import Moment
-from lab.telemetry.event import Event, Value
-from lab.telemetry.sources.reading import put_peer
+from lab.telemetry.event import Event
+from lab.telemetry.sources.reading import LONG, put, put_peer
 
 SYSMON: Final = "Sysmon"
 """What the names of Sysmon's providers hold, on Windows and on Linux."""
@@ -185,7 +185,6 @@ _OWN_ACCOUNT: Final = frozenset({"4624", "4625", "4634", "4647", "4768", "4769",
 _GROUPS: Final = frozenset({"4728", "4732", "4733", "4735", "4756"})
 _HASH: Final = re.compile(r"(MD5|SHA1|SHA256)=([0-9A-Fa-f]{32,64})")
 _DOMAIN_USER: Final = re.compile(r"(?:(?P<domain>[^\\]+)\\)?(?P<user>.+)", re.DOTALL)
-_LONG: Final = 2**63
 
 
 def event_of(record: Record) -> Event:
@@ -202,8 +201,8 @@ def event_of(record: Record) -> Event:
     if meaning := known.get(record.code):
         event |= {"event.action": meaning.action, "event.category": (meaning.category,)}
         event["event.type"] = meaning.types
-        _put(event, {"event.outcome": meaning.outcome})
-    _put(
+        put(event, {"event.outcome": meaning.outcome})
+    put(
         event,
         {
             "event.code": record.code,
@@ -228,17 +227,13 @@ def _dataset(record: Record) -> str:
     return (channel.rpartition("-")[2] or "log").lower() if record.channel else "log"
 
 
-def _put(event: Event, values: Mapping[str, Value | None]) -> None:
-    event |= {name: value for name, value in values.items() if value not in {None, ""}}
-
-
 def _number(text: str) -> int | None:
     """Read a number, which Windows writes in hexadecimal now and then."""
     try:
         found = int(text, 0)
     except ValueError:
         return None
-    return found if -_LONG <= found < _LONG else None
+    return found if -LONG <= found < LONG else None
 
 
 def _put_fields(event: Event, said: Mapping[str, str], fields: Mapping[str, str]) -> None:
@@ -246,7 +241,7 @@ def _put_fields(event: Event, said: Mapping[str, str], fields: Mapping[str, str]
         if (text := said.get(name)) is None or not target:
             continue
         value = _number(text) if target.endswith(".pid") else text
-        _put(event, {target: value})
+        put(event, {target: value})
 
 
 def _put_sysmon(event: Event, said: Mapping[str, str]) -> None:
@@ -258,7 +253,7 @@ def _put_sysmon(event: Event, said: Mapping[str, str]) -> None:
     for name, digest in _HASH.findall(hashes):
         event[f"{'file' if 'file.path' in event else 'process'}.hash.{name.lower()}"] = digest.lower()
     if "registry.path" in event:
-        _put(event, {"registry.value": str(event["registry.path"]).rpartition("\\")[2]})
+        put(event, {"registry.value": str(event["registry.path"]).rpartition("\\")[2]})
         if details := said.get("Details"):
             event["registry.data.strings"] = (details,)
     if rule := said.get("RuleName"):
@@ -268,30 +263,30 @@ def _put_sysmon(event: Event, said: Mapping[str, str]) -> None:
 def _put_security(event: Event, code: str, said: Mapping[str, str]) -> None:
     _put_fields(event, said, _SECURITY_FIELDS)
     if "NewProcessId" in said:  # then `ProcessId` is who started it
-        _put(event, {"process.parent.pid": _number(said.get("ProcessId", ""))})
-        _put(event, {"process.pid": _number(said["NewProcessId"])})
+        put(event, {"process.parent.pid": _number(said.get("ProcessId", ""))})
+        put(event, {"process.pid": _number(said["NewProcessId"])})
     put_peer(event, "source", said.get("IpAddress"), _port(said.get("IpPort")))
     if "source.ip" not in event:
         put_peer(event, "source", said.get("SourceAddress"), _port(said.get("SourcePort")))
         put_peer(event, "destination", said.get("DestAddress"), _port(said.get("DestPort")))
     if "source.ip" not in event:
-        _put(event, {"source.domain": said.get("WorkstationName") or said.get("Workstation")})
+        put(event, {"source.domain": said.get("WorkstationName") or said.get("Workstation")})
     subject = {"name": said.get("SubjectUserName"), "domain": said.get("SubjectDomainName")}
     target = {"name": said.get("TargetUserName"), "domain": said.get("TargetDomainName")}
     if code in _OWN_ACCOUNT:
-        _put(event, {f"user.{key}": text for key, text in target.items()})
+        put(event, {f"user.{key}": text for key, text in target.items()})
     elif code in _GROUPS:
-        _put(
+        put(
             event,
             {
                 "group.name": target["name"],
                 "user.target.name": said.get("MemberName") or said.get("MemberSid"),
             },
         )
-        _put(event, {f"user.{key}": text for key, text in subject.items()})
+        put(event, {f"user.{key}": text for key, text in subject.items()})
     else:
-        _put(event, {f"user.{key}": text for key, text in subject.items()})
-        _put(event, {f"user.target.{key}": text for key, text in target.items()})
+        put(event, {f"user.{key}": text for key, text in subject.items()})
+        put(event, {f"user.target.{key}": text for key, text in target.items()})
     if script := said.get("ScriptBlockText"):
         event["message"] = script
     if service := said.get("ImagePath") or said.get("ServiceFileName"):
@@ -300,7 +295,7 @@ def _put_security(event: Event, code: str, said: Mapping[str, str]) -> None:
 
 def _put_account(event: Event, account: str | None, field_name: str) -> None:
     if account and (match := _DOMAIN_USER.fullmatch(account)):
-        _put(event, {f"{field_name}.name": match["user"], f"{field_name}.domain": match["domain"]})
+        put(event, {f"{field_name}.name": match["user"], f"{field_name}.domain": match["domain"]})
 
 
 def _put_names(event: Event) -> None:
@@ -311,7 +306,7 @@ def _put_names(event: Event) -> None:
         ("file.path", "file.name"),
     ):
         if text := event.get(path):
-            _put(event, {name: re.split(r"[\\/]", str(text))[-1]})
+            put(event, {name: re.split(r"[\\/]", str(text))[-1]})
 
 
 def _port(text: str | None) -> str | None:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from lab.moment import SECOND
-from lab.telemetry.event import Event, Line, Source, Unparsed, Value
-from lab.telemetry.sources.reading import address, epoch_moment, json_object, moment_of, put_peer
+from lab.telemetry.event import Event, Line, Source, Unparsed
+from lab.telemetry.sources.reading import LONG, address, epoch_moment, json_object, moment_of, put, put_peer
 
 Said = Mapping[str, Any]
 """What a record says, by the names of its columns."""
@@ -33,7 +33,6 @@ _SIGNS: Final = (
 """A column that no other log has, for records that do not say which log they are of."""
 
 _LOGS: Final = frozenset({name for name, _ in _SIGNS})
-_LONG: Final = 2**63
 
 
 class Zeek(Source):
@@ -118,8 +117,8 @@ def _told(said: Said, log: str) -> Event:
     put_peer(event, "source", _text(said, "id.orig_h"), _port(said, "id.orig_p"))
     put_peer(event, "destination", _text(said, "id.resp_h"), _port(said, "id.resp_p"))
     source = str(event.get("source.ip", ""))
-    _put(event, {"network.type": ("ipv6" if ":" in source else "ipv4") if source else ""})
-    _put(
+    put(event, {"network.type": ("ipv6" if ":" in source else "ipv4") if source else ""})
+    put(
         event,
         {
             "network.transport": _text(said, "proto").lower()
@@ -153,19 +152,15 @@ def _number(said: Said, name: str) -> int | None:
     text = _text(said, name)
     if not (text.isascii() and text.isdigit()):
         return None
-    found = int(text) if len(text) < 20 else _LONG  # noqa: PLR2004
-    return found if found < _LONG else None
-
-
-def _put(event: Event, values: Mapping[str, Value | None]) -> None:
-    event |= {name: value for name, value in values.items() if value not in {None, "", ()}}
+    found = int(text) if len(text) < 20 else LONG  # noqa: PLR2004
+    return found if found < LONG else None
 
 
 def _conn(event: Event, said: Said) -> None:
     there, back = _number(said, "orig_bytes"), _number(said, "resp_bytes")
     sent, got = _number(said, "orig_pkts"), _number(said, "resp_pkts")
     event["event.type"] = ("connection", "end")
-    _put(
+    put(
         event,
         {
             "network.protocol": _text(said, "service").partition(",")[0],
@@ -187,7 +182,7 @@ def _length(text: str) -> int | None:
         found = float(text)
     except ValueError:
         return None
-    return int(found * SECOND) if 0 <= found < _LONG / SECOND else None
+    return int(found * SECOND) if 0 <= found < LONG / SECOND else None
 
 
 def _http(event: Event, said: Said) -> None:
@@ -195,7 +190,7 @@ def _http(event: Event, said: Said) -> None:
     path, _, query = uri.partition("?")
     event["event.category"], event["event.type"] = ("network", "web"), ("access", "protocol")
     status = _number(said, "status_code")
-    _put(
+    put(
         event,
         {
             "network.protocol": "http",
@@ -218,7 +213,7 @@ def _http(event: Event, said: Said) -> None:
 
 def _dns(event: Event, said: Said) -> None:
     answers = tuple(found for it in _texts(said, "answers") if (found := address(it)))
-    _put(
+    put(
         event,
         {
             "network.protocol": "dns",
@@ -234,14 +229,14 @@ def _dns(event: Event, said: Said) -> None:
 def _ssh(event: Event, said: Said) -> None:
     success = _text(said, "auth_success").lower()
     outcome = {"t": "success", "true": "success", "f": "failure", "false": "failure"}.get(success, "")
-    _put(
+    put(
         event,
         {"network.protocol": "ssh", "event.outcome": outcome, "user_agent.original": _text(said, "client")},
     )
 
 
 def _ssl(event: Event, said: Said) -> None:
-    _put(
+    put(
         event,
         {
             "network.protocol": "tls",
@@ -260,7 +255,7 @@ def _ssl(event: Event, said: Said) -> None:
 def _files(event: Event, said: Said) -> None:
     event["event.category"], event["event.type"] = ("network", "file"), ("info",)
     name = _text(said, "filename")
-    _put(
+    put(
         event,
         {
             "file.name": name,
@@ -285,7 +280,7 @@ def _notice(event: Event, said: Said) -> None:
     if "source.ip" not in event:
         put_peer(event, "source", _text(said, "src"))
         put_peer(event, "destination", _text(said, "dst"), _port(said, "p"))
-    _put(
+    put(
         event,
         {"rule.name": _text(said, "note"), "message": _text(said, "msg"), "event.reason": _text(said, "sub")},
     )
@@ -293,7 +288,7 @@ def _notice(event: Event, said: Said) -> None:
 
 def _weird(event: Event, said: Said) -> None:
     event["event.type"] = ("info",)
-    _put(event, {"event.action": _text(said, "name"), "event.reason": _text(said, "addl")})
+    put(event, {"event.action": _text(said, "name"), "event.reason": _text(said, "addl")})
 
 
 _TELLS: Final[dict[str, Callable[[Event, Said], None]]] = {
