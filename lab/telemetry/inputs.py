@@ -294,13 +294,21 @@ def _so_far(error: Exception) -> str:
 
 
 def _cut_long(chunk: bytes) -> bytes:
-    if len(chunk) <= LONGEST_LINE:
+    if not _has_long(chunk):
         return chunk
-    lines = chunk.split(b"\n")
-    if all(len(line) <= LONGEST_LINE for line in lines):
-        return chunk
-    starts = ((line, at) for line in lines for at in range(0, max(1, len(line)), LONGEST_LINE))
+    starts = ((line, at) for line in chunk.split(b"\n") for at in range(0, max(1, len(line)), LONGEST_LINE))
     return b"\n".join(line[at : at + LONGEST_LINE] for line, at in starts)
+
+
+def _has_long(chunk: bytes) -> bool:
+    """Tell whether a line is too long, from one end of a line to the last one that is near enough."""
+    begin = 0
+    while begin + LONGEST_LINE < len(chunk):
+        end = chunk.rfind(b"\n", begin, begin + LONGEST_LINE + 1)
+        if end < 0:
+            return True
+        begin = end + 1
+    return False
 
 
 @contextmanager

@@ -216,11 +216,16 @@ def _logins(events: Events) -> Any:  # noqa: ANN401  # a column of truth values
 
 
 def _with_sessions(events: Events, found: dict[int, _Session]) -> Events:
-    columns: dict[str, list[Any]] = {}
-    for place, session in found.items():
-        for name, value in session.fields():
-            columns.setdefault(name, [None] * len(events))[place] = value
-    made: dict[str, Any] = {name: pa.array(values, ARROW[FIELDS[name]]) for name, values in columns.items()}
+    sessions = list({id(it): it for it in found.values()}.values())
+    place_of = {id(it): place for place, it in enumerate(sessions)}
+    rows: list[int | None] = [None] * len(events)
+    for row, session in found.items():
+        rows[row] = place_of[id(session)]
+    of = pa.array(rows, pa.int64())
+    said = [dict(it.fields()) for it in sessions]
+    made: dict[str, Any] = {
+        name: pa.array([it[name] for it in said], ARROW[FIELDS[name]]).take(of) for name in said[0]
+    }
     for name in set(made).intersection(events.table.column_names):
         made[name] = pc.coalesce(made[name], events.table[name])
     return Events(with_columns(events.table, made))

@@ -23,6 +23,7 @@ from lab.moment import Moment
 from lab.runs.noticed import Noticed
 from lab.telemetry import inputs
 from lab.telemetry.inputs import Inputs
+from lab.telemetry.lines import LONGEST_LINE
 from lab.telemetry.sources import SOURCES
 from lab.telemetry.store import Store
 from lab.watch.importing import Imported, Importer, look_at, read_imports, wanted
@@ -242,3 +243,11 @@ def test_alerts_are_those_of_what_happened_whatever_the_order_of_files(tmp_path:
         look_at(noticed, detectors(""), raised.append)
         found.append([(it.title, it.first_event) for it in raised])
     assert found[0] == found[1] != []
+
+
+@pytest.mark.parametrize("length", [LONGEST_LINE - 1, LONGEST_LINE, LONGEST_LINE + 1])
+def test_only_a_line_that_is_too_long_is_cut(length: int, tmp_path: Path) -> None:
+    path = tmp_path / "long.log"
+    path.write_bytes(b"a\n" + b"x" * length + b"\nb\n")
+    (found,) = brought(tmp_path / "run", path, source="syslog")
+    assert found.lines == (4 if length > LONGEST_LINE else 3)
