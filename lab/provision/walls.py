@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -335,7 +336,6 @@ def _listening() -> Iterator[tuple[int, Callable[[str], set[str]]]]:
     Yields:
         The port, for TCP and UDP, and a function: a probe's token to all that was heard with it.
     """
-    heard: list[str] = []
     over_ipv6 = socket.has_dualstack_ipv6()
     family, anywhere = (socket.AF_INET6, "::") if over_ipv6 else (socket.AF_INET, "")
     with (
@@ -346,18 +346,41 @@ def _listening() -> Iterator[tuple[int, Callable[[str], set[str]]]]:
         if over_ipv6:
             datagrams.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         datagrams.bind((anywhere, port))
-        listener = threading.Thread(target=_listen, args=(datagrams, heard), daemon=True)
+        datagrams.settimeout(0)
+        ear = _Ear(datagrams)
+        listener = threading.Thread(target=ear.listen, daemon=True)
         listener.start()
         try:
-            yield port, lambda token: {line.partition(" ")[2] for line in heard if line.startswith(token)}
+            yield port, ear.heard
         finally:
             datagrams.sendto(_ENOUGH, ("::1" if over_ipv6 else "127.0.0.1", port))
             listener.join()
 
 
-def _listen(datagrams: socket.socket, heard: list[str]) -> None:
-    while (said := datagrams.recv(2048)) != _ENOUGH:
-        heard.append(said.decode("ascii", "replace"))
+class _Ear:
+    """What reached a socket. Whoever asks has all that arrived before, read by the listener or not yet."""
+
+    def __init__(self, datagrams: socket.socket) -> None:
+        self._datagrams = datagrams
+        self._reading = threading.Lock()
+        self._said: list[bytes] = []
+
+    def listen(self) -> None:
+        """Take what arrives, so that the socket never overflows, until the last word is heard."""
+        while _ENOUGH not in self._said:
+            select.select([self._datagrams], [], [])
+            self._take()
+
+    def heard(self, token: str) -> set[str]:
+        """Tell what was said with a probe's token."""
+        self._take()
+        lines = [said.decode("ascii", "replace") for said in self._said]
+        return {line.partition(" ")[2] for line in lines if line.startswith(token)}
+
+    def _take(self) -> None:
+        with self._reading, suppress(BlockingIOError):
+            while True:
+                self._said.append(self._datagrams.recv(2048))
 
 
 def _ways(heard: set[str], port: int) -> set[tuple[str, str, int]]:
