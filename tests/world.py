@@ -190,7 +190,7 @@ class World:
     def follow(self, node: SeenNode, argv: tuple[str, ...]) -> Stream | None:
         """Follow a log, or capture packets."""
         stream = Followed()
-        if argv[:3] == ("tail", "-n", "0"):
+        if argv[:2] == ("tail", "-c"):
             self.followed[node.name, argv[-1]] = stream
             return stream
         if "capture" in argv[0]:

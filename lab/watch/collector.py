@@ -1,20 +1,25 @@
 """Logs and packets from the nodes to this machine, while they are written.
 
-Each log is followed by a command inside its node that ends when we hang up. That it is there, and that what
-is written arrives, its canary tells (`lab.watch.canary`).
+Each log is followed by a command inside its node that ends when we hang up. Where the node ends before that,
+the log is followed again as soon as it can be, from where it was left. That it is there, and that what is
+written arrives, its canary tells (`lab.watch.canary`).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from lab.engine.nodes import RunningLab, SeenNode
-from lab.engine.shell import Shell, Stream
+from lab.engine.shell import MAX_OUTPUT, Shell, Stream
+from lab.errors import LabError
 from lab.inventory.definition import Lab
 from lab.moment import Moment
 from lab.runs.noticed import Noticed
@@ -23,9 +28,15 @@ from lab.watch.canary import CANARY
 from lab.watch.desk import Collected, FollowedLog, LineQueue
 from lab.workers import together
 
-_FOLLOW: Final = ("tail", "-n", "0", "-s", "0.1", "-F", "--")
-"""Gives what comes from now on; follows the name, so rotation is survived. On overlay file systems tail looks
-for changes by itself, once a second unless told otherwise."""
+_FOLLOW: Final = ("-s", "0.1", "-F", "--")
+"""How tail gives what comes from a place on; it follows the name, so rotation is survived. On overlay file
+systems it looks for changes by itself, once a second unless told otherwise."""
+
+_REMEMBERED: Final = 4096
+"""Bytes by which the end of what was read is known again in a file that took another's place."""
+
+_AGAIN: Final = 0.5
+"""Seconds between two attempts to follow again what ended before we did."""
 
 _PATIENCE: Final = 10.0
 """Seconds for a follower to end once we hung up."""
@@ -79,6 +90,99 @@ Heard = Callable[[str, tuple[str, str, str]], bool]
 """Told each line with the key of its log; true for one that is no event."""
 
 
+class _Streams:
+    """A command on a node, run again whenever it ends before we do; each time gives a stream of its own."""
+
+    def __init__(self, begin: Callable[[], Stream], note: Callable[[str], None]) -> None:
+        """Run it for the first time.
+
+        Raises:
+            LabError: the engine would not.
+        """
+        self._begin = begin
+        self._note = note
+        self._ending = threading.Event()
+        self._now = begin()
+        self._lost = False
+
+    def __iter__(self) -> Iterator[Iterator[bytes]]:
+        """Yield what each of them gives, until we are closed."""
+        yield self._given()
+        while self._begun_again():
+            yield self._given()
+
+    def _given(self) -> Iterator[bytes]:
+        for chunk in self._now:
+            if self._lost:
+                self._lost = False
+                self._note("was followed again from here on")
+            yield chunk
+        if not self._lost and not self._ending.is_set():
+            self._lost = True
+            self._note("ended before the run did; nothing of it is seen from here on")
+
+    def _begun_again(self) -> bool:
+        while not self._ending.wait(_AGAIN):
+            with suppress(LabError):  # the node is not there yet
+                self._now = self._begin()
+                if self._ending.is_set():  # meanwhile
+                    self._now.close()
+                return True
+        return False
+
+    def close(self) -> None:
+        """End it for good. May be called from any thread."""
+        self._ending.set()
+        self._now.close()
+
+
+class _Place:
+    """Up to where a log was read, whatever happens to its node."""
+
+    def __init__(self, shell: Shell, log: FollowedLog) -> None:
+        self._shell = shell
+        self._log = log
+        self._last = b""
+        self._file, self._read = self._look()
+
+    def _look(self) -> tuple[bytes, int]:
+        """Return what tells the file from one that replaces it, and its size in bytes."""
+        ran = self._shell.execute(
+            self._log.node, ("stat", "-c", "%i %s", "--", self._log.path), user="root", timeout=10
+        )
+        file, _, size = ran.stdout.strip().partition(b" ")
+        return file, int(size) if size.isdigit() else 0
+
+    def follow(self) -> Stream:
+        """Follow the log from here on.
+
+        Raises:
+            LabError: the engine would not.
+        """
+        file, size = self._look()
+        if file != self._file or size < self._read:  # replaced or emptied, while we followed or since
+            self._file, self._read = file, self._found(size)
+        return self._shell.stream(
+            self._log.node, ("tail", "-c", f"+{self._read + 1}", *_FOLLOW, self._log.path)
+        )
+
+    def _found(self, size: int) -> int:
+        """Find the end of what was read in a file that took the place of another; 0 where there is none."""
+        argv = ("tail", "-c", str(MAX_OUTPUT), "--", self._log.path)
+        end = self._shell.execute(self._log.node, argv, user="root").stdout
+        lines = self._last.splitlines(keepends=True)
+        latest = (b"".join(lines[first:]) for first in range(len(lines)))
+        places = (at + len(it) for it in latest if (at := end.rfind(it)) >= 0)
+        return next((max(size, len(end)) - len(end) + at for at in places), 0)
+
+    def passed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Give what was read, and remember it."""
+        for chunk in chunks:
+            self._read += len(chunk)
+            self._last = (self._last + chunk)[-_REMEMBERED:]
+            yield chunk
+
+
 class Collector:
     """Follows logs and packets from `start` to `stop`."""
 
@@ -95,11 +199,9 @@ class Collector:
         self._noticed = noticed
         self._queue = lines
         self._heard = heard
-        self._streams: list[Stream] = []
+        self._streams: list[_Streams] = []
         self._threads: list[threading.Thread] = []
-        self._stopping = threading.Event()
-        parts = len(list(noticed.packets.glob("*.pcap"))) if noticed.packets.exists() else 0
-        self._part = f"-{parts}" if parts else ""
+        self._packets: dict[str, list[Path]] = defaultdict(list)
         self.notes: list[str] = []
         """What could not be followed to the end, and from when on."""
 
@@ -118,42 +220,38 @@ class Collector:
 
     def size(self, network: str) -> int:
         """Return how many bytes of a network's packets have come."""
-        path = self._packets(network)
-        return path.stat().st_size if path.exists() else 0
-
-    def _packets(self, network: str) -> Path:
-        return self._noticed.packets / f"{network}{self._part}.pcap"
+        return sum(path.stat().st_size for path in tuple(self._packets[network]))
 
     def _start_log(self, log: FollowedLog) -> None:
-        stream = self._shell.stream(log.node, (*_FOLLOW, log.path))
-        path = self._noticed.raw / log.node.name / log.path.lstrip("/")
-        self._begin(stream, partial(self._follow, stream, log, path), f"{log.node.name}:{log.path}")
+        place = _Place(self._shell, log)
+        self._begin(place.follow, partial(self._follow, log, place), f"{log.node.name}:{log.path}")
 
     def _start_capture(self, capture: Capture) -> None:
-        stream = self._shell.stream(capture.node, capture.argv)
-        record = partial(self._record, stream, self._packets(capture.network))
-        self._begin(stream, record, f"packets of {capture.network}")
+        begin = partial(self._shell.stream, capture.node, capture.argv)
+        self._begin(begin, partial(self._record, capture.network), f"packets of {capture.network}")
 
-    def _begin(self, stream: Stream, follow: Callable[[], None], what: str) -> None:
-        self._streams.append(stream)
-        thread = threading.Thread(target=self._guarded, args=(follow, what), name=what, daemon=True)
+    def _begin(self, begin: Callable[[], Stream], take: Callable[[_Streams], None], what: str) -> None:
+        def note(said: str) -> None:
+            self.notes.append(f"{Moment.now().iso()} {what}: {said}")
+
+        def work() -> None:
+            try:
+                take(streams)
+            except OSError as error:  # no space to write what was read
+                note(f"{error.strerror}: {error.filename}; nothing of it is seen from here on")
+
+        streams = _Streams(begin, note)
+        self._streams.append(streams)
+        thread = threading.Thread(target=work, name=what, daemon=True)
         self._threads.append(thread)
         thread.start()
 
-    def _guarded(self, follow: Callable[[], None], what: str) -> None:
-        why = "ended before the run did"
-        try:
-            follow()
-        except OSError as error:  # no space to write what was read
-            why = f"{error.strerror}: {error.filename}"
-        if not self._stopping.is_set():
-            self.notes.append(f"{Moment.now().iso()} {what}: {why}; nothing of it is seen from here on")
-
-    def _follow(self, stream: Stream, log: FollowedLog, path: Path) -> None:
+    def _follow(self, log: FollowedLog, place: _Place, streams: _Streams) -> None:
+        path = self._noticed.raw / log.node.name / log.path.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         file, read = file_identity(log.node.name, log.path, str(Moment.now())), 0
         with path.open("ab") as raw:
-            for chunk in whole_lines(stream):
+            for chunk in whole_lines(place.passed(chain.from_iterable(streams))):
                 raw.write(chunk)
                 raw.flush()
                 lines = Lines.cut(chunk, after=read, host=log.node.name, path=log.path, file=file)
@@ -163,18 +261,25 @@ class Collector:
                 if len(lines):
                     self._queue.put(Collected(key=log.key, lines=lines))
 
-    @staticmethod
-    def _record(stream: Stream, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as packets:
-            for chunk in stream:
-                packets.write(chunk)
-                packets.flush()
+    def _record(self, network: str, streams: _Streams) -> None:
+        """Keep packets, in a file for each time they were begun to be captured: each begins with a header."""
+        self._noticed.packets.mkdir(parents=True, exist_ok=True)
+        for stream in streams:
+            with _new_file(self._noticed.packets, network) as packets:
+                self._packets[network].append(Path(packets.name))
+                for chunk in stream:
+                    packets.write(chunk)
+                    packets.flush()
 
     def stop(self) -> None:
         """Hang up on everything, and wait for what was on the way."""
-        self._stopping.set()
-        for stream in self._streams:
-            stream.close()
+        for streams in self._streams:
+            streams.close()
         for thread in self._threads:
             thread.join(_PATIENCE)
+
+
+def _new_file(folder: Path, name: str) -> BinaryIO:
+    """Open a file of packets that is not there yet: `outside.pcap`, then `outside-1.pcap`."""
+    names = (f"{name}-{number}" if number else name for number in count())
+    return next(path for it in names if not (path := folder / f"{it}.pcap").exists()).open("xb")

@@ -126,6 +126,37 @@ def test_packets_are_kept_as_they_come(engine: MemoryEngine, node: SeenNode, tmp
     assert asked == [("capture", "br0")]
 
 
+def test_what_ends_before_the_run_is_followed_again_from_where_it_was_left(
+    engine: MemoryEngine, node: SeenNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.watch.collector._AGAIN", 0.01)
+    log, ends = b"before\nfirst\nsecond\nthird\n", iter((15, 10, 23, 27))
+    asked: list[int] = []
+
+    def follow(_node: SeenNode, argv: tuple[str, ...]) -> Stream:
+        asked.append(int(argv[2]) - 1)
+        end = next(ends)
+        if end == 10:
+            raise EngineFault(doing="following", said="the node is not there")
+        return Chunks(log[asked[-1] : end]) if end < len(log) else held
+
+    held = Followed()
+    held.write(log[23:])
+    engine.follow = follow
+    engine.answer = lambda _node, argv: completed(argv, "7 7" if len(asked) == 0 else "7 40")
+    waiting = LineQueue()
+    collector = Collector(engine, Noticed(tmp_path), waiting, event)
+    collector.start((FollowedLog(node=node, source="sshd", path="/var/log/auth.log"),), ())
+    time.sleep(0.3)
+    collector.stop()
+    assert asked == [7, 15, 15, 23]
+    assert [text for it in waiting.drain() for text in plain(it.lines.texts)] == ["first", "second", "third"]
+    assert [it.partition("auth.log: ")[2] for it in collector.notes] == 2 * [
+        "ended before the run did; nothing of it is seen from here on",
+        "was followed again from here on",
+    ]
+
+
 def test_what_cannot_be_followed_from_the_start_stops_the_run(
     engine: MemoryEngine, node: SeenNode, tmp_path: Path
 ) -> None:
