@@ -161,9 +161,9 @@ def _standing(prepared: Prepared, context: Context) -> Iterator[NodeSpec]:
 def _desk(run: RunFolder, context: Context) -> Iterator[Desk]:
     from lab.detect.detector import detectors
     from lab.watch.collection import Collection
-    from lab.watch.desk import Desk, usual_takers
+    from lab.watch.desk import usual_desk
 
-    desk = Desk(usual_takers(run.noticed, detectors(""), context.on_alert))
+    desk = usual_desk(run.noticed, detectors(""), context.on_alert)
     try:
         yield desk
     finally:

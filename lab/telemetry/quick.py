@@ -18,6 +18,8 @@ TAKEN: Final = "#taken"
 _SORT: Final = "#sort"
 _PLACE: Final = "#place"
 
+_NOTHING: Final = pa.table({"line": pa.array([], pa.string()), _PLACE: pa.array([], pa.int64())})
+
 _AT_A_TIME: Final = 8192
 """Lines that one thread takes at a time."""
 
@@ -38,8 +40,11 @@ class QuickReader:
 
     def __init__(self, quick: Quick) -> None:
         self._connection = connected(memory_limit="400MB")
+        self._connection.execute("PRAGMA disable_optimizer")  # it takes longer than it saves, of one table
         shut(self._connection)
-        self._sql = _select(quick)
+        self._give(_NOTHING)
+        # Said once, run again with what `lines` is by then: to plan it takes up to 20 ms.
+        self._found = self._connection.sql(_select(quick))
         self._same = {
             name: pa.array([it.get(name) for it in quick.sorts], ARROW[FIELDS[name]])
             for name in FIELDS
@@ -60,13 +65,11 @@ class QuickReader:
         lines = pa.Table.from_batches(pa.table({"line": texts, _PLACE: places}).to_batches(_AT_A_TIME))
         self._connection.execute(f"SET VARIABLE collected = {int(collected)}::BIGINT")
         self._connection.execute(f"SET VARIABLE year = {collected.iso()[:4]}::INTEGER")
-        self._connection.register("lines", lines)
-        try:
-            found: pa.Table = self._connection.sql(self._sql).to_arrow_table()
-            if not found[_PLACE].combine_chunks().equals(places):  # several threads give what is done first
-                found = found.sort_by(_PLACE)
-        finally:
-            self._connection.unregister("lines")
+        self._give(lines)
+        found = self._found.to_arrow_table()
+        self._give(_NOTHING)
+        if not found[_PLACE].combine_chunks().equals(places):  # several threads give what is done first
+            found = found.sort_by(_PLACE)
         sorts = found[_SORT]
         same: dict[str, Any] = {name: values.take(sorts) for name, values in self._same.items()}
         held: dict[str, Any] = {
@@ -75,6 +78,9 @@ class QuickReader:
         for name in set(same).intersection(held):
             same[name] = pc.coalesce(held[name], same[name])
         return pa.table({TAKEN: found[TAKEN], **held, **same})
+
+    def _give(self, lines: pa.Table) -> None:
+        self._connection.register("lines", lines)
 
     def close(self) -> None:
         """Give the memory back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Final
 
 import pyarrow as pa
@@ -38,29 +39,56 @@ class Reading:
     """How many of the events say that a line could not be read."""
 
 
+class AtOnce:
+    """Reads what a source can read at once, of all its files together: a query costs as much for few lines."""
+
+    def __init__(self, source: Source, *, worthwhile: int = WORTHWHILE) -> None:
+        """Prepare.
+
+        Args:
+            source: What reads the lines.
+            worthwhile: Lines from which on they are read at once, by a source that can.
+        """
+        self._worthwhile = worthwhile
+        self._quick = QuickReader(source.quick) if isinstance(source.quick, Quick) else None
+
+    def read(self, files: Sequence[Lines]) -> list[pa.Table | None]:
+        """Read lines of some files; for each a row for each line, or None where nothing was read at once."""
+        if self._quick is None or sum(map(len, files)) < self._worthwhile:
+            return [None] * len(files)
+        texts = pa.concat_arrays([it.texts for it in files])
+        found = self._quick.read(texts, files[-1].created)
+        ends = list(accumulate(map(len, files)))
+        return [found.slice(end - len(it), len(it)) for it, end in zip(files, ends, strict=True)]
+
+    def close(self) -> None:
+        """Give the memory back."""
+        if self._quick:
+            self._quick.close()
+
+
 class Reader:
     """Reads the lines of one file, batch after batch."""
 
-    def __init__(
-        self, source: Source, *, at_once_from: int = WORTHWHILE, helpers: Helpers | None = None
-    ) -> None:
+    def __init__(self, source: Source, *, helpers: Helpers | None = None) -> None:
         """Prepare to read one file.
 
         Args:
             source: What reads its lines.
-            at_once_from: Lines from which on they are read at once, by a source that can.
             helpers: Who reads with us, where many lines are to be read one by one.
         """
         self.source = source
-        self._at_once_from = at_once_from
         self._helpers = helpers
-        self._quick = QuickReader(source.quick) if isinstance(source.quick, Quick) else None
         self._last: Lines | None = None
 
-    def read(self, lines: Lines) -> Reading:
-        """Read lines to whole events; one that does not parse becomes an event that says so."""
+    def read(self, lines: Lines, quick: pa.Table | None = None) -> Reading:
+        """Read lines to whole events; one that does not parse becomes an event that says so.
+
+        Args:
+            lines: What to read.
+            quick: What `AtOnce` has read of them; without it, they are read one by one.
+        """
         self._last = lines
-        quick = self._at_once(lines)
         every = range(len(lines))
         left = every if quick is None else _left(quick)
         places: Sequence[int]
@@ -74,11 +102,6 @@ class Reader:
             read=len(lines),
             unparsed=unparsed,
         )
-
-    def _at_once(self, lines: Lines) -> pa.Table | None:
-        if self._quick is None or len(lines) < self._at_once_from:
-            return None
-        return self._quick.read(lines.texts, lines.created)
 
     def _one_by_one(self, lines: Lines, left: Sequence[int]) -> tuple[pa.Table, list[int], int]:
         if self._helpers and self._helpers.worthwhile(self.source, len(left)):
@@ -102,11 +125,6 @@ class Reader:
             return Events.of(())
         places = [0] * len(events)
         return Events(_complete(table_of(events), self._last.last(), places, self.source.name))
-
-    def close(self) -> None:
-        """Give the memory back."""
-        if self._quick:
-            self._quick.close()
 
 
 def _left(quick: pa.Table) -> list[int]:

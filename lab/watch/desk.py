@@ -1,17 +1,22 @@
 """One place where lines become events, and events go to everybody who takes them.
 
 Live runs and replays use the same desk. Who takes a batch is a visible list, and its order counts: the
-store stamps events as they enter it, detectors raise alerts on what is stored, the rest takes alerts.
+store stamps events as they enter it, detectors raise alerts on what is stored, the rest takes alerts. Those
+who take later do so in a thread of their own.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
+
+import pyarrow as pa
 
 from lab.detect.alert import Alert, in_order
 from lab.detect.detector import Detector
@@ -22,10 +27,11 @@ from lab.runs.noticed import Noticed
 from lab.telemetry.events import Events
 from lab.telemetry.helpers import Helpers
 from lab.telemetry.lines import Lines
-from lab.telemetry.reader import Reader
+from lab.telemetry.reader import AtOnce, Reader
 from lab.telemetry.sessions import Sessions
 from lab.telemetry.sources import source_named
 from lab.telemetry.store import Store
+from lab.watch.behind import Behind
 from lab.watch.collection import LogCount
 
 LogKey = tuple[str, str, str]
@@ -143,13 +149,24 @@ class StoreTaker:
     store: Store
 
     def take(self, batch: Batch) -> None:
-        """Store the events; alerts on them are raised from now on."""
+        """Store the events."""
         batch.events = self.store.append(batch.events)
-        batch.now = Moment.now()
 
     def close(self) -> None:
         """Join the segments."""
         self.store.compact()
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Says what the time is: alerts are raised when their events are looked at, however long these waited."""
+
+    def take(self, batch: Batch) -> None:
+        """Set it."""
+        batch.now = Moment.now()
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,16 +215,6 @@ class AlertListener:
         """Nothing is held."""
 
 
-def usual_takers(noticed: Noticed, detectors: Sequence[Detector], on_alert: OnAlert) -> tuple[Taker, ...]:
-    """Return who takes the batches of a run, in order: stored, looked at, raised, told."""
-    return (
-        StoreTaker(Store(noticed.events)),
-        DetectorTaker(detectors),
-        AlertFile(noticed.alerts),
-        AlertListener(on_alert),
-    )
-
-
 @dataclass(slots=True)
 class _Tally:
     """What one log gave, and what reads it: a parser remembers the line before."""
@@ -222,11 +229,14 @@ class _Tally:
 class Desk:
     """Reads lines, and gives batches to all who take them."""
 
-    takers: Sequence[Taker]
+    takers: Sequence[Taker] = ()
     """In the order in which they take."""
 
     logs: Sequence[FollowedLog] = ()
     """The logs that are counted even where no line comes."""
+
+    later: Sequence[Taker] = ()
+    """Who takes each batch after them, in a thread of its own: nobody waits for them."""
 
     foreign: bool = False
     """Whether lines are of the hosts that they name, rather than of the node they were found on."""
@@ -238,9 +248,12 @@ class Desk:
     """Who is logged in, as far as the logs have told."""
 
     _tallies: dict[LogKey, _Tally] = field(init=False)
+    _at_once: dict[str, AtOnce] = field(default_factory=dict)
+    _behind: Behind[Batch] = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin to count at nothing."""
+        self._behind = Behind(partial(_give, self.later))
         self._tallies = {log.key: self._tally(log.key) for log in self.logs}
 
     def _tally(self, key: LogKey) -> _Tally:
@@ -251,7 +264,7 @@ class Desk:
         waiting: dict[LogKey, list[Lines]] = defaultdict(list)
         for it in collected:
             waiting[it.key].append(it.lines)
-        found = [self._read(key, Lines.joined(lines)) for key, lines in waiting.items()]
+        found = [*self._read_all({key: Lines.joined(lines) for key, lines in waiting.items()})]
         found += [self._rest(tally) for key, tally in self._tallies.items() if key not in waiting]
         events = Events.all_of(found)
         events = self.sessions.join(events.of_their_hosts() if self.foreign else events)
@@ -259,17 +272,28 @@ class Desk:
         return events
 
     def take_events(self, events: Events, now: Moment) -> None:
-        """Give events to everybody; none are no batch."""
+        """Give events to everybody; none are no batch. What went wrong with a batch before is raised."""
+        self._behind.check()
         if len(events):
             batch = Batch(events=events, now=now)
-            for taker in self.takers:
-                taker.take(batch)
+            _give(self.takers, batch)
+            self._behind.put(batch)
 
-    def _read(self, key: LogKey, lines: Lines) -> Events:
+    def _read_all(self, waiting: Mapping[LogKey, Lines]) -> Iterator[Events]:
+        by_source: dict[str, list[LogKey]] = defaultdict(list)
+        for key in waiting:
+            by_source[key[0]].append(key)
+        for source, keys in by_source.items():
+            if source not in self._at_once:
+                self._at_once[source] = AtOnce(source_named(source))
+            quick = self._at_once[source].read([waiting[key] for key in keys])
+            yield from (self._read(key, waiting[key], it) for key, it in zip(keys, quick, strict=True))
+
+    def _read(self, key: LogKey, lines: Lines, quick: pa.Table | None) -> Events:
         tally = self._tallies.get(key)
         if tally is None:  # of a node that came later
             tally = self._tallies[key] = self._tally(key)
-        found = tally.reader.read(lines)
+        found = tally.reader.read(lines, quick)
         tally.read += found.read
         tally.unparsed += found.unparsed
         tally.events += len(found.events)
@@ -303,8 +327,33 @@ class Desk:
         )
 
     def close(self) -> None:
-        """Let everybody finish."""
-        for tally in self._tallies.values():
-            tally.reader.close()
-        for taker in self.takers:
-            taker.close()
+        """Let everybody finish, whatever goes wrong with one of them."""
+        with ExitStack() as ends:
+            for it in self._at_once.values():
+                ends.callback(it.close)
+            for taker in (*self.later, *self.takers):
+                ends.callback(taker.close)
+            self._behind.close()
+
+
+def _give(takers: Sequence[Taker], batch: Batch) -> None:
+    for taker in takers:
+        taker.take(batch)
+
+
+def usual_desk(
+    noticed: Noticed,
+    detectors: Sequence[Detector],
+    on_alert: OnAlert,
+    logs: Sequence[FollowedLog] = (),
+) -> Desk:
+    """Return the desk of a run: events are stored; then they are looked at, and alerts written and told.
+
+    Args:
+        noticed: Where everything is kept.
+        detectors: Who looks at the events.
+        on_alert: Hears of each alert, in another thread than ours.
+        logs: The logs that are counted even where no line comes.
+    """
+    looking = (Clock(), DetectorTaker(detectors), AlertFile(noticed.alerts), AlertListener(on_alert))
+    return Desk((StoreTaker(Store(noticed.events)),), logs, later=looking)

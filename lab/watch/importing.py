@@ -255,7 +255,7 @@ class Importer:
     def _file(self, it: Wanted, store: Store, helpers: Helpers) -> Imported:
         file = file_identity(it.content.digest)
         storing = _Storing(store, after=store.last_line(file))
-        desk = Desk((storing,), foreign=True, helpers=helpers, sessions=self._sessions)
+        desk = Desk(later=(storing,), foreign=True, helpers=helpers, sessions=self._sessions)
         key = (it.source, self.host, it.given.name)
         puzzles: list[Puzzle] = []
         read = 0
@@ -323,7 +323,7 @@ def read_imports(noticed: Noticed) -> tuple[Imported, ...]:
 def look_at(noticed: Noticed, detectors: Sequence[Detector], on_alert: OnAlert) -> None:
     """Raise the alerts on all that is stored, as it happened; those that there were are replaced."""
     noticed.alerts.unlink(missing_ok=True)
-    desk = Desk((DetectorTaker(detectors), AlertFile(noticed.alerts), AlertListener(on_alert)))
+    desk = Desk(later=(DetectorTaker(detectors), AlertFile(noticed.alerts), AlertListener(on_alert)))
     try:
         for events in Store(noticed.events).in_order():
             desk.take_events(events, Moment.now())

@@ -25,11 +25,11 @@ from lab.runs.noticed import Noticed
 from lab.watch.canary import Canaries, Packets
 from lab.watch.collection import Blind, Collection, read_collection
 from lab.watch.collector import Capture, Collector, captures_of, logs_of
-from lab.watch.desk import Desk, FollowedLog, LineQueue, OnAlert, usual_takers
+from lab.watch.desk import Desk, FollowedLog, LineQueue, OnAlert, usual_desk
 from lab.watch.guard import Guard
 
 _BEAT: Final = 0.2
-"""Seconds between batches: it adds to every delay, and each batch costs some ten milliseconds."""
+"""Seconds from one batch to the next: it adds to every delay, and each batch costs some ten milliseconds."""
 
 _TICK: Final = 0.25
 """Seconds after which who waits looks whether it still should."""
@@ -151,7 +151,7 @@ def watching(  # noqa: PLR0913  # what is watched, with what, and where it goes
         for log in logs
         if log.node.name == it.node.name
     ]
-    desk = Desk(usual_takers(noticed, detectors, on_alert), logs)
+    desk = usual_desk(noticed, detectors, on_alert, logs)
     loop, guard, prover = _Loop(queue, desk), Guard(engine, running), _Prover(canaries)
 
     def write_down() -> None:
@@ -226,7 +226,9 @@ class _Loop:
         self._work = self._pool.submit(self._run)
 
     def _run(self) -> None:
-        while not self._ending.wait(_BEAT):
+        begun = time.monotonic()
+        while not self._ending.wait(max(0, begun + _BEAT - time.monotonic())):
+            begun = time.monotonic()
             self._desk.take_lines(self._queue.drain())
 
     def fault(self) -> BaseException | None:

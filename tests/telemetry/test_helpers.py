@@ -29,9 +29,8 @@ def read(kind: str, by: Helpers | None) -> list[Event]:
         Line(text=text, host="h", path="/p", number=number, created=Moment(1))
         for number, text in enumerate(texts * 3, 1)
     ]
-    reader = Reader(source_named(kind), at_once_from=10**9, helpers=by)
+    reader = Reader(source_named(kind), helpers=by)
     found = reader.read(Lines.of(lines, "f"))
-    reader.close()
     assert found.unparsed == sum(it.get("event.kind") == "pipeline_error" for it in found.events)
     return list(found.events)
 

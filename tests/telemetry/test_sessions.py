@@ -25,9 +25,7 @@ def read(kind: str, *texts: str, host: str = "bastion") -> Events:
         for number, text in enumerate(texts, 1)
     ]
     reader = Reader(source_named(kind))
-    found = Events.all_of([reader.read(Lines.of(lines, "f")).events, reader.rest()])
-    reader.close()
-    return found
+    return Events.all_of([reader.read(Lines.of(lines, "f")).events, reader.rest()])
 
 
 def auth(*said: str) -> Events:

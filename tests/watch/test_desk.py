@@ -16,15 +16,13 @@ from lab.telemetry.event import Line
 from lab.telemetry.lines import Lines, plain
 from lab.telemetry.store import Store
 from lab.watch.desk import (
-    AlertFile,
-    AlertListener,
     Batch,
     Collected,
     Desk,
-    DetectorTaker,
     FollowedLog,
     LineQueue,
     StoreTaker,
+    usual_desk,
 )
 from lab.watch.replay import replay
 
@@ -84,13 +82,7 @@ def test_each_line_of_each_log_is_counted(log: FollowedLog) -> None:
 
 def test_what_is_stored_is_evaluated_written_and_told(log: FollowedLog, tmp_path: Path) -> None:
     noticed, told = Noticed(tmp_path), list[Alert]()
-    takers = (
-        StoreTaker(Store(noticed.events)),
-        DetectorTaker(detectors("")),
-        AlertFile(noticed.alerts),
-        AlertListener(told.append),
-    )
-    desk = Desk(takers, (log,))
+    desk = usual_desk(noticed, detectors(""), told.append, (log,))
     desk.take_lines([line(log, FAILED.format(second), second) for second in range(1, 9)])
     desk.close()
     assert len(list(Store(noticed.events).events())) == 8

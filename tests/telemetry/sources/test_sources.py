@@ -12,7 +12,7 @@ from lab.errors import NotFound
 from lab.moment import Moment
 from lab.telemetry.event import FIELDS, Event, Line, Source, Unparsed
 from lab.telemetry.lines import Lines
-from lab.telemetry.reader import Reader
+from lab.telemetry.reader import AtOnce, Reader
 from lab.telemetry.sources import MODULES, SOURCES, source_named
 from tests.support import SAMPLES, Case, by_name, cases
 
@@ -107,10 +107,12 @@ def read(kind: str, texts: list[str], *, at_once_from: int) -> list[Event]:
     """Read lines to whole events."""
     if not texts:
         return []
-    reader = Reader(source_named(kind), at_once_from=at_once_from)
+    source = source_named(kind)
+    at_once, reader = AtOnce(source, worthwhile=at_once_from), Reader(source)
     lines = Lines.of([line(text, number) for number, text in enumerate(texts, 1)], "a-file")
-    found = [*reader.read(lines).events, *reader.rest()]
-    reader.close()
+    (quick,) = at_once.read([lines])
+    found = [*reader.read(lines, quick).events, *reader.rest()]
+    at_once.close()
     return found
 
 
