@@ -176,6 +176,7 @@ def main() -> int:
                 )
         finally:
             apply.remove(NAME, engine)
+        held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         arrived, delays = segments.delays()
         collection = read_collection(noticed)
         stored = Store(noticed.events).count()
@@ -186,7 +187,7 @@ def main() -> int:
         f"{sum(it.dropped for it in collection.logs):,}\n"
         f"delay               median {delays[0]:.2f} s, p95 {delays[1]:.2f} s, p99 {delays[2]:.2f} s, "
         f"most {delays[3]:.2f} s\n"
-        f"most memory held    {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB\n"
+        f"most memory held    {held:.0f} MB\n"
     )
     return 0
 

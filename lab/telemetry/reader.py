@@ -40,7 +40,7 @@ class Reading:
 
 
 class AtOnce:
-    """Reads what a source can read at once, of all its files together: a query costs as much for few lines."""
+    """Reads what a source can read at once, of all its files together: a query costs as much for few."""
 
     def __init__(self, source: Source, *, worthwhile: int = WORTHWHILE) -> None:
         """Prepare.

@@ -126,13 +126,17 @@ def _disk_errors(folder: Path) -> Iterator[None]:
 
 
 class Store:
-    """The events of one run. One process writes; any number read meanwhile."""
+    """The events of one run. One process writes; any number read meanwhile.
+
+    One thread appends; another may tidy up beside it.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._next = 1 + max((segment.last for segment in _all_segments(folder)), default=0)
         self._merged = self._next
+        self._appended = self._tidied = 0
 
     def append(self, events: Events) -> Events:
         """Write one batch; when this returns it is on disk. No events, no batch.
@@ -148,17 +152,28 @@ class Store:
         stored = events.stored(Moment.now())
         fitted = _whole if len(stored) >= _LARGE else without_absent
         self._write((fitted(stored.table),), self._next, self._next)
+        self._appended += len(stored)
         self._next += 1
-        if self._next - self._merged > _MERGE_EVERY:
-            self._merge(self._merged)
         return stored
 
+    def tidy(self) -> None:
+        """Merge what has come since, once it is much: a long run is not thousands of files."""
+        rows, end = self._appended, self._next
+        if rows - self._tidied >= _LARGE or end - self._merged > _MERGE_EVERY:
+            self._merge(self._merged)
+            self._tidied, self._merged = rows, end
+
     def _merge(self, first: int) -> None:
-        """Merge the small segments from a number on, so that a long run is not thousands of files."""
+        """Merge the small segments from a number on."""
         for segments in _small([it for it in present_segments(self._folder) if it.first >= first]):
             self._write(_gathered(segments), segments[0].first, segments[-1].last)
         self._remove_covered()
-        self._merged = self._next
+
+    def _remove_covered(self) -> None:
+        kept = {it.path for it in present_segments(self._folder)}
+        for it in _all_segments(self._folder):
+            if it.path not in kept:
+                it.path.unlink(missing_ok=True)
 
     def __iter__(self) -> Iterator[Event]:
         """Read all events back, each time anew."""
@@ -254,12 +269,14 @@ class Store:
                 continue  # merged meanwhile
 
     def compact(self) -> None:
-        """Merge small segments, and remove what an interrupted merge left.
+        """Merge small segments, and remove what an interrupted merge left; nobody appends meanwhile.
 
         Where several remain, each gets every column: many readers take the columns of a folder from its
         first file.
         """
         self._merge(0)
+        for draft in self._folder.glob("*.draft"):
+            draft.unlink(missing_ok=True)
         segments = present_segments(self._folder)
         for it in segments if len(segments) > 1 else ():
             if len(_columns(it)) < len(SCHEMA.names):
@@ -283,15 +300,6 @@ class Store:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-    def _remove_covered(self) -> None:
-        kept = {segment.path for segment in present_segments(self._folder)}
-        for path in [
-            *(segment.path for segment in _all_segments(self._folder)),
-            *self._folder.glob("*.draft"),
-        ]:
-            if path not in kept:
-                path.unlink(missing_ok=True)
 
 
 def _whole(table: pa.Table) -> pa.Table:

@@ -158,6 +158,20 @@ class StoreTaker:
 
 
 @dataclass(frozen=True, slots=True)
+class Tidying:
+    """Joins segments now and then, so that a long run is not thousands of files."""
+
+    store: Store
+
+    def take(self, _batch: Batch) -> None:
+        """Look whether it is time."""
+        self.store.tidy()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@dataclass(frozen=True, slots=True)
 class Clock:
     """Says what the time is: alerts are raised when their events are looked at, however long these waited."""
 
@@ -355,5 +369,12 @@ def usual_desk(
         on_alert: Hears of each alert, in another thread than ours.
         logs: The logs that are counted even where no line comes.
     """
-    looking = (Clock(), DetectorTaker(detectors), AlertFile(noticed.alerts), AlertListener(on_alert))
-    return Desk((StoreTaker(Store(noticed.events)),), logs, later=looking)
+    store = Store(noticed.events)
+    later = (
+        Clock(),
+        DetectorTaker(detectors),
+        AlertFile(noticed.alerts),
+        AlertListener(on_alert),
+        Tidying(store),
+    )
+    return Desk((StoreTaker(store),), logs, later=later)

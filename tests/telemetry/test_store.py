@@ -269,6 +269,7 @@ def test_a_long_run_is_few_files_while_it_goes_on(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for number in range(400):
         store.append(Events.of([event(number)]))
+        store.tidy()
     assert len(list(tmp_path.iterdir())) < 135
     assert [it["event.id"] for it in Store(tmp_path).events()] == [f"e{number}" for number in range(400)]
 
