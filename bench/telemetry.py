@@ -91,7 +91,9 @@ def _measured(path: Path, name: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, closing(Inputs()) as found:
         kind = {"openssh": "syslog", "eve": "suricata"}.get(name, name)
         begun = time.perf_counter()
-        importer = Importer(noticed=Noticed(Path(folder)), host="bench", packets=lambda _: iter(()))
+        importer = Importer(
+            noticed=Noticed(Path(folder)), host="bench", packets=lambda _path, _name: iter(())
+        )
         importer.run(wanted(found, [path], kind))
         seconds = time.perf_counter() - begun
         size = sum(it.stat().st_size for it in (Path(folder) / "events").iterdir())

@@ -224,7 +224,9 @@ class DockerEngine:
 
     def _confinement(self, spec: NodeSpec) -> dict[str, Any]:
         apart: dict[str, Any] = {"network_mode": "host"}
-        if not spec.host_network:
+        if not (spec.host_network or spec.networks):
+            apart = {"network_mode": "none"}
+        elif not spec.host_network:
             apart = {
                 "network_mode": translation.network_name(spec.lab, spec.networks[0]),
                 # The engine's resolver would ask the host's name servers; this leads it nowhere.
@@ -251,7 +253,7 @@ class DockerEngine:
         return config
 
     def _first_network(self, spec: NodeSpec) -> dict[str, Any] | None:
-        if spec.host_network:
+        if spec.host_network or not spec.networks:
             return None
         endpoint = self._api.create_endpoint_config(aliases=[spec.name])
         config: dict[str, Any] = self._api.create_networking_config(

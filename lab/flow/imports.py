@@ -15,7 +15,7 @@ from lab.runs.header import Header
 from lab.workers import told_to_stop
 
 if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is quick
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from lab.detect.alert import Alert
@@ -145,6 +145,7 @@ def bring_in(bringing: Bringing, context: Context) -> Brought:
     from lab.detect.alert import read_alerts
     from lab.detect.detector import all_rules, detectors
     from lab.files import records
+    from lab.flow.packets import packet_lines
     from lab.watch.collection import Collection, LogCount
     from lab.watch.importing import Importer, look_at, read_imports
 
@@ -180,17 +181,6 @@ def bring_in(bringing: Bringing, context: Context) -> Brought:
         header = replace(_header(run, order, files), rules=all_rules(loaded))
         run.write_header(replace(header, state="stopped") if context.stop.is_set() else header)
     return Brought(run=run, files=files, suspects=suspects(read_alerts(run.noticed)), again=again)
-
-
-def packet_lines(context: Context, path: Path) -> Iterator[bytes]:
-    """Have a sensor read packets.
-
-    Raises:
-        NotReady: there is none.
-    """
-    from lab.watch.packets import read_with_suricata
-
-    return read_with_suricata(path, context.stop)
 
 
 def judge_import(brought: Brought, context: Context) -> Brought:

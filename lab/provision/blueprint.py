@@ -12,7 +12,7 @@ from lab.engine.nodes import NetworkSpec, NodeSpec
 from lab.files import records
 from lab.inventory.definition import Lab, Network, Node
 
-_PRIVATE: Final = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
+PRIVATE: Final = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 """What a sensor takes for home (RFC 1918): the engine gives a lab's networks out of these."""
 
 
@@ -92,7 +92,7 @@ def _node(lab: str, node: Node, image: str) -> NodeSpec:
         tmpfs=tmpfs,
         networks=node.attach,
         host_network=kind.host_network,
-        environment={"LAB_INTERFACES": watched, "LAB_HOME_NET": _PRIVATE} if watched else {},
+        environment={"LAB_INTERFACES": watched, "LAB_HOME_NET": PRIVATE} if watched else {},
         definition=_definition(
             variables=dict(node.variables),
             command=kind.command,

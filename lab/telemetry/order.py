@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from lab.moment import SECOND
 from lab.telemetry.events import Events
-from lab.telemetry.table import SCHEMA, stamp, where, widened, without_absent
+from lab.telemetry.table import SCHEMA, stamp, widened, without_absent
 
 MINUTE: Final = 60 * SECOND
 """In nanoseconds."""
@@ -54,10 +54,12 @@ def in_order(scan: Scan, folder: Path, size: int) -> Iterator[Events]:
         size: Events of a batch.
     """
     minutes: Counter[int] = Counter()
-    batches: list[Counter[int]] = []
+    batches: list[tuple[int, Span]] = []
     for table in scan(columns=["@timestamp"]):
-        batches.append(_minutes(table))
-        minutes += batches[-1]
+        found = _minutes(table)
+        minutes.update(found)
+        if found:
+            batches.append((table.num_rows, (min(found) * MINUTE, max(found) * MINUTE)))
     spans = list(_spans(minutes, size))
     read = _looked_up if _passes(batches, spans) <= _SCATTERED else _dealt_out
     for table in read(scan, folder, spans):
@@ -85,14 +87,12 @@ def _spans(minutes: Mapping[int, int], size: int) -> Iterator[Span]:
             rows = 0
 
 
-def _passes(batches: Sequence[Mapping[int, int]], spans: Sequence[Span]) -> float:
+def _passes(batches: Sequence[tuple[int, Span]], spans: Sequence[Span]) -> float:
     """Tell how many times all events would be read if each span were looked up by itself."""
     begins = [begin for begin, _ in spans]
     read = total = 0
-    for minutes in batches:
-        rows = sum(minutes.values())
-        first, last = (bisect_right(begins, of(minutes) * MINUTE) for of in (min, max))
-        read += rows * (last - first + 1)
+    for rows, (earliest, latest) in batches:
+        read += rows * (bisect_right(begins, latest) - bisect_right(begins, earliest) + 1)
         total += rows
     return read / total if total else 0
 
@@ -110,15 +110,15 @@ def _dealt_out(scan: Scan, folder: Path, spans: Sequence[Span]) -> Iterator[pa.T
     shutil.rmtree(dealt, ignore_errors=True)
     dealt.mkdir()
     try:
-        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
         with ExitStack() as ends:
             writers: dict[int, Any] = {}
             for table in scan():
-                for place, part in _parts(table, begins):
+                for place, part in _parts(widened(table, SCHEMA), begins):
                     if place not in writers:
                         sink = str(dealt / f"{place}.arrow")
                         writers[place] = ends.enter_context(pa.ipc.new_stream(sink, SCHEMA, options=options))
-                    writers[place].write_table(widened(part, SCHEMA))
+                    writers[place].write_table(part)
         for place in range(len(spans)):
             path = dealt / f"{place}.arrow"
             if path.exists():
@@ -130,9 +130,11 @@ def _dealt_out(scan: Scan, folder: Path, spans: Sequence[Span]) -> Iterator[pa.T
 
 
 def _parts(table: pa.Table, begins: Sequence[int]) -> Iterator[tuple[int, pa.Table]]:
-    """Split events by the span that they are of."""
+    """Split events by the span that they are of; all are moved at once, since each move has its price."""
     stamps: list[Any] = table["@timestamp"].cast(pa.int64()).to_pylist()
-    places: pa.Array[Any] = pa.array([bisect_right(begins, it) - 1 for it in stamps], pa.int64())
-    for place in pc.unique(places).to_pylist():
-        rows = where(pc.equal(places, pa.scalar(place, pa.int64())))
-        yield int(str(place)), table.take(pa.array(rows, pa.int64()))
+    places = [bisect_right(begins, it) - 1 for it in stamps]
+    rows = sorted(range(len(places)), key=places.__getitem__)
+    ordered, at = table.take(pa.array(rows, pa.int64())), 0
+    for place, count in sorted(Counter(places).items()):
+        yield place, ordered.slice(at, count)
+        at += count

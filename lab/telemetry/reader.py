@@ -20,6 +20,8 @@ from lab.telemetry.table import constant, schema_of, table_of, where, widened, w
 WORTHWHILE: Final = 400
 """Lines from which on reading them at once takes less time than one by one: a query costs some 5 ms."""
 
+TakenAtOnce = pa.Table
+"""What was read at once of some lines: a row for each, with its fields, and whether it was read."""
 
 _STITCHES: Final = 100
 """Rows up to which laying them between others is quicker than copying all."""
@@ -52,7 +54,7 @@ class AtOnce:
         self._worthwhile = worthwhile
         self._quick = QuickReader(source.quick) if isinstance(source.quick, Quick) else None
 
-    def read(self, files: Sequence[Lines]) -> list[pa.Table | None]:
+    def read(self, files: Sequence[Lines]) -> list[TakenAtOnce | None]:
         """Read lines of some files; for each a row for each line, or None where nothing was read at once."""
         if self._quick is None or sum(map(len, files)) < self._worthwhile:
             return [None] * len(files)
@@ -81,7 +83,7 @@ class Reader:
         self._helpers = helpers
         self._last: Lines | None = None
 
-    def read(self, lines: Lines, quick: pa.Table | None = None) -> Reading:
+    def read(self, lines: Lines, quick: TakenAtOnce | None = None) -> Reading:
         """Read lines to whole events; one that does not parse becomes an event that says so.
 
         Args:

@@ -16,8 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import pyarrow as pa
-
 from lab.detect.alert import Alert, in_order
 from lab.detect.detector import Detector
 from lab.engine.nodes import SeenNode
@@ -27,7 +25,7 @@ from lab.runs.noticed import Noticed
 from lab.telemetry.events import Events
 from lab.telemetry.helpers import Helpers
 from lab.telemetry.lines import Lines
-from lab.telemetry.reader import AtOnce, Reader
+from lab.telemetry.reader import AtOnce, Reader, TakenAtOnce
 from lab.telemetry.sessions import Sessions
 from lab.telemetry.sources import source_named
 from lab.telemetry.store import Store
@@ -303,7 +301,7 @@ class Desk:
             quick = self._at_once[source].read([waiting[key] for key in keys])
             yield from (self._read(key, waiting[key], it) for key, it in zip(keys, quick, strict=True))
 
-    def _read(self, key: LogKey, lines: Lines, quick: pa.Table | None) -> Events:
+    def _read(self, key: LogKey, lines: Lines, quick: TakenAtOnce | None) -> Events:
         tally = self._tallies.get(key)
         if tally is None:  # of a node that came later
             tally = self._tallies[key] = self._tally(key)

@@ -119,8 +119,8 @@ class Wanted:
     """Which parser reads it."""
 
 
-Packets = Callable[[Path], Iterator[bytes]]
-"""Turns packets into the lines of a sensor's log, original times kept."""
+Packets = Callable[[Path, str], Iterator[bytes]]
+"""Turns packets, and what they are called, into the lines of a sensor's log, original times kept."""
 
 
 def wanted(found: inputs.Inputs, paths: Sequence[Path], source: str = "") -> tuple[Wanted, ...]:
@@ -295,7 +295,8 @@ class Importer:
                 yield chunk, done / max(1, it.content.size)
             return
         with inputs.on_disk(it.given, it.content, self.noticed.folder) as path:
-            chunks = evtx_lines(path, it.content) if it.given.form == "evtx" else self.packets(path)
+            evtx = it.given.form == "evtx"
+            chunks = evtx_lines(path, it.content) if evtx else self.packets(path, it.given.name)
             for chunk in chunks:
                 yield chunk, 0.5
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -18,9 +19,17 @@ from lab.telemetry.lines import whole_lines
 
 _LOOK_EVERY: Final = 0.2
 
+UNREADABLE: Final = "E: pcap: "
+"""How Suricata says that a file is none of packets. It then waits for a minute for itself, so nobody does."""
 
-def read_with_suricata(path: Path, stop: threading.Event) -> Iterator[bytes]:
+
+def read_with_suricata(path: Path, name: str, stop: threading.Event) -> Iterator[bytes]:
     """Give the lines of EVE that Suricata writes of a file of packets.
+
+    Args:
+        path: The packets.
+        name: What the user calls them.
+        stop: Set when the user does not want to wait any more.
 
     Raises:
         NotReady: there is no Suricata on this machine.
@@ -29,8 +38,8 @@ def read_with_suricata(path: Path, stop: threading.Event) -> Iterator[bytes]:
     program = shutil.which("suricata")
     if program is None:
         raise NotReady(
-            "packets are read by Suricata, and there is none on the PATH",
-            remedy="apt install suricata  brings it",
+            "packets are read by Suricata: no engine answers that could run it, and none is on the PATH",
+            remedy="lab doctor --fix  brings an engine,  apt install suricata  the other",
         )
     role = SHIPPED.roles()["suricata"] / "files"
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".suricata-") as folder:
@@ -39,18 +48,16 @@ def read_with_suricata(path: Path, stop: threading.Event) -> Iterator[bytes]:
         argv = (program, *read, *settings)
         with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
             errors = bytearray()
-            reader = threading.Thread(
-                target=lambda: errors.extend(process.stderr.read() if process.stderr else b"")
-            )
+            reader = threading.Thread(target=deque, args=(map(errors.extend, process.stderr or ()), 0))
             reader.start()
             while process.poll() is None:
-                if stop.wait(_LOOK_EVERY):
-                    process.terminate()
+                if stop.wait(_LOOK_EVERY) or UNREADABLE.encode() in errors:
+                    process.kill()
             reader.join()
         if process.returncode and not stop.is_set():
             said = errors.decode("utf-8", "replace").strip().splitlines()
             raise BadFile(
-                Problem(path=str(path), line=0, what=f"Suricata cannot read it: {said[-1] if said else ''}")
+                Problem(path=name, line=0, what=f"Suricata cannot read it: {said[-1] if said else ''}")
             )
         eve = Path(folder) / "eve.json"
         if eve.exists():

@@ -33,7 +33,7 @@ OPENSSH: Final = SAMPLES / "loghub" / "openssh.log"
 EVTX: Final = SAMPLES / "evtx" / "security.evtx"
 
 
-def no_packets(_: Path) -> Iterator[bytes]:
+def no_packets(_: Path, _name: str) -> Iterator[bytes]:
     """Read no packets."""
     yield from ()
 

@@ -1,0 +1,119 @@
+"""Packets of others are read by the sensor that labs have, in a node without a network, removed at once."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from lab.engine.nodes import SeenNode
+from lab.errors import BadFile, EngineUnreachable, NoRights, Problem
+from lab.flow.context import Context
+from lab.flow.labs import bake_images, plan_lab
+from lab.inventory.definition import Lab, Node
+from lab.provision import apply
+from lab.provision.blueprint import PRIVATE
+from lab.provision.lock import locked
+from lab.telemetry.inputs import CHUNK
+from lab.telemetry.lines import whole_lines
+from lab.watch.packets import UNREADABLE, read_with_suricata
+
+LAB: Final = "packets"
+"""What the lab of the one node is called."""
+
+_KIND: Final = "suricata"
+
+_READ: Final = f"""
+set -eu
+cd "$(mktemp -d)"
+cat >packets
+suricata -c /etc/suricata/homerange.yaml --set "vars.address-groups.HOME_NET=[{PRIVATE}]" \\
+    -r packets -k none --runmode single -l . >said 2>&1 &
+while kill -0 $! 2>/dev/null; do
+    if grep -m 1 '^{UNREADABLE}' said >&2; then kill -9 $!; exit 1; fi
+    sleep 0.1
+done
+wait $! || {{ tail -n 1 said >&2; exit 1; }}
+cat eve.json
+"""
+"""Reads packets from standard input, and writes the lines of EVE to standard output."""
+
+_ROOM: Final = 256 * 2**20
+"""Bytes that a file may have on the node beside the packets themselves."""
+
+
+def packet_lines(context: Context, path: Path, name: str) -> Iterator[bytes]:
+    """Have a sensor read packets, and give the lines of EVE that it writes; times are the packets' own.
+
+    Where no engine answers, a Suricata of this machine does it.
+
+    Args:
+        context: What a command works with.
+        path: The packets.
+        name: What the user calls them.
+
+    Raises:
+        NotReady: there is neither.
+        BadFile: it could not read them.
+    """
+    try:
+        _ = context.engine
+    except (EngineUnreachable, NoRights):
+        yield from read_with_suricata(path, name, context.stop)
+        return
+    with tempfile.TemporaryFile(dir=path.parent) as eve:
+        with _sensor(context, path.stat().st_size) as node:
+            _read(context, node, path, name, eve.write)
+        if not context.stop.is_set():  # else it has not read all of them
+            eve.seek(0)
+            yield from whole_lines(iter(partial(eve.read, CHUNK), b""))
+
+
+@contextmanager
+def _sensor(context: Context, size: int) -> Iterator[SeenNode]:
+    """Have a sensor without a network while the body runs; what an earlier one left is removed first."""
+    with locked(LAB, doing=context.command):
+        apply.remove(LAB, context.engine)
+        (kind,) = (it for it in (context.kinds.find(_KIND),) if it)
+        lab = Lab(
+            name=LAB, path=context.workplace.folder, networks=(), nodes=(Node(name="sensor", kind=kind),)
+        )
+        planned = plan_lab(lab, context)
+        unsaid = replace(planned, plan=replace(planned.plan, changes=()))
+        (spec,) = bake_images(unsaid, context).blueprint.nodes
+        alone = replace(
+            spec,
+            command=("sleep", "infinity"),
+            capabilities=(),
+            host_network=False,
+            read_only=False,
+            tmpfs=(),
+            disk=max(spec.disk, size + _ROOM),
+        )
+        try:
+            context.engine.create_node(alone)
+            (node,) = context.engine.observe(LAB).nodes
+            yield node
+        finally:
+            apply.remove(LAB, context.engine)
+
+
+def _read(context: Context, node: SeenNode, path: Path, name: str, write: Callable[[bytes], object]) -> None:
+    errors = bytearray()
+
+    def sent() -> Iterator[bytes]:
+        with path.open("rb") as file:
+            while (chunk := file.read(CHUNK)) and not context.stop.is_set():
+                yield chunk
+
+    def hear(stream: int, said: bytes) -> None:
+        (write if stream == 1 else errors.extend)(said)
+
+    code = context.engine.relay(node, ("sh", "-c", _READ), stdin=sent(), hear=hear)
+    if code and not context.stop.is_set():
+        said = errors.decode("utf-8", "replace").strip().splitlines() or [f"it ended with {code}"]
+        raise BadFile(Problem(path=name, line=0, what=f"Suricata cannot read it: {said[-1]}"))
