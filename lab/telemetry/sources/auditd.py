@@ -22,7 +22,7 @@ _RECORD: Final = re.compile(
     r"msg=audit\((?P<second>\d{1,11})\.(?P<fraction>\d{1,9}):(?P<serial>\d{1,12})\): ?(?P<rest>.*)",
     re.ASCII | re.DOTALL,
 )
-_PAIR: Final = re.compile(r"""([A-Za-z][\w\[\]-]*)=("[^"]*"|'[^']*'|[^\s\x1d]*)""")
+_PAIR: Final = re.compile(r"""(?<![\w\[\]-])([A-Za-z][\w\[\]-]*)=("[^"]*"|'[^']*'|[^\s\x1d]*)""")
 _INNER: Final = re.compile(r"msg='([^']*)'?")
 _HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 _CHOSEN: Final = re.compile(
@@ -33,6 +33,9 @@ _NO_SESSION: Final = frozenset({"4294967295", "-1", ""})
 
 _WAITING: Final = 256
 """Acts whose records may still come; beyond it the oldest is told as it is."""
+
+_RECORDS: Final = 1_000
+"""Records that one act has at most; the kernel writes a long command line as some dozens."""
 
 _NEWER: Final = 8
 """Newer acts after which nothing more of an act is expected: CPUs write side by side, not far apart."""
@@ -171,7 +174,7 @@ class Auditd(Source):
             act = self._acts[key] = self._begun(match, line)
         act.records.append((kind, _values(match["rest"])))
         act.origin.texts.append(line.text)
-        if kind in _LAST:
+        if kind in _LAST or len(act.records) >= _RECORDS:
             return self._end(key)
         oldest = next(iter(self._acts))
         late = act.serial - self._acts[oldest].serial > _NEWER or len(self._acts) > _WAITING

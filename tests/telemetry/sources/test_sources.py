@@ -187,7 +187,10 @@ def _spliced(text: str, start: float, end: float, piece: str) -> str:
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-@pytest.mark.parametrize("filler", [" ", '"', "\\", "a from ", "user=", ":", "1", "[", " //exe="])
+@pytest.mark.parametrize(
+    "filler",
+    ["a", "a=", "a-", "=", "'", "(", "{", " a", '"', "\\", "a from ", "user=", ":", "1", "[", " //exe="],
+)
 def test_a_very_long_line_takes_no_longer_than_its_length(kind: str, filler: str) -> None:
     """A pattern that tries every split twice would not return from this."""
     head = samples_of(kind)[0][:60]
