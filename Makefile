@@ -21,7 +21,7 @@ demo: $(VENV)/.installed ## set everything up, run the whole job, show the repor
 test: $(VENV)/.developer ## set everything up and run all tests, those with a real engine included
 	-$(BIN)/lab doctor --fix --yes
 	$(BIN)/pytest -n 2 --dist loadfile -m "not docker"
-	$(BIN)/pytest -m docker
+	$(BIN)/pytest -n 2 --dist loadfile -m docker
 
 check: $(VENV)/.developer ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -372,7 +372,9 @@ class DockerEngine:
         stderr, trace = heard.stderr(traced=traced != "no")
         if by_itself and code is None:
             raise EngineFault(doing=doing, said="the connection to it broke")
-        if by_itself and not talk.process:
+        if (
+            by_itself and code and not talk.process
+        ):  # one that ended well did start, whatever became of its head
             raise EngineFault(doing=doing, said=not_started(node, code, stderr or heard.stdout))
         ran = Completed(
             argv=argv,
@@ -424,7 +426,7 @@ class DockerEngine:
             code = self._ended(talk.id)
         if code is None:
             raise EngineFault(doing=doing, said="the connection to it broke")
-        if not talk.process:
+        if code and not talk.process:
             raise EngineFault(doing=doing, said=not_started(node, code, b"see above"))
         return code
 
