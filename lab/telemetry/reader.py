@@ -201,7 +201,7 @@ def _complete(found: pa.Table, lines: Lines, places: Sequence[int], module: str)
     }
     held = {name: found[name] for name in found.column_names}
     whole = {name: _or(held.get(name), usual[name]) for name in usual}
-    whole["event.id"] = pa.array(identities(lines.file, whole["homerange.line"].to_pylist()), pa.string())
+    whole["event.id"] = identities(lines.file, whole["homerange.line"].to_pylist())
     return with_columns(found, whole)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from queue import Full, Queue
 from typing import Final, Generic, TypeVar
 
@@ -14,25 +15,37 @@ _LOOK_EVERY: Final = 0.1
 
 
 class Behind(Generic[Thing]):
-    """Does something with each thing it is given, in the order they came; one waits while another is done."""
+    """Does something with each thing it is given, in the order they came; one waits while another is done.
+
+    What goes wrong is raised to whoever gives the next thing, asks, or closes. A program that forgets to
+    close it ends all the same.
+    """
 
     def __init__(self, work: Callable[[Thing], None]) -> None:
         """Begin."""
         self._work = work
+        self._fault: BaseException | None = None
         self._told = False
         self._waiting: Queue[Thing | None] = Queue(maxsize=1)
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="behind")
-        self._done: Future[None] = self._pool.submit(self._run)
+        self._thread = threading.Thread(target=self._run, name="behind", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
-        while (thing := self._waiting.get()) is not None:
-            self._work(thing)
+        with ExitStack() as ends:
+            ends.push(self._failed)
+            while (thing := self._waiting.get()) is not None:
+                self._work(thing)
+
+    def _failed(self, _kind: object, fault: BaseException | None, _trace: object) -> bool:
+        """Keep what went wrong for whoever asks."""
+        self._fault = fault
+        return True
 
     def check(self) -> None:
         """Raise what went wrong with a thing that was given before."""
-        if self._done.done():
+        if self._fault:
             self._told = True
-            self._done.result()
+            raise self._fault
 
     def put(self, thing: Thing) -> None:
         """Give one more; wait while there is no room. What went wrong with one before is raised."""
@@ -40,7 +53,7 @@ class Behind(Generic[Thing]):
         self.check()
 
     def _hand(self, thing: Thing | None) -> None:
-        while not self._done.done():
+        while self._thread.is_alive():
             try:
                 self._waiting.put(thing, timeout=_LOOK_EVERY)
             except Full:
@@ -50,6 +63,6 @@ class Behind(Generic[Thing]):
     def close(self) -> None:
         """Wait until all that was given is done. What went wrong is raised, unless it was before."""
         self._hand(None)
-        self._pool.shutdown()
+        self._thread.join()
         if not self._told:
             self.check()

@@ -32,9 +32,11 @@ def replay(noticed: Noticed, detectors: Sequence[Detector], on_alert: OnAlert) -
         AlertListener(on_alert),
     )
     desk = Desk(takers)
-    for ingested, batch in _batches(Store(noticed.events)):
-        desk.take_events(Events.of(batch), ingested)
-    desk.close()
+    try:
+        for ingested, batch in _batches(Store(noticed.events)):
+            desk.take_events(Events.of(batch), ingested)
+    finally:
+        desk.close()
 
 
 def _batches(store: Store) -> Iterator[tuple[Moment, list[Event]]]:
