@@ -258,6 +258,12 @@ def score(screen: Screen, scored: Scored, *, as_json: bool) -> None:
     if as_json:
         screen.json(found)
         return
+    if not scored.run.header().judged:
+        screen.tell(
+            "logs of others have no truth, so nothing is rated;  lab query suspicious-addresses  asks on"
+        )
+        report(screen, scored.run, markdown=False)
+        return
     screen.line()
     columns = ("step", "technique", "verdict", "delay", "why")
     screen.table(columns, [_step_row(step) for step in found.steps], right=("delay",))

@@ -22,7 +22,7 @@ from lab import attack
 from lab.detect.alert import Level
 from lab.files import careful
 from lab.report import timeline
-from lab.report.story import Story, duration
+from lab.report.story import SHOWN_ALERTS, Story, duration
 from lab.runs.folder import RunFolder
 from lab.score.intervals import Rate, Share
 from lab.score.values import Floor
@@ -234,7 +234,8 @@ def _contents(story: Story) -> dict[str, object]:
         "score": story.score,
         "measures": _measures(story),
         "commands": _commands(story),
-        "places": {alert.id: place for place, alert in enumerate(story.alerts, 1)},
+        "places": {alert.id: place for place, alert in enumerate(story.alerts[:SHOWN_ALERTS], 1)},
+        "shown_alerts": SHOWN_ALERTS,
         "attack_version": attack.version(),
         "shown_entities": _SHOWN_ENTITIES,
     }
@@ -316,5 +317,7 @@ def _count(value: int | None) -> str:
 
 def _commands(story: Story) -> tuple[str, ...]:
     """Say how to do this again, and how to judge it again."""
+    if not story.judged:
+        return (f"lab query suspicious-addresses --run {shlex.quote(visible(story.run))}", "lab query --list")
     again = [("replay", story.run)] if story.replay else [("up", story.lab), ("run", story.scenario)]
     return tuple(f"lab {verb} {shlex.quote(visible(it))}" for verb, it in (*again, ("score", story.run)))

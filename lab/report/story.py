@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from lab.detect.alert import Alert
@@ -25,7 +25,10 @@ SHOWN_EVIDENCE: Final = 20
 SHOWN_SOURCES: Final = 10
 """Addresses in the table of top sources."""
 
-Standing = Literal["true", "false", "ignored"]
+SHOWN_ALERTS: Final = 300
+"""Alerts shown with their evidence: a page of more is not read, and takes megabytes."""
+
+Standing = Literal["true", "false", "ignored", "unknown"]
 """What an alert turned out to be, once truth is known; `ignored` is of set-up and clean-up."""
 
 
@@ -144,7 +147,7 @@ class Story:
     """What happened, by start."""
 
     alerts: tuple[Alert, ...]
-    """What was raised, in the order it was raised."""
+    """What was raised, in the order it was raised; on the logs of others, by their first events."""
 
     score: Score
     """The score."""
@@ -172,6 +175,9 @@ class Story:
 
     disturbances: tuple[Disturbance, ...]
     """What was done to the lab meanwhile, and not by the run."""
+
+    judged: bool = True
+    """Whether it is known what was an attack. Of the logs of others it is not, and nothing is rated."""
 
     eyes: tuple[Eye, ...] = ()
     """What ships and other SIEMs noticed of the same attack; empty when no other was asked."""
@@ -227,6 +233,8 @@ class Story:
 
     def standing(self, alert: Alert) -> Standing:
         """Say what an alert turned out to be."""
+        if not self.judged:
+            return "unknown"
         if alert.id in self.score.false_alerts:
             return "false"
         return "ignored" if alert.id in self.score.ignored_alerts else "true"
@@ -237,6 +245,10 @@ class Story:
 
     def headline(self) -> str:
         """Say in one sentence what happened."""
+        if not self.judged:
+            lines, count = sum(it.read for it in self.collected), len(self.alerts)
+            raised = f"{count:,} {_plural(count, 'alert')} on {lines:,} {_plural(lines, 'line')}"
+            return f"{raised}; what of it was an attack, nobody has written down"
         return f"{_detected(self.score)}; {_false_alarms(self.score)}"
 
 
@@ -311,6 +323,8 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         results: What steps gave to later ones.
         eyes: What each SIEM noticed, where others were asked.
     """
+    if not header.judged:  # raised long after: what counts is when it happened
+        alerts = [replace(it, raised=it.first_event) for it in alerts]
     raised = tuple(sorted(alerts, key=lambda it: (it.raised, it.id)))
     happened = tuple(sorted(truth, key=lambda it: (it.start, it.end, it.step, it.attempt)))
     seen = {str(it["event.id"]): _evidence(it) for it in evidence}
@@ -342,6 +356,7 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         notes=collection.notes,
         blind=collection.blind,
         disturbances=collection.disturbances,
+        judged=header.judged,
         eyes=tuple(eyes),
     )
 

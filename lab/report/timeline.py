@@ -454,6 +454,11 @@ def _alert_marks(story: Story, axis: _Axis, top: float) -> tuple[Mark, ...]:
 
 def _alert_words(story: Story, alert: Alert) -> tuple[str, ...]:
     numbers = ", ".join(str(story.number(it.step)) for it in story.credited(alert))
-    whose = {"false": "false alarm", "ignored": "set-up or clean-up", "true": f"step {numbers}"}
+    whose = {
+        "false": "false alarm",
+        "ignored": "set-up or clean-up",
+        "true": f"step {numbers}",
+        "unknown": "not judged",
+    }
     moment = f"{story.seconds(alert.raised):+.1f} s, {alert.raised.clock()} UTC"
     return (alert.title, f"{alert.level}, {whose[story.standing(alert)]}", moment)

@@ -52,6 +52,11 @@ class Header:
     rules: Mapping[str, str] = field(default_factory=dict)
     """Rule id to content hash of every rule that was loaded."""
 
+    @property
+    def judged(self) -> bool:
+        """Whether it took place in a lab, so that it is known what was an attack."""
+        return bool(self.lab)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeRecord:

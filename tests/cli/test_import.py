@@ -32,6 +32,14 @@ def test_an_import_is_a_run_with_alerts_a_report_and_no_recall(terminal: Termina
     assert (run.header().scenario, run.header().state) == ("import", "done")
     assert run.report.exists()
     assert terminal.json("score", run.path.name) is not None
+    scored = terminal.lab("score", run.path.name)
+    assert "have no truth, so nothing is rated" in scored.said
+    assert "precision" not in scored.out
+    page = run.report.read_text(encoding="utf-8")
+    assert "what of it was an attack, nobody has written down" in page
+    assert "Precision" not in page
+    assert "alarm" not in page
+    assert "REPLAY" not in page
 
 
 def test_the_same_again_changes_nothing_and_says_so(brought: Terminal) -> None:
