@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -32,7 +33,10 @@ class SecondEngine:
     """A Docker daemon with folders, a socket and containers of its own."""
 
     root: Path
-    """Where its images, its state, its socket and its log are."""
+    """Where its images, its socket and its log are."""
+
+    state: Path
+    """Where its state is; a short path, since one of a socket has 107 characters at most."""
 
     program: str = "dockerd"
     """Which daemon."""
@@ -56,7 +60,7 @@ class SecondEngine:
             subprocess.run(["ip", "address", "add", "10.255.254.1/24", "dev", BRIDGE], check=True)
         command = [
             *(self.program, "--host", self.environment["DOCKER_HOST"]),
-            *("--data-root", str(self.root / "data"), "--exec-root", str(self.root / "exec")),
+            *("--data-root", str(self.root / "data"), "--exec-root", str(self.state)),
             *("--pidfile", str(self.root / "pid"), "--containerd-namespace", f"homerange-{os.getpid()}"),
             *("--bridge", BRIDGE, "--iptables=false", "--ip6tables=false"),
         ]
@@ -103,7 +107,7 @@ class SecondEngine:
 
     def _kill_containerd(self) -> None:
         """End the containerd that the daemon started: the next one would wait for it in vain."""
-        pid = self.root / "exec" / "containerd" / "containerd.pid"
+        pid = self.state / "containerd" / "containerd.pid"
         if pid.exists():
             with suppress(ProcessLookupError):
                 os.kill(int(pid.read_text(encoding="ascii")), signal.SIGKILL)
@@ -128,7 +132,7 @@ class SecondEngine:
 def second_engine(root: Path, program: str = "dockerd") -> Iterator[SecondEngine]:
     """Run a second engine; all it has is removed with it."""
     root.mkdir(parents=True, exist_ok=True)
-    engine = SecondEngine(root=root, program=program)
+    engine = SecondEngine(root=root, state=Path(tempfile.mkdtemp(prefix="engine-")), program=program)
     try:
         engine.start()
         yield engine
@@ -145,9 +149,10 @@ def _clear(engine: SecondEngine) -> None:
                 apply.remove(name, found)
     engine.stop()
     subprocess.run(["ip", "link", "delete", BRIDGE], check=False, capture_output=True)
-    for mount in _mounts(engine.root):
-        subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
-    shutil.rmtree(engine.root, ignore_errors=True)
+    for folder in (engine.root, engine.state):
+        for mount in _mounts(folder):
+            subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _mounts(root: Path) -> list[str]:
