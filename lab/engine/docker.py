@@ -372,9 +372,7 @@ class DockerEngine:
         stderr, trace = heard.stderr(traced=traced != "no")
         if by_itself and code is None:
             raise EngineFault(doing=doing, said="the connection to it broke")
-        if (
-            by_itself and code and not talk.process
-        ):  # one that ended well did start, whatever became of its head
+        if by_itself and code and not talk.process:  # code 0: it did start, and its first line was lost
             raise EngineFault(doing=doing, said=not_started(node, code, stderr or heard.stdout))
         ran = Completed(
             argv=argv,

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Final
 
 from lab.engine.nodes import SeenNode
-from lab.errors import BadFile, EngineUnreachable, NoRights, Problem
+from lab.errors import EngineUnreachable, NoRights, NotFound
 from lab.flow.context import Context
 from lab.flow.labs import bake_images, plan_lab
 from lab.inventory.definition import Lab, Node
+from lab.inventory.kind import Kind
 from lab.provision import apply
 from lab.provision.blueprint import PRIVATE
 from lab.provision.lock import locked
 from lab.telemetry.inputs import CHUNK
 from lab.telemetry.lines import whole_lines
-from lab.watch.packets import UNREADABLE, read_with_suricata
+from lab.watch.packets import AS_FILE, UNREADABLE, read_with_suricata, unreadable
 
 LAB: Final = "packets"
 """What the lab of the one node is called."""
@@ -32,7 +33,7 @@ set -eu
 cd "$(mktemp -d)"
 cat >packets
 suricata -c /etc/suricata/homerange.yaml --set "vars.address-groups.HOME_NET=[{PRIVATE}]" \\
-    -r packets -k none --runmode single -l . >said 2>&1 &
+    -r packets {" ".join(AS_FILE)} -l . >said 2>&1 &
 while kill -0 $! 2>/dev/null; do
     if grep -m 1 '^{UNREADABLE}' said >&2; then kill -9 $!; exit 1; fi
     sleep 0.1
@@ -78,10 +79,8 @@ def _sensor(context: Context, size: int) -> Iterator[SeenNode]:
     """Have a sensor without a network while the body runs; what an earlier one left is removed first."""
     with locked(LAB, doing=context.command):
         apply.remove(LAB, context.engine)
-        (kind,) = (it for it in (context.kinds.find(_KIND),) if it)
-        lab = Lab(
-            name=LAB, path=context.workplace.folder, networks=(), nodes=(Node(name="sensor", kind=kind),)
-        )
+        node = Node(name="sensor", kind=_kind(context))
+        lab = Lab(name=LAB, path=context.workplace.folder, networks=(), nodes=(node,))
         planned = plan_lab(lab, context)
         unsaid = replace(planned, plan=replace(planned.plan, changes=()))
         (spec,) = bake_images(unsaid, context).blueprint.nodes
@@ -96,24 +95,32 @@ def _sensor(context: Context, size: int) -> Iterator[SeenNode]:
         )
         try:
             context.engine.create_node(alone)
-            (node,) = context.engine.observe(LAB).nodes
-            yield node
+            (seen,) = context.engine.observe(LAB).nodes
+            yield seen
         finally:
             apply.remove(LAB, context.engine)
+
+
+def _kind(context: Context) -> Kind:
+    found = context.kinds.find(_KIND)
+    if found is None:
+        raise NotFound("kind of node", name=_KIND)
+    return found
 
 
 def _read(context: Context, node: SeenNode, path: Path, name: str, write: Callable[[bytes], object]) -> None:
     errors = bytearray()
 
     def sent() -> Iterator[bytes]:
+        """Give the packets, until the user wants no more."""
         with path.open("rb") as file:
             while (chunk := file.read(CHUNK)) and not context.stop.is_set():
                 yield chunk
 
     def hear(stream: int, said: bytes) -> None:
+        """Keep the lines of EVE apart from what went wrong."""
         (write if stream == 1 else errors.extend)(said)
 
     code = context.engine.relay(node, ("sh", "-c", _READ), stdin=sent(), hear=hear)
     if code and not context.stop.is_set():
-        said = errors.decode("utf-8", "replace").strip().splitlines() or [f"it ended with {code}"]
-        raise BadFile(Problem(path=name, line=0, what=f"Suricata cannot read it: {said[-1]}"))
+        raise unreadable(name, bytes(errors), code)

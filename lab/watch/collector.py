@@ -143,7 +143,8 @@ class _Place:
         self._shell = shell
         self._log = log
         self._last = b""
-        self._file, self._read = self._look()
+        self._file: bytes | None = None
+        self._read = 0
 
     def _look(self) -> tuple[bytes, int]:
         """Return what tells the file from one that replaces it, and its size in bytes."""
@@ -154,13 +155,15 @@ class _Place:
         return file, int(size) if size.isdigit() else 0
 
     def follow(self) -> Stream:
-        """Follow the log from here on.
+        """Follow the log from here on; at first, from its end.
 
         Raises:
             LabError: the engine would not.
         """
         file, size = self._look()
-        if file != self._file or size < self._read:  # replaced or emptied, while we followed or since
+        if self._file is None:
+            self._file, self._read = file, size
+        elif file != self._file or size < self._read:  # replaced or emptied, while we followed or since
             self._file, self._read = file, self._found(size)
         return self._shell.stream(
             self._log.node, ("tail", "-c", f"+{self._read + 1}", *_FOLLOW, self._log.path)
@@ -232,9 +235,11 @@ class Collector:
 
     def _begin(self, begin: Callable[[], Stream], take: Callable[[_Streams], None], what: str) -> None:
         def note(said: str) -> None:
+            """Write down what became of it, and when."""
             self.notes.append(f"{Moment.now().iso()} {what}: {said}")
 
         def work() -> None:
+            """Take what comes for as long as there is room for it."""
             try:
                 take(streams)
             except OSError as error:  # no space to write what was read

@@ -19,8 +19,17 @@ from lab.telemetry.lines import whole_lines
 
 _LOOK_EVERY: Final = 0.2
 
+AS_FILE: Final = ("-k", "none", "--runmode", "single")
+"""Checksums that a network card would have filled in are not looked at; one thread keeps the order."""
+
 UNREADABLE: Final = "E: pcap: "
 """How Suricata says that a file is none of packets. It then waits for a minute for itself, so nobody does."""
+
+
+def unreadable(name: str, errors: bytes, code: int) -> BadFile:
+    """Say that Suricata could not read a file of packets, in its last words."""
+    said = errors.decode("utf-8", "replace").strip().splitlines() or [f"it ended with {code}"]
+    return BadFile(Problem(path=name, line=0, what=f"Suricata cannot read it: {said[-1]}"))
 
 
 def read_with_suricata(path: Path, name: str, stop: threading.Event) -> Iterator[bytes]:
@@ -43,7 +52,7 @@ def read_with_suricata(path: Path, name: str, stop: threading.Event) -> Iterator
         )
     role = SHIPPED.roles()["suricata"] / "files"
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".suricata-") as folder:
-        read = ("-r", str(path), "-k", "none", "--runmode", "single", "-l", folder)
+        read = ("-r", str(path), *AS_FILE, "-l", folder)
         settings = ("-c", str(role / "suricata.yaml"), "-S", str(role / "homerange.rules"))
         argv = (program, *read, *settings)
         with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
@@ -55,10 +64,7 @@ def read_with_suricata(path: Path, name: str, stop: threading.Event) -> Iterator
                     process.kill()
             reader.join()
         if process.returncode and not stop.is_set():
-            said = errors.decode("utf-8", "replace").strip().splitlines()
-            raise BadFile(
-                Problem(path=name, line=0, what=f"Suricata cannot read it: {said[-1] if said else ''}")
-            )
+            raise unreadable(name, bytes(errors), process.returncode)
         eve = Path(folder) / "eve.json"
         if eve.exists():
             with eve.open("rb") as file:

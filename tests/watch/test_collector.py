@@ -143,7 +143,7 @@ def test_what_ends_before_the_run_is_followed_again_from_where_it_was_left(
     held = Followed()
     held.write(log[23:])
     engine.follow = follow
-    engine.answer = lambda _node, argv: completed(argv, "7 7" if len(asked) == 0 else "7 40")
+    engine.answer = lambda _node, argv: completed(argv, "7 7" if not asked else "7 40")
     waiting = LineQueue()
     collector = Collector(engine, Noticed(tmp_path), waiting, event)
     collector.start((FollowedLog(node=node, source="sshd", path="/var/log/auth.log"),), ())
