@@ -329,11 +329,21 @@ def _write_tables(file: IO[bytes], tables: Iterable[pa.Table]) -> None:
     """Write tables of one schema, that of the first; words that come again and again are written once."""
     waiting = iter(tables)
     first = next(waiting)
-    repeats: Any = [name for name in first.column_names if len(first) > _FEW and name not in _DISTINCT]
-    with pq.ParquetWriter(file, first.schema, compression="zstd", use_dictionary=repeats or False) as writer:
+    repeats: Any = [name for name in first.column_names if len(first) > _FEW and _repeats(first, name)]
+    with pq.ParquetWriter(
+        file,
+        first.schema,
+        compression="zstd",
+        use_dictionary=repeats or False,
+        write_batch_size=_GROUP,
+    ) as writer:
         writer.write_table(first)
         for table in waiting:
             writer.write_table(table)
+
+
+def _repeats(table: pa.Table, name: str) -> bool:
+    return name not in _DISTINCT and table[name].null_count < len(table)
 
 
 @contextmanager

@@ -48,7 +48,8 @@ _FIRST_FAILURE: Final = 400
 
 
 _WORD: Final = r'[^\s\v"\\\[]+'
-_DAY_CLOCK: Final = rf"(?:0[1-9]|[12]\d|3[01])/[A-Z][a-z]{{2}}/(?:19[7-9]\d|20\d\d):{CLOCK}(?:\.\d{{1,9}})?"
+_DAY_CLOCK: Final = rf"(?:0[1-9]|[12]\d|3[01])/[A-Z][a-z]{{2}}/(?:19[7-9]\d|20\d\d):{CLOCK}"
+_ZONE: Final = r"[+-](?:0\d|1[0-3])[0-5]\d"
 
 _EVERY: Final[Event] = {
     "event.dataset": "apache.access",
@@ -64,7 +65,7 @@ _QUICK: Final = Quick(
         {
             "head": groups(
                 "parts[1]",
-                rf"^({IPV4}) {_WORD} ({_WORD}) \[({_DAY_CLOCK}) ([+-](?:0\d|1[0-3])[0-5]\d)\] $",
+                rf"^({IPV4}) {_WORD} ({_WORD}) \[({_DAY_CLOCK})((?:\.\d{{1,9}})? {_ZONE})\] $",
                 "client",
                 "who",
                 "clock",
@@ -80,14 +81,17 @@ _QUICK: Final = Quick(
                 "version",
             ),
             "said": groups("parts[3]", r"^ (\d{3}|-) (\d{1,18}|-) ?$", "status", "size"),
-            "status": "try_cast(substr(parts[3], 2, 3) AS INTEGER)",
             "referrer": "parts[4]",
             "agent": "parts[6]",
-            "port": "try_cast(substr(parts[7], 7) AS INTEGER)",
-            "shape": "CASE len(parts) WHEN 3 THEN parts[3][-1] <> ' ' WHEN 7 THEN parts[3][-1] = ' ' "
+            "port": "CASE WHEN parts[7] <> '' THEN try_cast(substr(parts[7], 7) AS INTEGER) END",
+            "shape": "CASE len(parts) WHEN 3 THEN NOT ends_with(parts[3], ' ') "
+            "WHEN 7 THEN ends_with(parts[3], ' ') "
             rf"AND parts[5] = ' ' AND (parts[7] = '' OR regexp_full_match(parts[7], ' port={PORT}')) END",
         },
-        {"moment": nanoseconds("head.clock", "head.zone", "%d/%b/%Y:%H:%M:%S %z", length=20)},
+        {
+            "moment": nanoseconds("head.clock", "head.zone", "%d/%b/%Y:%H:%M:%S %z"),
+            "status": "try_cast(said.status AS INTEGER)",
+        },
     ),
     takes="NOT contains(line, '\\') AND shape AND moment IS NOT NULL "
     "AND asked.method <> '' AND said.status <> ''",
@@ -104,8 +108,8 @@ _QUICK: Final = Quick(
         "http.request.referrer": "nullif(referrer, '-')",
         "http.response.status_code": "status",
         "http.response.body.bytes": "try_cast(said.size AS BIGINT)",
-        "url.original": "substr(request, length(asked.method) + 2, "
-        "length(request) - length(asked.method) - 7 - length(asked.version))",
+        "url.original": "CASE WHEN contains(request, '?') THEN asked.path || '?' || asked.query "
+        "ELSE asked.path END",
         "url.path": "asked.path",
         "url.query": "nullif(asked.query, '-')",
         "user_agent.original": "nullif(agent, '-')",

@@ -40,14 +40,16 @@ def whole(subject: str, pattern: str) -> str:
     return f"regexp_extract({subject}, {quoted(pattern)}, 1, 's')"
 
 
-def nanoseconds(clock: str, zone: str, form: str, *, length: int) -> str:
+def nanoseconds(clock: str, rest: str, form: str) -> str:
     """Read a time whose seconds may have decimals, at most nine; NULL where there is no such time.
 
     Args:
-        clock: SQL of the time without its zone.
-        zone: SQL of its zone, `+0000`.
-        form: How both are written, for DuckDB's `strptime`.
-        length: Characters of the time up to its whole seconds.
+        clock: SQL of the time up to its whole seconds.
+        rest: SQL of what follows: ` +0000`, or `.25 +0000`.
+        form: How a time without decimals is written, for DuckDB's `strptime`.
     """
-    seconds = f"epoch_ns(try_strptime(substr({clock}, 1, {length}) || ' ' || {zone}, {quoted(form)}))"
-    return f"{seconds} + rpad(substr({clock}, {length + 2}), 9, '0')::BIGINT"
+    plain, exact = (
+        f"epoch_ns(try_strptime({clock} || {zone}, {quoted(form)}))" for zone in (rest, f"right({rest}, 6)")
+    )
+    decimals = f"rpad(substr({rest}, 2, strlen({rest}) - 7), 9, '0')::BIGINT"
+    return f"CASE WHEN strlen({rest}) = 6 THEN {plain} ELSE {exact} + {decimals} END"
