@@ -1,7 +1,7 @@
 """Our own records as JSON, one a line. The only module that imports msgspec.
 
-A record is a frozen dataclass; its annotations are the schema. A moment is written as ISO 8601.
-Files are append-only and synced per record, so a kill can tear only the line being written; a
+A record is a frozen dataclass, or a `QuickRecord`; its annotations are the schema. A moment is written as
+ISO 8601. Files are append-only and synced per record, so a kill can tear only the line being written; a
 torn last line is left out when reading, because its writer never said that it was done.
 """
 
@@ -18,6 +18,14 @@ from lab.files import careful
 from lab.moment import Moment
 
 Record = TypeVar("Record")
+
+
+class QuickRecord(msgspec.Struct, frozen=True, gc=False):
+    """A record that is read millions of times: five times as quick as a dataclass, and never part of a cycle.
+
+    Its subclasses are written like dataclasses, each with `frozen=True`. They hold what JSON holds, and so
+    nothing that holds them.
+    """
 
 
 def _encode(value: object) -> object:

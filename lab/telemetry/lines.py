@@ -166,7 +166,8 @@ def cut(chunk: bytes) -> pa.Array[Any]:
 
     Bytes that are not UTF-8 are shown as backslash escapes.
     """
-    if b"\r" not in chunk and chunk.endswith(b"\n"):
+    if chunk.endswith(b"\n"):
+        chunk = chunk.replace(b"\r\n", b"\n") if b"\r" in chunk else chunk
         whole = pa.array([memoryview(chunk)[:-1]], pa.binary())
         with suppress(pa.ArrowInvalid):  # not UTF-8
             return pc.split_pattern(whole, "\n").flatten().cast(pa.string())

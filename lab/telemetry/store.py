@@ -60,8 +60,11 @@ _BATCH: Final = 16_384
 _GROUP: Final = 65_536
 """Rows gathered before compacting writes them, which bounds its memory."""
 
-_LARGE: Final = 100_000
+_LARGE: Final = 50_000
 """Rows from which on a segment stays as it is: to write it again would cost more than it saves."""
+
+_TIDY_AFTER: Final = 100_000
+"""Rows after which small segments become one, however few they are."""
 
 _FEW: Final = 2_000
 """Rows below which a list of distinct words takes longer than it saves."""
@@ -162,7 +165,7 @@ class Store:
     def tidy(self) -> None:
         """Merge what has come since, once it is much: a long run is not thousands of files."""
         rows, end = self._appended, self._next
-        if rows - self._tidied >= _LARGE or end - self._merged > _MERGE_EVERY:
+        if rows - self._tidied >= _TIDY_AFTER or end - self._merged > _MERGE_EVERY:
             self._merge(self._merged)
             self._tidied, self._merged = rows, end
 

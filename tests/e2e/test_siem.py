@@ -357,10 +357,10 @@ def test_a_program_comes_out_of_its_vendors_image_and_is_handed_the_password(
     ).stdout
     subprocess.run(["docker", "import", "-", "kibana:9.2.0"], input=archive, capture_output=True, check=True)
     try:
-        before = {node.id for node in stores.engine.nodes(stores.name)}
+        before = {node.id for node in stores.observe().nodes}
         stores.lab("up", stores.name, timeout=300)
         screen = stores.node("screen")
-        assert {node.id for node in stores.engine.nodes(stores.name)} == before | {screen.id}
+        assert {node.id for node in stores.observe().nodes} == before | {screen.id}
         handed = stores.engine.execute(
             screen, ("cat", "/etc/homerange/elastic", "/etc/homerange/elastic.host")
         )

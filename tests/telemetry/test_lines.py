@@ -14,6 +14,7 @@ from lab.telemetry.lines import cut, plain, whole_lines
         (b"\n", [""]),
         (b"a\n\nb\n", ["a", "", "b"]),
         (b"a\r\nb", ["a", "b"]),
+        (b"a\r\n\r\nb\rc\r\r\n", ["a", "", "b\rc\r"]),
         (b"\x1f\xff\x00\n", ["\x1f\\xff\x00"]),
         (b"\xff\n", ["\\xff"]),
         ("é\u2028x\n".encode(), ["é\u2028x"]),

@@ -293,8 +293,9 @@ def _put_user_record(event: Event, kind: str, said: Mapping[str, str]) -> None:
     _put_text(event, "group.name", said.get("grp"))
     if command := said.get("cmd"):
         event["process.command_line"] = command
-        event["process.executable"] = command.partition(" ")[0]
-        event["process.name"] = str(event["process.executable"]).rpartition("/")[2]
+        executable = command.partition(" ")[0]
+        _put_text(event, "process.executable", executable)
+        _put_text(event, "process.name", executable.rpartition("/")[2])
     _put_text(event, "process.working_directory", said.get("cwd"))
 
 

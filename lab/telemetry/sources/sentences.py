@@ -98,5 +98,6 @@ def put_parts(event: Event, parts: Mapping[str, str | None]) -> None:
         event["homerange.repeated"] = int(count)
     if reason := parts.get("reason") or ("unknown user" if parts.get("invalid") else ""):
         event["event.reason"] = reason
-    if "process.executable" in event and "process.name" not in event:
-        event["process.name"] = str(event["process.executable"]).rpartition("/")[2]
+    name = str(event.get("process.executable", "")).rpartition("/")[2]
+    if name and "process.name" not in event:
+        event["process.name"] = name

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
-from lab.files.records import from_json
+from lab.files.records import QuickRecord, from_json
 from lab.moment import Moment
 from lab.telemetry.event import Event, Line, Source, Unparsed
 from lab.telemetry.sources.reading import address, instant, iso_second, put, put_peer
@@ -34,8 +33,7 @@ _TALKS: Final = frozenset({"http", "dns", "ssh", "tls"})
 """Records that are named for the protocol they are about."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Alert:
+class _Alert(QuickRecord, frozen=True):
     """What a Suricata rule raised."""
 
     action: str = "allowed"
@@ -48,8 +46,7 @@ class _Alert:
     metadata: Mapping[str, list[str] | str] | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Flow:
+class _Flow(QuickRecord, frozen=True):
     """The counts of one flow, by direction."""
 
     pkts_toserver: int | None = None
@@ -61,8 +58,7 @@ class _Flow:
     reason: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Http:
+class _Http(QuickRecord, frozen=True):
     """One request and its response, as seen on the wire."""
 
     hostname: str = ""
@@ -75,23 +71,20 @@ class _Http:
     length: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Query:
+class _Query(QuickRecord, frozen=True):
     """One question of a DNS message."""
 
     rrname: str = ""
     rrtype: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Answer:
+class _Answer(QuickRecord, frozen=True):
     """One answer of a DNS message."""
 
     rdata: object = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Dns:
+class _Dns(QuickRecord, frozen=True):
     """A DNS message; Suricata 8 lists its questions, 7 has one."""
 
     type: str = ""
@@ -102,15 +95,13 @@ class _Dns:
     answers: list[_Answer] | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Ja3:
+class _Ja3(QuickRecord, frozen=True):
     """How a client begins TLS, which tells it from others."""
 
     hash: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Tls:
+class _Tls(QuickRecord, frozen=True):
     """A TLS handshake."""
 
     sni: str = ""
@@ -120,31 +111,27 @@ class _Tls:
     ja3: _Ja3 | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Software:
+class _Software(QuickRecord, frozen=True):
     """What one side of an SSH connection says it is."""
 
     software_version: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Ssh:
+class _Ssh(QuickRecord, frozen=True):
     """The banners of an SSH connection."""
 
     client: _Software | None = None
     server: _Software | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Anomaly:
+class _Anomaly(QuickRecord, frozen=True):
     """Something a protocol does not allow."""
 
     type: str = ""
     event: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _File:
+class _File(QuickRecord, frozen=True):
     """A file seen in transfer."""
 
     filename: str = ""
@@ -156,8 +143,7 @@ class _File:
     sha256: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Eve:
+class _Eve(QuickRecord, frozen=True):
     """The parts of a record that we use."""
 
     timestamp: str

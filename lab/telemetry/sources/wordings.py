@@ -22,6 +22,8 @@ from lab.telemetry.sources.spoken import CLOCK, IPV4, PORT, groups, quoted
 
 _CHECK: Final = "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost"
 
+_MORE: Final = "PAM {count} more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost"
+
 _SSHD: Final = (
     "Failed {method} for {user} from {ip} port {port} ssh2",
     "Failed {method} for invalid user {user} from {ip} port {port} ssh2",
@@ -43,6 +45,10 @@ _SSHD: Final = (
     "Disconnected from invalid user {user} {ip} port {port}",
     "Received disconnect from {ip}: 11: Bye Bye",
     "Received disconnect from {ip}: 11:",
+    "Received disconnect from {ip}: 11: disconnected by user",
+    "Received disconnect from {ip}: 11: Closed due to user request.",
+    "error: Received disconnect from {ip}: 14: No more user authentication methods available.",
+    "error: Received disconnect from {ip}: 3: com.jcraft.jsch.JSchException: Auth fail",
     "Received disconnect from {ip} port {port}:11: Bye Bye",
     "Received disconnect from {ip} port {port}:11:",
     "Received disconnect from {ip} port {port}:11: disconnected by user",
@@ -50,6 +56,10 @@ _SSHD: Final = (
     "Did not receive identification string from {ip} port {port}",
     "reverse mapping checking getaddrinfo for {any} [{ip}] failed - POSSIBLE BREAK-IN ATTEMPT!",
     "pam_unix(sshd:auth): check pass; user unknown",
+    "PAM service(sshd) ignoring max retries; {any} > 3",
+    f"{_MORE}={{ip}} ",
+    f"{_MORE}={{ip}}",
+    f"{_MORE}={{ip}}  user={{user}}",
     f"{_CHECK}={{ip}} ",
     f"{_CHECK}={{ip}}",
     f"{_CHECK}={{ip}}  user={{user}}",
@@ -65,6 +75,7 @@ _STANDS_OUT: Final[Mapping[str, str]] = {
     "port": "40001",
     "to_ip": "192.0.2.2",
     "to_port": "40002",
+    "count": "40003",
     "any": "any-text",
 }
 """What a name is filled with, to see what becomes of it."""
@@ -72,6 +83,7 @@ _STANDS_OUT: Final[Mapping[str, str]] = {
 _OF_HEAD: Final = frozenset({"@timestamp", "message", "process.name", "process.pid"})
 _NAMED: Final = re.compile(r"\{(\w+)\}")
 _WORD: Final = r"[^\s\v()\[\]]+"
+_SHAPES: Final = {"port": PORT, "to_port": PORT, "count": r"\d{1,9}"}
 _HOST: Final = r"[^\s\v:]+"
 _TAG: Final = r"[^\s\v:\[(/]{1,128}"
 _STAMP: Final = (
@@ -214,7 +226,6 @@ def _fits(text: str) -> str:
             conditions.append(f"said[{place}] = {quoted(word)}")
             continue
         before, after = word[: match.start()], word[match.end() :]
-        shape = PORT if "port" in match[1] else _WORD
-        pattern = f"{re.escape(before)}{shape}{re.escape(after)}"
+        pattern = f"{re.escape(before)}{_SHAPES.get(match[1], _WORD)}{re.escape(after)}"
         conditions.append(f"regexp_full_match(said[{place}], {quoted(pattern)})")
     return "(" + " AND ".join(conditions) + ")"
