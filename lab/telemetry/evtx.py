@@ -9,8 +9,8 @@ from typing import Final, cast
 from lab.errors import BadFile, Problem
 from lab.telemetry.inputs import Content
 
-_TOGETHER: Final = 4000
-"""Records that are given together."""
+_TOGETHER: Final = 16_000
+"""Records that are given together: so many that helpers are worth their while."""
 
 _MOST_FAULTS: Final = 10_000
 """Records in a row that cannot be read, after which the rest is given up."""

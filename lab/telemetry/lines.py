@@ -168,7 +168,9 @@ def cut(chunk: bytes) -> pa.Array[Any]:
     """
     if chunk.endswith(b"\n"):
         chunk = chunk.replace(b"\r\n", b"\n") if b"\r" in chunk else chunk
-        whole = pa.array([memoryview(chunk)[:-1]], pa.binary())
+        # Of buffers, not of a memoryview: pa.array never lets go of what a view is on (pyarrow 26).
+        ends = pa.py_buffer(array("i", (0, len(chunk) - 1)))
+        whole = pa.Array.from_buffers(pa.binary(), 1, [None, ends, pa.py_buffer(chunk)])
         with suppress(pa.ArrowInvalid):  # not UTF-8
             return pc.split_pattern(whole, "\n").flatten().cast(pa.string())
     texts = chunk.decode("utf-8", "backslashreplace").removesuffix("\n").split("\n") if chunk else []

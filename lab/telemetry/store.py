@@ -58,7 +58,10 @@ _BATCH: Final = 16_384
 """Rows that are read at once: whole events of web servers take 2 kB each while they are decoded."""
 
 _GROUP: Final = 65_536
-"""Rows gathered before compacting writes them, which bounds its memory."""
+"""Rows gathered before compacting writes them, if they are small."""
+
+_GATHERED: Final = 64_000_000
+"""Bytes gathered before compacting writes them, which bounds its memory."""
 
 _LARGE: Final = 50_000
 """Rows from which on a segment stays as it is: to write it again would cost more than it saves."""
@@ -172,7 +175,8 @@ class Store:
     def _merge(self, first: int) -> None:
         """Merge the small segments from a number on."""
         for segments in _small([it for it in present_segments(self._folder) if it.first >= first]):
-            self._write(_gathered(segments), segments[0].first, segments[-1].last)
+            schema = SCHEMA if sum(map(_rows, segments)) >= _LARGE else _schema_of(segments)
+            self._write(_gathered(segments, schema), segments[0].first, segments[-1].last)
         self._remove_covered()
 
     def _remove_covered(self) -> None:
@@ -286,7 +290,7 @@ class Store:
         segments = present_segments(self._folder)
         for it in segments if len(segments) > 1 else ():
             if len(_columns(it)) < len(SCHEMA.names):
-                self._write((widened(table, SCHEMA) for table in _batches(it, _GROUP)), it.first, it.last)
+                self._write(_gathered([it], SCHEMA), it.first, it.last)
 
     def _write(self, tables: Iterable[pa.Table], first: int, last: int) -> None:
         path = self._folder / f"{first:08d}-{last:08d}.parquet"
@@ -333,16 +337,17 @@ def _write_tables(file: IO[bytes], tables: Iterable[pa.Table]) -> None:
     waiting = iter(tables)
     first = next(waiting)
     repeats: Any = [name for name in first.column_names if len(first) > _FEW and _repeats(first, name)]
-    with pq.ParquetWriter(
-        file,
-        first.schema,
-        compression="zstd",
-        use_dictionary=repeats or False,
-        write_batch_size=_GROUP,
-    ) as writer:
+    options: dict[str, Any] = {
+        "compression": "zstd",
+        "use_dictionary": repeats or False,
+        "write_batch_size": _GROUP,
+    }
+    with pq.ParquetWriter(file, first.schema, **options) as writer:
         writer.write_table(first)
-        for table in waiting:
+        del first  # each is let go before the next is made, since they may be large
+        while (table := next(waiting, None)) is not None:
             writer.write_table(table)
+            del table
 
 
 def _repeats(table: pa.Table, name: str) -> bool:
@@ -390,14 +395,18 @@ def _rows(segment: _Segment) -> int:
         return int(file.metadata.num_rows)
 
 
-def _gathered(segments: Sequence[_Segment]) -> Iterator[pa.Table]:
-    """Read segments of any schema version as tables with the columns that they have together."""
-    schema = schema_of([name for it in segments for name in _columns(it)])
+def _schema_of(segments: Sequence[_Segment]) -> pa.Schema:
+    return schema_of([name for it in segments for name in _columns(it)])
+
+
+def _gathered(segments: Sequence[_Segment], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Read segments of any schema version as tables of one schema, neither many nor large."""
     waiting: list[pa.Table] = []
     for segment in segments:
-        for table in _batches(segment, _GROUP):
+        for table in _batches(segment, _BATCH):
             waiting.append(widened(table, schema))
-            if sum(map(len, waiting)) >= _GROUP:
+            rows, held = sum(map(len, waiting)), sum(it.nbytes for it in waiting)
+            if rows >= _GROUP or held >= _GATHERED:
                 yield pa.concat_tables(waiting)
                 waiting = []
     if waiting:
