@@ -11,8 +11,7 @@ from __future__ import annotations
 import shutil
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -22,13 +21,16 @@ import pyarrow.compute as pc
 
 from lab.moment import SECOND
 from lab.telemetry.events import Events
-from lab.telemetry.table import SCHEMA, stamp, widened, without_absent
+from lab.telemetry.table import SCHEMA, joined, stamp, without_absent
 
 MINUTE: Final = 60 * SECOND
 """In nanoseconds."""
 
 _SCATTERED: Final = 4
 """How many times the events would be read, span by span, before dealing them out is quicker."""
+
+_HELD: Final = 96_000_000
+"""Bytes that are dealt out together."""
 
 _DEALT: Final = ".sorting"
 """The folder of what is dealt out; a kill may leave it, and the next who sorts removes it."""
@@ -110,23 +112,43 @@ def _dealt_out(scan: Scan, folder: Path, spans: Sequence[Span]) -> Iterator[pa.T
     shutil.rmtree(dealt, ignore_errors=True)
     dealt.mkdir()
     try:
-        options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
-        with ExitStack() as ends:
-            writers: dict[int, Any] = {}
-            for table in scan():
-                for place, part in _parts(widened(table, SCHEMA), begins):
-                    if place not in writers:
-                        sink = str(dealt / f"{place}.arrow")
-                        writers[place] = ends.enter_context(pa.ipc.new_stream(sink, SCHEMA, options=options))
-                    writers[place].write_table(part)
+        for table in _gathered(scan()):
+            for place, part in _parts(table, begins):
+                _put(dealt / f"{place}.arrow", part)
         for place in range(len(spans)):
             path = dealt / f"{place}.arrow"
             if path.exists():
-                with path.open("rb") as file, pa.ipc.open_stream(file) as reader:
-                    yield reader.read_all()
+                yield joined(list(_parts_in(path)))
                 path.unlink()
     finally:
         shutil.rmtree(dealt, ignore_errors=True)
+
+
+def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Put tables together up to a size: dealing out costs by the part, and a part is small enough so."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(without_absent(table))
+        if sum(it.nbytes for it in waiting) >= _HELD:
+            yield joined(waiting)
+            waiting = []
+    if waiting:
+        yield joined(waiting)
+
+
+def _put(path: Path, part: pa.Table) -> None:
+    """Write a part behind others, as a stream of its own: each has its own columns."""
+    options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
+    with path.open("ab") as file, pa.ipc.new_stream(file, part.schema, options=options) as writer:
+        writer.write_table(part)
+
+
+def _parts_in(path: Path) -> Iterator[pa.Table]:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        while file.tell() < size:
+            with pa.ipc.open_stream(file) as reader:
+                yield reader.read_all()
 
 
 def _parts(table: pa.Table, begins: Sequence[int]) -> Iterator[tuple[int, pa.Table]]:
