@@ -29,7 +29,7 @@ MINUTE: Final = 60 * SECOND
 _SCATTERED: Final = 4
 """How many times the events would be read, span by span, before dealing them out is quicker."""
 
-_HELD: Final = 96_000_000
+_HELD: Final = 64_000_000
 """Bytes that are dealt out together."""
 
 _DEALT: Final = ".sorting"
@@ -42,8 +42,8 @@ Span = tuple[int, int]
 class Scan(Protocol):
     """Reads stored events, batch by batch."""
 
-    def __call__(self, **wanted: Any) -> Iterator[pa.Table]:  # noqa: ANN401  # columns, and a filter
-        """Read what is wanted."""
+    def __call__(self, columns: Sequence[str] = ..., wanted: Any = ...) -> Iterator[pa.Table]:  # noqa: ANN401  # Arrow's expression has no public type
+        """Read some columns of those events that are wanted."""
         ...
 
 
@@ -57,7 +57,7 @@ def in_order(scan: Scan, folder: Path, size: int) -> Iterator[Events]:
     """
     minutes: Counter[int] = Counter()
     batches: list[tuple[int, Span]] = []
-    for table in scan(columns=["@timestamp"]):
+    for table in scan(["@timestamp"]):
         found = _minutes(table)
         minutes.update(found)
         if found:
@@ -103,7 +103,7 @@ def _looked_up(scan: Scan, _: Path, spans: Sequence[Span]) -> Iterator[pa.Table]
     for begin, end in spans:
         moment = pc.field("@timestamp")
         held = (moment >= stamp(begin)) & (moment < stamp(end))
-        yield pa.concat_tables([SCHEMA.empty_table(), *scan(filter=held)])
+        yield pa.concat_tables([SCHEMA.empty_table(), *scan(wanted=held)])
 
 
 def _dealt_out(scan: Scan, folder: Path, spans: Sequence[Span]) -> Iterator[pa.Table]:

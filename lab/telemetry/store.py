@@ -33,6 +33,7 @@ from lab.telemetry.event import Event
 from lab.telemetry.events import Events
 from lab.telemetry.order import in_order
 from lab.telemetry.table import (
+    NEEDED,
     SCHEMA,
     Plain,
     ValuesOf,
@@ -237,7 +238,7 @@ class Store:
             moment = pc.field("@timestamp")
             wanted = wanted | ((moment >= stamp(span[0])) & (moment <= stamp(span[1])))
         names = [name for name in SCHEMA.names if name in set(columns)]
-        for table in self._scan(columns=names, filter=wanted):
+        for table in self._scan(names, wanted):
             yield from events_of(table)
 
     def tally(self, started: Moment, width: int) -> Tally:
@@ -248,25 +249,36 @@ class Store:
             width: Nanoseconds that are counted together.
         """
         found = Tally()
-        for table in self._scan(columns=list(COUNTED)):
+        for table in self._scan(COUNTED):
             found.add(Events(table), started, width)
         return found
 
     def last_line(self, file: str) -> int:
         """Return the highest number of the lines of a file that events are of; 0 when there are none."""
         held: Any = pc.starts_with(pc.field("event.id"), file)
-        tables = self._scan(columns=["homerange.line"], filter=held)
+        tables = self._scan(["homerange.line"], held)
         return max((int(pc.max(it["homerange.line"]).as_py() or 0) for it in tables), default=0)
 
-    def _scan(self, **wanted: Any) -> Iterator[pa.Table]:  # noqa: ANN401  # columns, and a filter
-        """Read what is wanted of all segments, batch by batch, whatever version wrote them."""
-        files = [str(it.path) for it in present_segments(self._folder)]
-        if not files:
+    def _scan(
+        self,
+        columns: Sequence[str] = tuple(SCHEMA.names),
+        wanted: Any = None,  # noqa: ANN401  # Arrow's expression has no public type
+    ) -> Iterator[pa.Table]:
+        """Read some columns of all segments, or of those events that are wanted, batch by batch."""
+        segments = present_segments(self._folder)
+        if wanted is None:  # file by file: a scanner reads ahead without bounds where its reader is slow
+            schema = schema_of(columns)
+            for it in segments:
+                for table in _batches(it, _BATCH, columns):
+                    yield widened(table, schema)
+            return
+        if not segments:
             return
         with _file_errors(self._folder):
+            files = [str(it.path) for it in segments]
             found = dataset.dataset(files, schema=SCHEMA, format="parquet")
             for batch in found.to_batches(
-                batch_size=_BATCH, batch_readahead=1, fragment_readahead=1, **wanted
+                list(columns), filter=wanted, batch_size=_BATCH, batch_readahead=1, fragment_readahead=1
             ):
                 yield pa.Table.from_batches([batch])
 
@@ -370,10 +382,12 @@ def _file_errors(path: Path) -> Iterator[None]:
         raise BadFile(Problem(path=str(path), line=0, what=what)) from error
 
 
-def _batches(segment: _Segment, size: int) -> Iterator[pa.Table]:
+def _batches(segment: _Segment, size: int, columns: Sequence[str] = ()) -> Iterator[pa.Table]:
+    """Read a segment batch by batch: all of it, or some columns, as far as it has them."""
     with _file_errors(segment.path), pq.ParquetFile(segment.path) as file:
-        for batch in file.iter_batches(batch_size=size):
-            yield checked(pa.Table.from_batches([batch]))
+        held = [name for name in file.schema_arrow.names if name in columns] if columns else None
+        for batch in file.iter_batches(batch_size=size, columns=held):
+            yield checked(pa.Table.from_batches([batch]), columns or NEEDED)
 
 
 def _read(folder: Path, skip: int, values_of: ValuesOf) -> Iterator[Any]:

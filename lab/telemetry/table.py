@@ -6,7 +6,7 @@ polars and DuckDB all read text; Parquet has no type for addresses).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 import pyarrow as pa
@@ -144,16 +144,24 @@ def where(mask: Any) -> list[int]:  # noqa: ANN401  # a column of truth values, 
     return cast("list[int]", pc.indices_nonzero(mask).to_pylist())
 
 
-def checked(table: pa.Table) -> pa.Table:
+NEEDED: Final = ("@timestamp", "event.id")
+"""Columns that no event lacks."""
+
+
+def checked(table: pa.Table, asked: Collection[str] = NEEDED) -> pa.Table:
     """Give columns their types, whatever wrote them; what is no field of ours is left out.
+
+    Args:
+        table: What was read.
+        asked: What was asked for; of `NEEDED`, that must be there.
 
     Raises:
         pa.ArrowException: a column cannot be of its type.
         ValueError: there are events without time or id.
     """
     names = [name for name in table.column_names if name in FIELDS]
-    for name in ("@timestamp", "event.id"):
-        if name not in names or table[name].null_count:
+    for name in NEEDED:
+        if name in asked and (name not in names or table[name].null_count):
             raise ValueError(f"it has events without {name}")
     return pa.table({name: table[name].cast(ARROW[FIELDS[name]]) for name in names})
 
