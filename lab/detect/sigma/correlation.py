@@ -81,6 +81,9 @@ class _Case:
     told: set[int] = field(default_factory=set)
     """For ordered correlations: `order` of the matches that an alert has been raised at."""
 
+    sweep: int = 0
+    """Which sweep comes next after its last match."""
+
 
 def _time(match: Match) -> int:
     return match.time
@@ -95,7 +98,9 @@ class Correlator:
         self._limit = max(MAX_KEPT, 2 * rule.count)
         self._cases: dict[Group, _Case] = {}
         self._newest = 0
+        self._sweeps = 0
         self._sweep_at = 1000
+        self._sweep_after = 0
 
     def feed(self, matches: Iterable[Match]) -> list[Match]:
         """Take the matches of the rules this one is about, and return its own.
@@ -112,6 +117,7 @@ class Correlator:
         if group is None:
             return []
         case = self._cases.setdefault(group, _Case())
+        case.sweep = self._sweeps
         insort_right(case.kept, match, key=_time)
         case.kinds[self._kind(match)] += 1
         self._forget(case)
@@ -200,15 +206,25 @@ class Correlator:
             case.told.discard(match.order)
 
     def _sweep(self) -> None:
-        """Drop idle cases, whenever their number has doubled."""
-        if len(self._cases) < self._sweep_at:
+        """Drop idle cases, whenever time has moved on by all that is remembered or their number has doubled.
+
+        Idle are those that had no match since the last sweep and are too old besides: one event with a
+        time far ahead makes nothing forgotten that goes on.
+        """
+        if len(self._cases) < self._sweep_at and self._newest < self._sweep_after:
             return
         recent = self._newest - self._horizon
-        alive = [(group, case) for group, case in self._cases.items() if case.kept[-1].time >= recent]
+        alive = [
+            (group, case)
+            for group, case in self._cases.items()
+            if case.sweep == self._sweeps or case.kept[-1].time >= recent
+        ]
         if len(alive) > MAX_CASES:
             alive = sorted(alive, key=lambda it: (it[1].kept[-1].time, it[0]))[-MAX_CASES // 2 :]
         self._cases = dict(alive)
+        self._sweeps += 1
         self._sweep_at = max(1000, 2 * len(alive))
+        self._sweep_after = self._newest + self._horizon
 
 
 def _in_order(inside: list[Match], rules: tuple[str, ...], end: Match) -> list[Match]:

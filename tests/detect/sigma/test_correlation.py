@@ -167,7 +167,15 @@ def test_a_flood_of_one_value_neither_fills_memory_nor_hides_others() -> None:
 def test_idle_cases_are_forgotten() -> None:
     correlator = Correlator(about("event_count"))
     correlator.feed(matched(n, n, source=f"s{n}") for n in range(20_000))
-    assert len(correlator._cases) < 2_500  # noqa: SLF001  # memory is what is tested
+    assert len(correlator._cases) < 3 * (SPAN + LATE / SECOND)  # noqa: SLF001  # memory is what is tested
+
+
+def test_an_event_from_far_ahead_makes_nothing_forgotten_that_goes_on() -> None:
+    others = [matched(n, n, source=f"s{n}") for n in range(500)]
+    begun = [matched(500, 500), matched(501, 501), matched(10**9, 502, source="ahead")]
+    correlator = Correlator(about("event_count"))
+    assert correlator.feed([*others, *begun]) == []
+    assert len(correlator.feed([matched(502, 503)])) == 1
 
 
 def test_the_number_of_cases_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
