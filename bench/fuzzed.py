@@ -127,10 +127,9 @@ def main() -> int:
     given = parser.parse_args()
     chance = random.Random(given.seed)
     for row in rows(given.lines, given.files, chance):
-        sys.stdout.write(f"{row}\n")
+        held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        sys.stdout.write(f"{row}, at most {held:.0f} MB held so far\n")
         sys.stdout.flush()
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    sys.stdout.write(f"most memory held: {held:.0f} MB\n")
     return 0
 
 

@@ -19,7 +19,14 @@ REMEMBERED: Final = 4096
 """Processes whose last program is kept, to name it as parent of others."""
 
 LONGEST: Final = 32_768
-"""Characters of a command line that goes on over many lines; the rest is in the lines themselves."""
+"""Characters of a command line that goes on over lines; of a longer one, beginning and end are kept."""
+
+LONGEST_OF_PARENT: Final = 1024
+"""The same of a parent's: each of thousands of children names it."""
+
+TOGETHER: Final = 16
+"""Lines of a command line that are kept together: its first and its last. Each line is an event, and must
+not hold all that came before it, or a file of line feeds would fill the memory."""
 
 _Parts = tuple[str, str, str]
 """Working directory, executable, command line."""
@@ -52,14 +59,15 @@ class Snoopy(Source):
     def __init__(self) -> None:
         self._running: OrderedDict[int, _Program] = OrderedDict()
         self._last: Event | None = None
+        self._lines: list[str] = []
 
     def parse(self, line: Line) -> Event | None:
         """Read one line.
 
         Returns:
             A program start with `event.action` `exec`; for a line that goes on with the one before, the
-            same start again with `exec_continued` and the whole command line so far, so that a rule
-            also sees what stands after a line feed.
+            same start again with `exec_continued` and the command line so far (`TOGETHER`, `LONGEST`), so
+            that a rule also sees what stands after a line feed.
         """
         text = line.text.removesuffix("\r")
         match = _RECORD.fullmatch(text)
@@ -67,14 +75,17 @@ class Snoopy(Source):
         if match is None or parts is None:
             return self._continued(text)
         self._last = event = self._start(match, parts)
+        self._lines = [parts[-1]]
         self._remember(event)
         return dict(event)
 
     def _continued(self, text: str) -> Event:
         if self._last is None:
             raise Unparsed("does not begin like a program start, and goes on with none")
-        so_far = self._last.get("process.command_line", "")
-        whole = f"{so_far}\n{text}"[:LONGEST]
+        if len(self._lines) == TOGETHER:
+            del self._lines[1]
+        self._lines.append(text)
+        whole = _shortened("\n".join(self._lines), LONGEST)
         self._last |= {"event.action": "exec_continued", "process.command_line": whole, "message": whole}
         self._remember(self._last)
         return dict(self._last)
@@ -94,11 +105,15 @@ class Snoopy(Source):
         pid = int(str(event["process.pid"]))
         self._running[pid] = _Program(
             executable=str(event.get("process.executable", "")),
-            command_line=str(event.get("process.command_line", "")),
+            command_line=_shortened(str(event.get("process.command_line", "")), LONGEST_OF_PARENT),
         )
         self._running.move_to_end(pid)
         if len(self._running) > REMEMBERED:
             self._running.popitem(last=False)
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most // 2] + text[-most // 2 :]
 
 
 def _parts(rest: str) -> _Parts | None:

@@ -13,7 +13,7 @@ from lab.moment import Moment
 from lab.telemetry.event import FIELDS, Event, Line, Source, Unparsed
 from lab.telemetry.lines import Lines
 from lab.telemetry.reader import AtOnce, Reader
-from lab.telemetry.sources import MODULES, SOURCES, source_named
+from lab.telemetry.sources import MODULES, SOURCES, snoopy, source_named
 from tests.support import SAMPLES, Case, by_name, cases
 
 COLLECTED = Moment.parse("2026-11-23T23:00:00Z")
@@ -217,3 +217,21 @@ def test_snoopy_forgets_the_oldest_process_first() -> None:
     of_newest = source.parse(line(record.format(9001, 4106, 9001))) or {}
     assert "process.parent.name" not in of_oldest
     assert of_newest["process.parent.name"] == "p4106"
+
+
+def test_a_file_of_line_feeds_does_not_grow() -> None:
+    source = source_named("snoopy")
+    begin = (
+        "exec 1795471200.268402 pid=616 ppid=610 sid=610 uid=0 euid=0 user=root tty=(none) cwd=/"
+        " //exe=/usr/bin/bash //cmd="
+    )
+    texts = [f"{begin}{'a' * 100_000}", *(f"{number:06d}{'b' * 1000}" for number in range(200)), "the end"]
+    found = [source.parse(line(text, number)) for number, text in enumerate(texts, 1)]
+    last = str(found[-1] and found[-1]["process.command_line"])
+    assert last.startswith("aaa")
+    assert last.endswith("\nthe end")
+    assert max(len(str(it and it["process.command_line"])) for it in found[1:]) <= snoopy.LONGEST
+    child = source.parse(line(begin.replace("ppid=610", "ppid=616") + "id", 999))
+    assert child is not None
+    assert len(str(child["process.parent.command_line"])) <= snoopy.LONGEST_OF_PARENT
+    assert str(child["process.parent.command_line"]).endswith("\nthe end")
