@@ -117,6 +117,12 @@ class Lines:
             return self
         return replace(self, texts=self.texts[:count], numbers=self.numbers[:count])
 
+    def parts(self, most: int) -> Iterator[Lines]:
+        """Cut them into parts of at most so many."""
+        for begin in range(0, len(self), most):
+            part = slice(begin, begin + most)
+            yield replace(self, texts=self.texts[part], numbers=self.numbers[part])
+
     def last(self) -> Lines:
         """Return the last of them."""
         return replace(self, texts=self.texts[-1:], numbers=self.numbers[-1:])

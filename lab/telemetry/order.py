@@ -1,9 +1,10 @@
 """Stored events in the order in which they happened, however they came, in bounded memory.
 
-Minutes are counted first, and cut into spans that hold about as many events as memory may. Where segments
+Minutes are counted first, and joined to spans that hold about as many events as memory may. Where segments
 follow one another in time, as those of one log do, each span is looked up by itself. Where they do not (files
 of many months at once), that would read all of them for each span: so the events are dealt out to a file for
-each span, in one pass, and each is sorted as it is read.
+each span, in one pass, and each is sorted as it is read. A minute that holds too many is ordered by itself in
+the same way, by parts of a minute, down to a single moment, whose events come as they are stored.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import shutil
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -21,10 +23,13 @@ import pyarrow.compute as pc
 
 from lab.moment import SECOND
 from lab.telemetry.events import Events
-from lab.telemetry.table import SCHEMA, joined, stamp, without_absent
+from lab.telemetry.table import SCHEMA, joined, schema_of, stamp, widened, without_absent
 
 MINUTE: Final = 60 * SECOND
 """In nanoseconds."""
+
+_FINER: Final = 1000
+"""Into how many parts a minute is cut that holds too many events, and each of these again."""
 
 _SCATTERED: Final = 4
 """How many times the events would be read, span by span, before dealing them out is quicker."""
@@ -35,8 +40,19 @@ _HELD: Final = 64_000_000
 _DEALT: Final = ".sorting"
 """The folder of what is dealt out; a kill may leave it, and the next who sorts removes it."""
 
-Span = tuple[int, int]
-"""From when to before when, in nanoseconds."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """A stretch of time."""
+
+    begin: int
+    """Nanoseconds."""
+
+    end: int
+    """Nanoseconds; it is over before."""
+
+    rows: int
+    """Events in it."""
 
 
 class Scan(Protocol):
@@ -47,81 +63,105 @@ class Scan(Protocol):
         ...
 
 
-def in_order(scan: Scan, folder: Path, size: int) -> Iterator[Events]:
-    """Read all events by when they happened, in batches of about so many.
+def in_order(scan: Scan, folder: Path, size: int, unit: int = MINUTE) -> Iterator[Events]:
+    """Read all events by when they happened, in batches of about so many; those of one moment as they came.
 
     Args:
         scan: Reads them.
         folder: Where they are; holds what is dealt out, for a while.
         size: Events of a batch.
+        unit: Nanoseconds that are counted together at first.
     """
-    minutes: Counter[int] = Counter()
-    batches: list[tuple[int, Span]] = []
+    counted: Counter[int] = Counter()
+    batches: list[tuple[int, int, int]] = []
     for table in scan(["@timestamp"]):
-        found = _minutes(table)
-        minutes.update(found)
+        found = _counted(table, unit)
+        counted.update(found)
         if found:
-            batches.append((table.num_rows, (min(found) * MINUTE, max(found) * MINUTE)))
-    spans = list(_spans(minutes, size))
+            batches.append((table.num_rows, min(found) * unit, max(found) * unit))
+    spans = list(_spans(counted, unit, size))
     read = _looked_up if _passes(batches, spans) <= _SCATTERED else _dealt_out
-    for table in read(scan, folder, spans):
-        yield Events(without_absent(table.sort_by([("@timestamp", "ascending"), ("event.id", "ascending")])))
+    for span, part in read(scan, folder, spans):
+        if span.rows <= 2 * size:
+            yield _sorted(joined([SCHEMA.empty_table(), *part()]))
+        elif unit > 1:
+            yield from in_order(part, folder / _DEALT, size, max(1, unit // _FINER))
+        else:
+            yield from map(_sorted, part())
 
 
-def _minutes(table: pa.Table) -> Counter[int]:
+def _sorted(table: pa.Table) -> Events:
+    return Events(without_absent(table.sort_by([("@timestamp", "ascending"), ("event.id", "ascending")])))
+
+
+def _counted(table: pa.Table, unit: int) -> Counter[int]:
     stamps: Any = table["@timestamp"].cast(pa.int64())
-    counted = pc.value_counts(pc.divide(stamps, MINUTE)).to_pylist()
+    counted = pc.value_counts(pc.divide(stamps, unit)).to_pylist()
     return Counter({it["values"]: it["counts"] for it in counted})
 
 
-def _spans(minutes: Mapping[int, int], size: int) -> Iterator[Span]:
-    """Join minutes to spans of about some size; one that holds far more is cut evenly."""
+def _spans(counted: Mapping[int, int], unit: int, size: int) -> Iterator[Span]:
+    """Join units to spans of about some size; one that holds more is a span of its own."""
     begin, rows = 0, 0
-    known = sorted(minutes)
-    for place, minute in enumerate(known):
-        begin = begin if rows else minute
-        rows += minutes[minute]
-        if place == len(known) - 1 or rows + minutes[known[place + 1]] > size:
-            parts = min(60, -(-rows // size)) if begin == minute else 1
-            first, length = begin * MINUTE, (minute + 1 - begin) * MINUTE
-            edges = [first + part * length // parts for part in range(parts + 1)]
-            yield from pairwise(edges)
+    known = sorted(counted)
+    for place, it in enumerate(known):
+        begin = begin if rows else it
+        rows += counted[it]
+        if place == len(known) - 1 or rows + counted[known[place + 1]] > size:
+            yield Span(begin=begin * unit, end=(it + 1) * unit, rows=rows)
             rows = 0
 
 
-def _passes(batches: Sequence[tuple[int, Span]], spans: Sequence[Span]) -> float:
+def _passes(batches: Sequence[tuple[int, int, int]], spans: Sequence[Span]) -> float:
     """Tell how many times all events would be read if each span were looked up by itself."""
-    begins = [begin for begin, _ in spans]
+    begins = [it.begin for it in spans]
     read = total = 0
-    for rows, (earliest, latest) in batches:
+    for rows, earliest, latest in batches:
         read += rows * (bisect_right(begins, latest) - bisect_right(begins, earliest) + 1)
         total += rows
     return read / total if total else 0
 
 
-def _looked_up(scan: Scan, _: Path, spans: Sequence[Span]) -> Iterator[pa.Table]:
-    for begin, end in spans:
-        moment = pc.field("@timestamp")
-        held = (moment >= stamp(begin)) & (moment < stamp(end))
-        yield pa.concat_tables([SCHEMA.empty_table(), *scan(wanted=held)])
+def _looked_up(scan: Scan, _: Path, spans: Sequence[Span]) -> Iterator[tuple[Span, Scan]]:
+    moment = pc.field("@timestamp")
+    for it in spans:
+        yield it, partial(_narrowed, scan, (moment >= stamp(it.begin)) & (moment < stamp(it.end)))
 
 
-def _dealt_out(scan: Scan, folder: Path, spans: Sequence[Span]) -> Iterator[pa.Table]:
-    begins = [begin for begin, _ in spans]
+def _narrowed(
+    scan: Scan,
+    held: Any,  # noqa: ANN401  # Arrow's expression has no public type
+    columns: Sequence[str] = tuple(SCHEMA.names),
+    wanted: Any = None,  # noqa: ANN401
+) -> Iterator[pa.Table]:
+    return scan(columns, held if wanted is None else held & wanted)
+
+
+def _dealt_out(scan: Scan, folder: Path, spans: Sequence[Span]) -> Iterator[tuple[Span, Scan]]:
+    begins = [it.begin for it in spans]
     dealt = folder / _DEALT
     shutil.rmtree(dealt, ignore_errors=True)
-    dealt.mkdir()
+    dealt.mkdir(parents=True)
     try:
         for table in _gathered(scan()):
             for place, part in _parts(table, begins):
                 _put(dealt / f"{place}.arrow", part)
-        for place in range(len(spans)):
+        for place, span in enumerate(spans):
             path = dealt / f"{place}.arrow"
-            if path.exists():
-                yield joined(list(_parts_in(path)))
-                path.unlink()
+            yield span, partial(_from_file, path)
+            path.unlink()
     finally:
         shutil.rmtree(dealt, ignore_errors=True)
+
+
+def _from_file(
+    path: Path,
+    columns: Sequence[str] = tuple(SCHEMA.names),
+    wanted: Any = None,  # noqa: ANN401  # Arrow's expression has no public type
+) -> Iterator[pa.Table]:
+    schema = schema_of(columns)
+    for table in _parts_in(path):
+        yield widened(table if wanted is None else table.filter(wanted), schema)
 
 
 def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

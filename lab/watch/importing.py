@@ -41,7 +41,7 @@ from lab.watch.desk import (
 )
 
 _TOGETHER: Final = 100_000
-"""Events that are written together: more would cost memory, fewer make many small segments."""
+"""Lines that are read, and events that are written, together: more cost memory, fewer make small segments."""
 
 _LOGINS: Final = ("syslog", "sshd", "journal", "auditd")
 """Logs that tell of log-ins: they are read first, so that others know of the sessions."""
@@ -264,8 +264,9 @@ class Importer:
                 self.progress(it.given.name, share)
                 lines = Lines.cut(chunk, after=read, host=self.host, path=it.given.name, file=file)
                 read += len(lines)
-                found = desk.take_lines([Collected(key=key, lines=lines)])
-                puzzles += map(_puzzle, found.unparsed(_SHOWN - len(puzzles)))
+                for part in lines.parts(_TOGETHER):
+                    found = desk.take_lines([Collected(key=key, lines=part)])
+                    puzzles += map(_puzzle, found.unparsed(_SHOWN - len(puzzles)))
                 if self.stop.is_set():
                     break
             desk.take_lines([])

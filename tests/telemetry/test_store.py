@@ -334,5 +334,24 @@ def test_a_minute_that_is_full_is_read_in_parts(tmp_path: Path) -> None:
     assert max(map(len, batches)) <= 600
 
 
+@pytest.mark.parametrize("apart", [1, 1_000_000, 90 * SECOND])
+@pytest.mark.parametrize("scattered", [False, True])
+def test_thousands_of_events_of_one_moment_come_in_order(
+    apart: int,
+    scattered: bool,  # noqa: FBT001
+    tmp_path: Path,
+) -> None:
+    moments = [number // 2000 * apart for number in range(6000)]
+    if scattered:
+        random.Random(1).shuffle(moments)
+    store = Store(tmp_path)
+    for begin in range(0, 6000, 500):
+        store.append(Events.of(event(it) for it in moments[begin : begin + 500]))
+    batches = [[int(str(it["@timestamp"])) for it in batch] for batch in store.in_order(100)]
+    assert [moment for batch in batches for moment in batch] == sorted(moments)
+    assert max(map(len, batches)) <= 2000
+    assert not [it for it in tmp_path.iterdir() if it.suffix != ".parquet"]
+
+
 def test_an_empty_store_has_nothing_in_order(tmp_path: Path) -> None:
     assert list(Store(tmp_path).in_order()) == []
