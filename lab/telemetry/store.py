@@ -277,10 +277,11 @@ class Store:
         with _file_errors(self._folder):
             files = [str(it.path) for it in segments]
             found = dataset.dataset(files, schema=SCHEMA, format="parquet")
-            for batch in found.to_batches(
-                list(columns), filter=wanted, batch_size=_BATCH, batch_readahead=1, fragment_readahead=1
-            ):
-                yield pa.Table.from_batches([batch])
+            for it in found.get_fragments(wanted):
+                for batch in it.to_batches(
+                    SCHEMA, columns=list(columns), filter=wanted, batch_size=_BATCH, batch_readahead=1
+                ):
+                    yield pa.Table.from_batches([batch])
 
     def count(self) -> int:
         """Count the events."""
