@@ -104,7 +104,7 @@ COPY = """
     - name: Read it back
       ansible.builtin.fetch: {src: "{{ playbook_dir }}/written", dest: "{{ playbook_dir }}/got", flat: true}
     - name: Look at it
-      ansible.builtin.command: cat written
+      ansible.builtin.command: cat written - # and reads what it is handed, or writing to it may fail
       args: {stdin: "x", creates: none}
 """
 
