@@ -170,13 +170,14 @@ class Store:
         """Merge what has come since, once it is much: a long run is not thousands of files."""
         rows, end = self._appended, self._next
         if rows - self._tidied >= _TIDY_AFTER or end - self._merged > _MERGE_EVERY:
-            self._merge(self._merged)
+            self._merge(self._merged, at_the_end=False)
             self._tidied, self._merged = rows, end
 
-    def _merge(self, first: int) -> None:
-        """Merge the small segments from a number on."""
+    def _merge(self, first: int, *, at_the_end: bool) -> None:
+        """Merge small segments from a number on; with all columns only at the end: that takes longer."""
         for segments in _small([it for it in present_segments(self._folder) if it.first >= first]):
-            schema = SCHEMA if sum(map(_rows, segments)) >= _LARGE else _schema_of(segments)
+            whole = at_the_end and sum(map(_rows, segments)) >= _LARGE
+            schema = SCHEMA if whole else _schema_of(segments)
             self._write(_gathered(segments, schema), segments[0].first, segments[-1].last)
         self._remove_covered()
 
@@ -297,7 +298,7 @@ class Store:
         Where several remain, each gets every column: many readers take the columns of a folder from its
         first file.
         """
-        self._merge(0)
+        self._merge(0, at_the_end=True)
         for draft in self._folder.glob("*.draft"):
             draft.unlink(missing_ok=True)
         segments = present_segments(self._folder)
