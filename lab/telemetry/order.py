@@ -12,7 +12,7 @@ from __future__ import annotations
 import shutil
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from lab.moment import SECOND
 from lab.telemetry.events import Events
-from lab.telemetry.table import SCHEMA, joined, schema_of, stamp, widened, without_absent
+from lab.telemetry.table import SCHEMA, gathered, joined, schema_of, stamp, widened, without_absent
 
 MINUTE: Final = 60 * SECOND
 """In nanoseconds."""
@@ -143,7 +143,7 @@ def _dealt_out(scan: Scan, folder: Path, spans: Sequence[Span]) -> Iterator[tupl
     shutil.rmtree(dealt, ignore_errors=True)
     dealt.mkdir(parents=True)
     try:
-        for table in _gathered(scan()):
+        for table in gathered(map(without_absent, scan()), size=_HELD):
             for place, part in _parts(table, begins):
                 _put(dealt / f"{place}.arrow", part)
         for place, span in enumerate(spans):
@@ -162,18 +162,6 @@ def _from_file(
     schema = schema_of(columns)
     for table in _parts_in(path):
         yield widened(table if wanted is None else table.filter(wanted), schema)
-
-
-def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Put tables together up to a size: dealing out costs by the part, and a part is small enough so."""
-    waiting: list[pa.Table] = []
-    for table in tables:
-        waiting.append(without_absent(table))
-        if sum(it.nbytes for it in waiting) >= _HELD:
-            yield joined(waiting)
-            waiting = []
-    if waiting:
-        yield joined(waiting)
 
 
 def _put(path: Path, part: pa.Table) -> None:

@@ -39,6 +39,7 @@ from lab.telemetry.table import (
     ValuesOf,
     checked,
     events_of,
+    gathered,
     plain_values,
     schema_of,
     stamp,
@@ -417,16 +418,8 @@ def _schema_of(segments: Sequence[_Segment]) -> pa.Schema:
 
 def _gathered(segments: Sequence[_Segment], schema: pa.Schema) -> Iterator[pa.Table]:
     """Read segments of any schema version as tables of one schema, neither many nor large."""
-    waiting: list[pa.Table] = []
-    for segment in segments:
-        for table in _batches(segment, _BATCH):
-            waiting.append(widened(table, schema))
-            rows, held = sum(map(len, waiting)), sum(it.nbytes for it in waiting)
-            if rows >= _GROUP or held >= _GATHERED:
-                yield pa.concat_tables(waiting)
-                waiting = []
-    if waiting:
-        yield pa.concat_tables(waiting)
+    tables = (widened(table, schema) for it in segments for table in _batches(it, _BATCH))
+    return gathered(tables, size=_GATHERED, rows=_GROUP)
 
 
 def _columns(segment: _Segment) -> list[str]:

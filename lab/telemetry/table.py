@@ -6,7 +6,8 @@ polars and DuckDB all read text; Parquet has no type for addresses).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 import pyarrow as pa
@@ -106,6 +107,20 @@ def joined(tables: Sequence[pa.Table]) -> pa.Table:
         return tables[0]
     schema = schema_of([name for table in tables for name in table.column_names])
     return pa.concat_tables([widened(table, schema) for table in tables])
+
+
+def gathered(tables: Iterable[pa.Table], *, size: int, rows: int = sys.maxsize) -> Iterator[pa.Table]:
+    """Put tables together until they have so many bytes or rows: what is done with each has its price."""
+    waiting: list[pa.Table] = []
+    held = count = 0
+    for table in tables:
+        waiting.append(table)
+        held, count = held + table.nbytes, count + len(table)
+        if held >= size or count >= rows:
+            yield joined(waiting)
+            waiting, held, count = [], 0, 0
+    if waiting:
+        yield joined(waiting)
 
 
 def without_absent(table: pa.Table) -> pa.Table:
