@@ -91,7 +91,9 @@ def in_order(scan: Scan, folder: Path, size: int, unit: int = MINUTE) -> Iterato
 
 
 def _sorted(table: pa.Table) -> Events:
-    return Events(without_absent(table.sort_by([("@timestamp", "ascending"), ("event.id", "ascending")])))
+    # Columns that hold nothing are left out before, since they would be sorted too.
+    held = without_absent(table) if len(table) else table
+    return Events(held.sort_by([("@timestamp", "ascending"), ("event.id", "ascending")]))
 
 
 def _counted(table: pa.Table, unit: int) -> Counter[int]:
