@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from lab.moment import Moment
 from lab.telemetry.event import FIELDS, FieldType, Quick
-from lab.telemetry.sql import connected, shut
+from lab.telemetry.database import connected, shut
 from lab.telemetry.table import ARROW
 
 TAKEN: Final = "#taken"

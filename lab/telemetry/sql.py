@@ -1,36 +1,39 @@
-"""Questions over events: DuckDB in memory, locked to the files it is given. Only importer of duckdb."""
+"""Questions over events: DuckDB in memory, locked to the files it is given."""
 
 from __future__ import annotations
 
 import io
 import json
 import os
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lab.errors import BadQuery
 from lab.moment import Moment
+from lab.telemetry.database import (
+    MEMORY_LIMIT,
+    Interrupted,
+    connected,
+    duckdb_errors,
+    only_question,
+    quoted,
+    shut,
+    stopped_after,
+)
 from lab.telemetry.event import FIELDS
-from lab.telemetry.events import Events
 from lab.telemetry.store import present_segments
-from lab.telemetry.table import SCHEMA, widened
+from lab.telemetry.table import SCHEMA
 
 Read = TypeVar("Read")
 
 TIME_LIMIT: Final = 30.0
 """Seconds after which a question is stopped."""
-
-MEMORY_LIMIT: Final = "600MB"
-"""What the database may use; nothing is written to disk beyond it."""
 
 MAX_BYTES: Final = 32 * 2**20
 """Bytes that an answer has at most, as the database holds it; the rest is cut likewise."""
@@ -54,17 +57,6 @@ _MACROS: Final = (
 )
 """Helpers for questions: addresses as numbers and in blocks, moments in buckets."""
 
-_SAFE: Final[dict[str, str | int | float | list[str]]] = {
-    "threads": 2,
-    "temp_directory": "",
-    "python_enable_replacements": False,
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "allow_community_extensions": False,
-}
-"""Settings of every connection: no spilling, no extensions, no reach into our own variables."""
-
-
 _EARLIEST: Final = -62_135_596_800 * 10**9
 _LATEST: Final = 253_402_300_799 * 10**9
 """The years 1 to 9999 in nanoseconds."""
@@ -76,93 +68,6 @@ def _as_sql_types() -> str:
     return ", ".join(
         f'"{name}"::TIMESTAMPTZ AS "{name}"' if name in dates else f'"{name}"' for name in FIELDS
     )
-
-
-@contextmanager
-def _duckdb_errors(sql: str) -> Iterator[None]:
-    """Turn whatever DuckDB says into one error.
-
-    Raises:
-        BadQuery: with DuckDB's first words, and the place in the question if it names one.
-    """
-    try:
-        yield
-    except duckdb.OutOfMemoryException as error:
-        raise BadQuery(
-            sql, said=f"it needs more than {MEMORY_LIMIT} of memory; ask for less at a time"
-        ) from error
-    except (duckdb.Error, pa.ArrowException) as error:
-        raise BadQuery(sql, said=_clear(str(error))) from error
-
-
-def _clear(said: str) -> str:
-    """Shorten DuckDB's message to the lines that help a person."""
-    lines = [line.rstrip() for line in said.splitlines() if line.strip()]
-    kept = [line for line in lines if not line.startswith(("Traceback", "  File"))]
-    return "\n    ".join(kept[:8]) or "the database gave no reason"
-
-
-def connected(**settings: str | int) -> duckdb.DuckDBPyConnection:
-    """Return a database in memory; whoever asks for it shuts it (`shut`) once it has what it needs.
-
-    Args:
-        settings: DuckDB's own, as `threads`, `memory_limit`.
-    """
-    connection = duckdb.connect(":memory:", config={**_SAFE, **settings})
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
-
-
-def shut(connection: duckdb.DuckDBPyConnection, files: Sequence[str] = ()) -> None:
-    """Let a database reach nothing any more but some files, and no one change that."""
-    listed = ", ".join(map(_quoted, files))
-    connection.execute(f"SET allowed_paths = [{listed}]")
-    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-
-
-class Matcher:
-    """Which events of one batch satisfy which conditions; holds the batch in memory.
-
-    Many small questions of a small table: planning and waking threads cost more than running, so
-    there is one thread and no optimizer (500 events load in 6 ms instead of 14).
-    """
-
-    def __init__(self) -> None:
-        self._connection = connected(threads=1, memory_limit="256MB")
-        self._connection.execute("PRAGMA disable_optimizer")
-        shut(self._connection)
-        self._whole: set[str] = set()
-        self.load(Events.of(()))
-
-    def load(self, events: Events) -> None:
-        """Replace the batch."""
-        table = widened(events.table, SCHEMA).append_column("#row", pa.array(range(len(events)), pa.int64()))
-        self._connection.register("loaded", table)
-        self._connection.execute(
-            f'CREATE OR REPLACE TABLE events AS SELECT "#row", {_as_sql_types()} FROM loaded'  # noqa: S608 -- our own names
-        )
-        self._connection.unregister("loaded")
-
-    def matches(self, predicate: str) -> list[int]:
-        """Return the places of the events that satisfy a condition, in rising order.
-
-        Args:
-            predicate: What could stand behind WHERE, over columns named like ECS fields.
-
-        Raises:
-            BadQuery: it is not a condition over events.
-        """
-        sql = f'SELECT "#row" FROM events WHERE (\n{predicate}\n)'  # noqa: S608 -- conditions are SQL by contract
-        with _duckdb_errors(predicate):
-            if predicate not in self._whole:
-                _only_question(sql)
-                _only_question(f"SELECT 1 WHERE {predicate}")  # fails when it closes our parenthesis
-                self._whole.add(predicate)
-            return sorted(row for (row,) in self._connection.execute(sql).fetchall())
-
-    def close(self) -> None:
-        """Give the memory back."""
-        self._connection.close()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -218,13 +123,13 @@ class Tables:
         for place, (name, folder) in enumerate(folders.items()):
             files = [str(segment.path.resolve()) for segment in present_segments(folder)]
             self._files += files
-            listed = ", ".join(_quoted(path) for path in files)
+            listed = ", ".join(quoted(path) for path in files)
             read = f" UNION ALL BY NAME FROM read_parquet([{listed}], union_by_name = true)" if files else ""
-            with _duckdb_errors("events"):
+            with duckdb_errors("events"):
                 self._connection.execute(f"CREATE VIEW stored.run{place} AS FROM stored.columns{read}")
-            run = f"{_quoted(name)} AS run, " if several else ""
+            run = f"{quoted(name)} AS run, " if several else ""
             shown.append(f"SELECT {run}{_as_sql_types()} FROM stored.run{place}")  # noqa: S608 -- our own names
-        with _duckdb_errors("events"):
+        with duckdb_errors("events"):
             self._connection.execute(f"CREATE VIEW stored.every AS {' UNION ALL '.join(shown)}")
             self._connection.execute(f"CREATE VIEW events AS FROM stored.every{self._from(since)}")
 
@@ -258,9 +163,9 @@ class Tables:
         runs = [run for run, several in lines.items() for _ in several]
         table = pa.table({"run": pa.array(runs, pa.string()), "line": pa.array(texts, pa.string())})
         self._connection.register("lines", table)
-        shape = _quoted(json.dumps(structure))
+        shape = quoted(json.dumps(structure))
         run = "run, " if len(lines) > 1 and "run" not in structure else ""
-        with _duckdb_errors(name):
+        with duckdb_errors(name):
             self._connection.execute(
                 f'CREATE TABLE "{name}" AS SELECT {run}unnest(from_json(line, {shape})) FROM lines'  # noqa: S608 -- our own names
             )
@@ -283,44 +188,16 @@ class Tables:
         return self._answered(sql, seconds, _parquet)
 
     def _answered(self, sql: str, seconds: float, read: Callable[[duckdb.DuckDBPyRelation], Read]) -> Read:
-        with _duckdb_errors(sql):
-            _only_question(sql)
+        with duckdb_errors(sql):
+            only_question(sql)
             shut(self._connection, self._files)
             try:
-                with _stopped_after(self._connection, seconds):
+                with stopped_after(self._connection, seconds):
                     return read(self._connection.sql(sql))
-            except duckdb.InterruptException as error:
+            except Interrupted as error:
                 raise BadQuery(sql, said=f"it took longer than {seconds:g} s and was stopped") from error
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _only_question(sql: str) -> None:
-    """Allow one statement that only asks; DuckDB's own parser decides, and counts SHOW as SELECT.
-
-    Raises:
-        BadQuery: it is anything else.
-        duckdb.Error: it is not SQL.
-    """
-    statements = duckdb.extract_statements(sql)
-    if len(statements) != 1:
-        raise BadQuery(sql, said=f"one statement is wanted, not {len(statements)}")
-    if statements[0].type != duckdb.StatementType.SELECT:
-        kind = statements[0].type.name.replace("_", " ")
-        raise BadQuery(sql, said=f"only SELECT, SHOW and DESCRIBE are allowed, not {kind}")
-
-
-@contextmanager
-def _stopped_after(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
-    timer = threading.Timer(seconds, connection.interrupt)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
+            except pa.ArrowException as error:
+                raise BadQuery(sql, said=str(error)) from error
 
 
 def _answer(relation: duckdb.DuckDBPyRelation) -> Answer:

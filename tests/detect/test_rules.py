@@ -15,7 +15,7 @@ from lab.detect.sigma.read import read_rules
 from lab.detect.sigma.rule import Correlation, Rule, RuleSet
 from lab.telemetry.event import Event
 from lab.telemetry.events import Events
-from lab.telemetry.sql import Matcher
+from lab.telemetry.matching import Matcher
 from tests.detect.events import event
 from tests.support import Case, by_name, cases
 
@@ -38,11 +38,10 @@ def _ids(slug: str) -> str:
 def _fired(events: Sequence[Event]) -> set[str]:
     """Return the ids of all rules and correlations that match, alerting or not."""
     matcher, rules = _matcher(), own_rules()
-    matcher.load(Events.of(events))
     known = [
         Match(time=int(str(events[row]["@timestamp"])), order=row, rule=rule.id, events=(events[row],))
         for rule in rules.rules
-        for row in matcher.matches(rule.where)
+        for row in matcher.places(Events.of(events), [rule.where])[0]
     ]
     for correlation in rules.correlations:
         known += Correlator(correlation).feed(known)

@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 from lab.ask.query import query
 from lab.errors import BadFile, BadQuery, DiskFull
 from lab.moment import SECOND, Moment
-from lab.telemetry import sql
+from lab.telemetry import database
 from lab.telemetry.event import FIELDS, SCHEMA_VERSION, Event, FieldType, Value
 from lab.telemetry.events import Events
-from lab.telemetry.sql import Matcher
 from lab.telemetry.store import Store
 from lab.telemetry.table import SCHEMA, table_of
 
@@ -186,67 +185,6 @@ def test_a_plain_parquet_reader_opens_the_folder(tmp_path: Path) -> None:
     assert len(table) == 10
 
 
-@pytest.fixture
-def matcher() -> Matcher:
-    made = Matcher()
-    made.load(
-        Events.of(
-            [
-                event(1, process_name="ls", source_port=22),
-                event(2, process_name="LS", event_category=("process", "web")),
-                event(3, source_ip="10.0.0.9", user_name="'; DROP TABLE events; --"),
-            ]
-        )
-    )
-    return made
-
-
-@pytest.mark.parametrize(
-    ("predicate", "rows"),
-    [
-        ("\"process.name\" = 'ls'", [0]),
-        ("lower(\"process.name\") LIKE 'l%'", [0, 1]),
-        ('"process.name" ILIKE \'LS\' AND "source.port" > 20', [0]),
-        ("list_contains(\"event.category\", 'web')", [1]),
-        ("\"source.ip\"::VARCHAR LIKE '10.0.0.%'", [2]),
-        ("regexp_matches(\"user.name\", '^.; DROP')", [2]),
-        ('"tls.version" IS NULL', [0, 1, 2]),
-        ("true -- a comment", [0, 1, 2]),
-        ("\"@timestamp\" < TIMESTAMPTZ '2026-01-01'", [0, 1, 2]),
-        ("false", []),
-    ],
-)
-def test_a_condition_finds_its_events(matcher: Matcher, predicate: str, rows: list[int]) -> None:
-    assert matcher.matches(predicate) == rows
-
-
-@pytest.mark.parametrize(
-    "predicate",
-    [
-        "",
-        "nope = 1",
-        '"process.name" = \'ls',
-        "true; DROP TABLE events",
-        "true) UNION ALL SELECT 1 WHERE (true",
-        "true) --",
-        "EXISTS (FROM read_text('/etc/passwd'))",
-        "\"process.name\" = 'x' + 1",
-    ],
-)
-def test_a_bad_condition_is_told_and_harms_nothing(matcher: Matcher, predicate: str) -> None:
-    with pytest.raises(BadQuery):
-        matcher.matches(predicate)
-    assert matcher.matches("true") == [0, 1, 2]
-
-
-def test_a_new_batch_replaces_the_old(matcher: Matcher) -> None:
-    matcher.load(Events.of([event(9, process_name="id")]))
-    assert matcher.matches("\"process.name\" = 'id'") == [0]
-    matcher.load(Events.of([]))
-    assert matcher.matches("true") == []
-    matcher.close()
-
-
 def test_every_error_of_duckdb_is_ours() -> None:
     kinds: list[type[Exception]] = [
         kind for kind in vars(duckdb).values() if isinstance(kind, type) and issubclass(kind, duckdb.Error)
@@ -259,7 +197,7 @@ def test_every_error_of_duckdb_is_ours() -> None:
 
 def _raising(kind: type[Exception]) -> Callable[[], None]:
     def raising() -> None:
-        with sql._duckdb_errors("SELECT 1"):  # noqa: SLF001 -- the one place that maps them
+        with database.duckdb_errors("SELECT 1"):
             raise kind("said")
 
     return raising

@@ -38,9 +38,8 @@ from sigma.types import (
     SpecialChars,
 )
 
-from lab.detect.sigma.predicate import FUNCTIONS, Test, column, in_block, literal, lower, match
+from lab.detect.sigma.predicate import FUNCTIONS, Column, Columns, Test, in_block, literal, lower, match
 from lab.detect.sigma.sources import LOG_SOURCES, LogSource
-from lab.telemetry.event import FIELDS
 
 
 def field_mappings() -> ProcessingPipeline:
@@ -63,15 +62,31 @@ class Refused(SigmaError):
 
 
 class DuckDBBackend(TextQueryBackend):
-    """Conditions of a rule as one DuckDB condition over the columns of an event."""
+    """Conditions of a rule as one DuckDB condition over the columns of an event; NULL counts as false."""
 
-    name: ClassVar[str] = "DuckDB over ECS events"
+    name: ClassVar[str] = "DuckDB over a table of events"
     formats: ClassVar[dict[str, str]] = {"default": "a condition"}
     precedence = (ConditionNOT, ConditionAND, ConditionOR)
     group_expression: ClassVar[str | None] = "({expr})"
     or_token: ClassVar[str] = "OR"  # noqa: S105  # no password
     and_token: ClassVar[str] = "AND"  # noqa: S105  # no password
     not_token: ClassVar[str] = "NOT"  # noqa: S105  # no password
+
+    def __init__(self, pipeline: ProcessingPipeline, columns: Columns) -> None:
+        """Convert for one table of events.
+
+        Args:
+            pipeline: What is made of the rules before.
+            columns: The table's columns.
+        """
+        super().__init__(pipeline)
+        self._columns = columns
+        self.fields: set[str] = set()
+        """The fields that conditions have asked for; whoever wants those of one rule clears it before."""
+
+    def _column(self, field: str) -> Column:
+        self.fields.add(field)
+        return self._columns.of(field)
 
     def compare_precedence(self, _outer: Any, inner: Any) -> bool:  # noqa: ANN401  # pySigma's
         """Put parentheses around every group; nobody reads this but DuckDB."""
@@ -85,20 +100,21 @@ class DuckDBBackend(TextQueryBackend):
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Compare with a text that may hold wildcards."""
-        return match(cond.field, _text_test(cast("SigmaString", cond.value), cased=False))
+        return match(self._column(cond.field), _text_test(cast("SigmaString", cond.value)), cased=False)
 
     def convert_condition_field_eq_val_str_case_sensitive(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Compare with a text, letter by letter."""
-        return match(cond.field, _text_test(cast("SigmaCasedString", cond.value), cased=True))
+        test = _text_test(cast("SigmaCasedString", cond.value), cased=True)
+        return match(self._column(cond.field), test)
 
     def convert_condition_field_eq_val_num(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Compare with a number."""
         number = cast("SigmaNumber", cond.value).number
-        return match(cond.field, lambda value: f"TRY_CAST({value} AS DOUBLE) = {number}")
+        return match(self._column(cond.field), lambda value: f"TRY_CAST({value} AS DOUBLE) = {number}")
 
     def convert_condition_field_eq_val_timestamp_part(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
@@ -107,7 +123,7 @@ class DuckDBBackend(TextQueryBackend):
         asked = cast("SigmaTimestampPart", cond.value)
         part = asked.timestamp_part.name.lower()
         return match(
-            cond.field,
+            self._column(cond.field),
             lambda value: f"date_part('{part}', TRY_CAST({value} AS TIMESTAMPTZ)) = {asked.number}",
         )
 
@@ -116,13 +132,13 @@ class DuckDBBackend(TextQueryBackend):
     ) -> str:
         """Compare with true or false."""
         wanted = str(bool(cond.value)).lower()
-        return match(cond.field, lambda value: f"lower({value}) = '{wanted}'")
+        return match(self._column(cond.field), lambda value: f"{value} = '{wanted}'", cased=False)
 
     def convert_condition_field_eq_val_re(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Search for a regular expression."""
-        return match(cond.field, _regex_test(cast("SigmaRegularExpression", cond.value)))
+        return match(self._column(cond.field), _regex_test(cast("SigmaRegularExpression", cond.value)))
 
     def convert_condition_field_eq_val_cidr(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
@@ -130,7 +146,7 @@ class DuckDBBackend(TextQueryBackend):
         """Tell whether an address is in a block."""
         block = cast("SigmaCIDRExpression", cond.value).network
         test = in_block(block.version, int(block.network_address), int(block.broadcast_address))
-        return match(cond.field, test)
+        return match(self._column(cond.field), test)
 
     def convert_condition_field_compare_op_val(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
@@ -138,58 +154,81 @@ class DuckDBBackend(TextQueryBackend):
         """Compare by size."""
         asked = cast("SigmaCompareExpression", cond.value)
         sign = _COMPARISONS[asked.op]
-        return match(cond.field, lambda value: f"TRY_CAST({value} AS DOUBLE) {sign} {asked.number}")
+        test: Test = lambda value: f"TRY_CAST({value} AS DOUBLE) {sign} {asked.number}"  # noqa: E731
+        return match(self._column(cond.field), test)
 
     def convert_condition_field_eq_field(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Compare two fields of the same event."""
         value = cast("SigmaFieldReference", cond.value)
-        if FIELDS.get(value.field) in {"keywords", "ips"}:
-            raise Refused(f"{value.field!r} holds a list, which fieldref cannot compare with")
-        other = f"lower(CAST({column(value.field)} AS VARCHAR))"
         function = FUNCTIONS[bool(value.ends_with), bool(value.starts_with)]
-        return match(cond.field, lambda ours: function.format(f"lower({ours})", other))
+        other, ours = self._column(value.field), self._column(cond.field)
+        if not other.many:
+            return match(ours, lambda text: function.format(text, other.low), cased=False)
+        return match(
+            ours,
+            lambda text: f"(len(list_filter({other.low}, lambda it: {function.format(text, 'it')})) > 0)",
+            cased=False,
+        )
 
     def convert_condition_field_eq_val_null(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Tell whether a field is absent."""
-        return f"{column(cond.field)} IS NULL"
+        return f"{self._column(cond.field).value} IS NULL"
 
     def convert_condition_field_exists(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Tell whether a field is there."""
-        return f"{column(cond.field)} IS NOT NULL"
+        return f"{self._column(cond.field).value} IS NOT NULL"
 
     def convert_condition_field_not_exists(
         self, cond: ConditionFieldEqualsValueExpression, _state: ConversionState
     ) -> str:
         """Tell whether a field is absent."""
-        return f"{column(cond.field)} IS NULL"
+        return f"{self._column(cond.field).value} IS NULL"
 
     def convert_condition_val_str(self, cond: ConditionValueExpression, _state: ConversionState) -> str:
-        """Look for a keyword anywhere in the original line."""
+        """Look for a keyword anywhere in an event."""
         word = cast("SigmaString", cond.value)
-        around = SigmaString("*") + word + SpecialChars.WILDCARD_MULTI
-        return match("event.original", _text_test(around, cased=isinstance(word, SigmaCasedString)))
+        around, cased = (
+            SigmaString("*") + word + SpecialChars.WILDCARD_MULTI,
+            isinstance(word, SigmaCasedString),
+        )
+        return match(self._column(self._columns.anything), _text_test(around, cased=cased), cased=cased)
 
     def convert_condition_val_num(self, cond: ConditionValueExpression, _state: ConversionState) -> str:
-        """Look for a number anywhere in the original line."""
+        """Look for a number anywhere in an event."""
         number = cast("SigmaNumber", cond.value).number
-        return match("event.original", lambda value: f"contains({value}, '{number}')")
+        return match(self._column(self._columns.anything), lambda value: f"contains({value}, '{number}')")
 
     def convert_condition_val_re(self, cond: ConditionValueExpression, _state: ConversionState) -> str:
-        """Search the original line for a regular expression."""
-        return match("event.original", _regex_test(cast("SigmaRegularExpression", cond.value)))
+        """Search everything in an event for a regular expression."""
+        test = _regex_test(cast("SigmaRegularExpression", cond.value))
+        return match(self._column(self._columns.anything), test)
+
+    def finish_query(self, _rule: Any, query: Any, _state: ConversionState) -> str:  # noqa: ANN401  # pySigma's
+        """Take the condition as it is."""
+        return f"({query})"
+
+
+class EcsBackend(DuckDBBackend):
+    """Conditions that pick the events of the rule's log source, among all of ours, as well."""
 
     def finish_query(self, rule: Any, query: Any, _state: ConversionState) -> str:  # noqa: ANN401  # pySigma's
-        """Add the condition that picks the events of the rule's log source."""
+        """Add the condition for the log source."""
         source = log_source_of(rule)
         names = ", ".join(f"'{name}'" for name in source.modules)
-        also = f" AND {_begins(*source.begins)}" if source.begins else ""
-        return f'coalesce("event.module" IN ({names}){also} AND ({query}), false)'
+        self.fields.add("event.module")
+        also = f" AND {self._begins(*source.begins)}" if source.begins else ""
+        return f'("event.module" IN ({names}){also} AND ({query}))'
+
+    def _begins(self, field: str, texts: Iterable[str]) -> str:
+        """Compare the beginning of a field, letter by letter."""
+        value = self._column(field).value
+        return "(" + " OR ".join(f"starts_with({value}, {literal(it)})" for it in texts) + ")"
 
 
 _COMPARISONS: Final = {
@@ -200,8 +239,13 @@ _COMPARISONS: Final = {
 }
 
 
-def _text_test(pattern: SigmaString, *, cased: bool) -> Test:
-    """Compare with a pattern, by the quickest function that is exact."""
+def _text_test(pattern: SigmaString, *, cased: bool = False) -> Test:
+    """Compare with a pattern, by the quickest function that is exact.
+
+    Args:
+        pattern: The pattern.
+        cased: Whether the value comes as it is; else both are in lower case.
+    """
     parts = list(pattern.iter_parts())
     middle = [part for part in parts if part != SpecialChars.WILDCARD_MULTI]
     if all(isinstance(part, str) for part in middle) and len(middle) <= 1:
@@ -211,7 +255,7 @@ def _text_test(pattern: SigmaString, *, cased: bool) -> Test:
     else:
         likes = "".join(_like(part, cased=cased) for part in parts)
         function, text = "{} LIKE {} ESCAPE '\\'", literal(likes)
-    return lambda value: function.format(value if cased else f"lower({value})", text)
+    return lambda value: function.format(value, text)
 
 
 def _like(part: object, *, cased: bool) -> str:
@@ -229,11 +273,6 @@ def _regex_test(expression: SigmaRegularExpression) -> Test:
     flags = "".join(sorted(SigmaRegularExpression.sigma_to_re_flag[flag] for flag in expression.flags))
     pattern = literal((f"(?{flags})" if flags else "") + str(expression.regexp))
     return lambda value: f"regexp_matches({value}, {pattern})"
-
-
-def _begins(field: str, texts: Iterable[str]) -> str:
-    """Compare the beginning of a field, letter by letter."""
-    return "(" + " OR ".join(f"starts_with({column(field)}, {literal(it)})" for it in texts) + ")"
 
 
 def log_source_of(rule: SigmaRule) -> LogSource:

@@ -13,13 +13,13 @@ from sigma.rule import SigmaLevel, SigmaRule
 
 from lab import attack
 from lab.detect.alert import Level
-from lab.detect.sigma.backend import DuckDBBackend, Refused, field_mappings, in_words, log_source_of
+from lab.detect.sigma.backend import EcsBackend, Refused, field_mappings, in_words, log_source_of
 from lab.detect.sigma.clues import clues_in, either
-from lab.detect.sigma.predicate import column
+from lab.detect.sigma.predicate import EcsColumns, known
 from lab.detect.sigma.rule import Correlation, CorrelationKind, Operator, Rule, RuleSet, Unusable
 from lab.errors import BadQuery
 from lab.moment import SECOND
-from lab.telemetry.sql import Matcher
+from lab.telemetry.conditions import Condition, Trial, event_columns
 
 FAULTS: Final = (SigmaError, AttributeError, KeyError, NameError, NotImplementedError, TypeError, ValueError)
 """How pySigma says that a document is wrong, and how it takes one of a shape it does not expect."""
@@ -35,9 +35,9 @@ class Conversion:
     def __init__(self, collection: SigmaCollection, hashes: Mapping[str, str]) -> None:
         self._rules = collection
         self._hashes = hashes
-        self._backend = DuckDBBackend(field_mappings())
+        self._backend = EcsBackend(field_mappings(), EcsColumns())
         self._backend.init_processing_pipeline()
-        self._trial = Matcher()
+        self._trial = Trial(event_columns())
         self._unusable: list[Unusable] = []
         self._silent: set[str] = set()
 
@@ -88,13 +88,14 @@ class Conversion:
 
     def _rule(self, rule: SigmaRule) -> Rule:
         source = log_source_of(rule)
+        self._backend.fields.clear()
         self._backend.convert_rule(rule)  # returns nothing for a rule that only serves correlations
-        where = " OR ".join(f"({query})" for query in rule.get_conversion_result())
-        self._trial.matches(where)  # a regular expression that DuckDB cannot run shows here
+        where = " OR ".join(rule.get_conversion_result())
+        self._trial.check(where)  # a regular expression that DuckDB cannot run shows here
         return Rule(
-            where=where,
+            where=Condition(sql=where, fields=frozenset(self._backend.fields)),
             modules=source.modules,
-            clues=either(clues_in(it.parsed) for it in rule.detection.parsed_condition),
+            clues=either(clues_in(it.parsed, EcsColumns.anything) for it in rule.detection.parsed_condition),
             log_source=in_words(rule),
             **self._common(rule),
         )
@@ -178,4 +179,4 @@ def _silent(correlations: Iterable[SigmaCorrelationRule]) -> set[str]:
 def _known(fields: Iterable[str], aliases: Mapping[str, Mapping[str, str]]) -> None:
     for field in fields:
         for name in aliases[field].values() if field in aliases else (field,):
-            column(name)
+            known(name)

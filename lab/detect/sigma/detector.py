@@ -19,7 +19,7 @@ from lab.detect.sigma.rule import Correlation, Rule, RuleSet
 from lab.moment import Moment
 from lab.telemetry.event import Event
 from lab.telemetry.events import Events
-from lab.telemetry.sql import Matcher
+from lab.telemetry.matching import Matcher
 
 _AT_A_TIME: Final = 16_384
 """Events that the database is asked about together."""
@@ -86,12 +86,11 @@ class SigmaDetector:
         """Ask the database those rules that could match at all, about those events they could match."""
         if len(events) > _AT_A_TIME:
             return self._piecewise(events)
-        asked = {rule.id for rule in self._asked(events)}
-        modules = {module for rule in self._rules if rule.id in asked for module in rule.modules}
-        rows = events.where("event.module", modules)
-        if rows:
-            self._matcher.load(events.chosen(rows))
-        found = {it.id: self._matcher.matches(it.where) if it.id in asked else [] for it in self._rules}
+        asked = list(self._asked(events))
+        rows = events.where("event.module", {module for rule in asked for module in rule.modules})
+        answers = self._matcher.places(events.chosen(rows), [it.where for it in asked])
+        found: dict[str, list[int]] = {it.id: [] for it in self._rules}
+        found |= {rule.id: places for rule, places in zip(asked, answers, strict=True)}
         wanted = sorted({rows[place] for places in found.values() for place in places})
         known_events = dict(zip(wanted, events.at(wanted), strict=True))
         arrived = self._arrived
@@ -201,7 +200,7 @@ class Said:
 def could_match(rule: Rule, texts: Mapping[str, Said]) -> bool:
     """Tell whether a rule needs asking: are there events of its modules, with one of its clues?"""
     said = [texts[module] for module in rule.modules if module in texts]
-    return any(not rule.clues or any(map(it.has, rule.clues)) for it in said)
+    return any(not rule.clues or any(it.has(text) for _, text in rule.clues) for it in said)
 
 
 def _match(rule: str, event: Event, order: int) -> Match:

@@ -1,15 +1,19 @@
-"""Comparisons with a column of events, in DuckDB's SQL.
+"""Comparisons with a field of events, in DuckDB's SQL.
 
-A test turns the SQL of a value into the SQL of a condition on it, so that it serves a column and the
-entries of a list alike.
+A test turns the SQL of a value into the SQL of a condition on it, so that it serves a text and the
+entries of a list alike. What fields are called in SQL is a matter of the table that holds the events:
+those of a run have the columns of ECS, those of a file that names its fields as Sigma does have the
+columns that its rules ask for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from lab.telemetry.event import FIELDS
+from lab.telemetry.conditions import lowered, written_column
 
 Test = Callable[[str], str]
 """From the SQL of a value to the SQL of a condition on it."""
@@ -40,27 +44,105 @@ _IPV6_DIGITS: Final = (
 """All 32 digits of an address in its short form: what `::` stands for is filled in."""
 
 
-def column(field: str) -> str:
-    """Name a column.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """What a field is in SQL."""
+
+    value: str
+    """Its value as text, or as a list of texts; NULL where an event lacks it."""
+
+    low: str
+    """The same in lower case."""
+
+    many: bool = False
+    """Whether it is a list."""
+
+
+class Columns(Protocol):
+    """The columns of a table of events."""
+
+    anything: str
+    """The field that keywords are looked for in."""
+
+    def of(self, field: str) -> Column:
+        """Return what a field is.
+
+        Raises:
+            ValueError: events have no such field, so nothing could ever match.
+        """
+        ...
+
+
+class EcsColumns:
+    """The columns of events of ours."""
+
+    anything = "event.original"
+
+    def of(self, field: str) -> Column:
+        """Return the column of a field of ECS, as a `Matcher` has it.
+
+        Raises:
+            ValueError: the schema has no such field.
+        """
+        known(field)
+        many = FIELDS[field] in {"keywords", "ips"}
+        if many or FIELDS[field] in {"keyword", "ip"}:
+            return Column(value=f'"{field}"', low=f'"{lowered(field)}"', many=many)
+        text = f'CAST("{field}" AS VARCHAR)'
+        return Column(value=text, low=text)
+
+
+class QueryColumns(EcsColumns):
+    """The columns of events as `lab query` shows them, which has none in lower case."""
+
+    def of(self, field: str) -> Column:
+        """Return the column of a field of ECS."""
+        found = super().of(field)
+        if found.low == found.value:
+            return found
+        low = (
+            f"list_transform({found.value}, lambda it: lower(it))" if found.many else f"lower({found.value})"
+        )
+        return Column(value=found.value, low=low, many=found.many)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenColumns:
+    """The columns of events whose fields have names of their own, which may be any."""
+
+    many: bool
+    """Whether each of them is a list."""
+
+    anything = ""
+
+    def of(self, field: str) -> Column:
+        """Return the column of a field, as a `WrittenMatcher` has it."""
+        name = written_column(field)
+        return Column(value=f'"{name}"', low=f'"{lowered(name)}"', many=self.many or not field)
+
+
+def known(field: str) -> None:
+    """Make sure that events of ours can have a field.
 
     Raises:
-        ValueError: events have no such field, so nothing could ever match.
+        ValueError: they cannot, so nothing could ever match.
     """
     if field not in FIELDS:
         raise ValueError(f"no event has the field {field!r}")
-    return '"' + field + '"'
 
 
-def match(field: str, test: Test) -> str:
+def match(column: Column, test: Test, *, cased: bool = True) -> str:
     """Apply a test to a field; a list matches when one of its entries does.
 
-    Raises:
-        ValueError: events have no such field.
+    Args:
+        column: The field.
+        test: What is asked of a value.
+        cased: Whether the test sees the value as it is; else in lower case.
     """
-    name = column(field)
-    if FIELDS[field] in {"keywords", "ips"}:
-        return f"(len(list_filter({name}, lambda entry: {test('entry')})) > 0)"
-    return f"({test(name if FIELDS[field] in {'keyword', 'ip'} else f'CAST({name} AS VARCHAR)')})"
+    value = column.value if cased else column.low
+    if column.many:
+        return f"(len(list_filter({value}, lambda entry: {test('entry')})) > 0)"
+    return f"({test(value)})"
 
 
 def literal(text: str) -> str:

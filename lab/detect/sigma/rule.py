@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lab.detect.alert import Level
+from lab.telemetry.conditions import Condition
 
 CorrelationKind = Literal["event_count", "value_count", "temporal", "temporal_ordered"]
 """The kinds of Sigma correlation that are evaluated."""
@@ -46,12 +47,12 @@ class Rule:
     modules: tuple[str, ...]
     """Values of `event.module` it can match."""
 
-    clues: frozenset[str]
-    """ASCII texts in lower case, of which every event that matches holds one in some field; an empty
-    set says nothing."""
+    clues: frozenset[tuple[str, str]]
+    """Fields and ASCII texts in lower case, of which every event that matches holds one; an empty set says
+    nothing."""
 
-    where: str
-    """DuckDB condition over the columns of an event; never NULL."""
+    where: Condition
+    """What an event has to fulfil."""
 
     alerts: bool
     """Whether a match is an alert of its own; a rule may serve correlations alone."""

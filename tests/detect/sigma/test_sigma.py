@@ -21,7 +21,7 @@ from lab.errors import BadFile
 from lab.files.loader import load
 from lab.telemetry.event import FIELDS, Event
 from lab.telemetry.events import Events
-from lab.telemetry.sql import Matcher
+from lab.telemetry.matching import Matcher
 from tests.detect.sigma import oracle
 from tests.detect.sigma.oracle import Raw
 from tests.support import SAMPLES, Case, by_name, cases
@@ -64,8 +64,7 @@ def event(told: Mapping[str, Raw], number: int = 0, module: str = "snoopy") -> E
 
 
 def answers(rule: Rule, events: list[Event]) -> list[bool]:
-    matcher().load(Events.of(events))
-    found = set(matcher().matches(rule.where))
+    found = set(matcher().places(Events.of(events), [rule.where])[0])
     return [row in found for row in range(len(events))]
 
 

@@ -1,0 +1,119 @@
+"""Conditions on events: any number of them is one question to DuckDB.
+
+Planning a question costs a millisecond, so one for each rule would be most of the work. Here the answer to
+each condition is one bit of a number, and DuckDB's CASE looks at the rest of a condition only for the events
+that passed its beginning. A table has its texts in lower case beside those as they are, once for all rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from lab.telemetry.database import connected, duckdb_errors, only_question, shut
+from lab.telemetry.event import FIELDS
+
+_BITS: Final = 62
+"""Conditions that share a number."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Condition:
+    """What is asked of an event."""
+
+    sql: str
+    """What could stand behind WHERE; NULL counts as false."""
+
+    fields: frozenset[str]
+    """The fields it looks at."""
+
+
+def lowered(column: str) -> str:
+    """Name the column that holds another one in lower case."""
+    return f"~{column}"
+
+
+def bits(conditions: Sequence[str]) -> tuple[str, str]:
+    """Write numbers whose bits say which conditions hold, and the condition that one does.
+
+    Returns:
+        What to select, and what to ask of that.
+    """
+    groups = [conditions[at : at + _BITS] for at in range(0, len(conditions), _BITS)]
+    numbers = [
+        " | ".join(f"CASE WHEN {it} THEN {1 << bit} ELSE 0::BIGINT END" for bit, it in enumerate(group))
+        for group in groups
+    ]
+    selected = ", ".join(f'({number}) AS "#{place}"' for place, number in enumerate(numbers))
+    return selected, " OR ".join(f'"#{place}" <> 0' for place in range(len(groups)))
+
+
+def places(rows: Iterable[Sequence[int]], count: int) -> list[list[int]]:
+    """Return of each condition the rows at which it holds, in rising order.
+
+    Args:
+        rows: Of each row its place, and the numbers of `bits`.
+        count: How many conditions there are.
+    """
+    found: list[list[int]] = [[] for _ in range(count)]
+    for place, *numbers in sorted(rows):
+        for group, number in enumerate(numbers):
+            for bit in _set(number):
+                found[group * _BITS + bit].append(place)
+    return found
+
+
+def _set(number: int) -> Iterator[int]:
+    while number:
+        lowest = number & -number
+        yield lowest.bit_length() - 1
+        number ^= lowest
+
+
+class Trial:
+    """A table that holds nothing, to try conditions on."""
+
+    def __init__(self, columns: Mapping[str, str]) -> None:
+        """Make the table.
+
+        Args:
+            columns: Its columns, each with DuckDB's type.
+        """
+        self._connection = connected(threads=1, memory_limit="64MB")
+        self._connection.execute("PRAGMA disable_optimizer")
+        listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+        self._connection.execute(f"CREATE TABLE events ({listed})")
+        shut(self._connection)
+
+    def check(self, condition: str) -> None:
+        """Try a condition.
+
+        Raises:
+            BadQuery: it is no condition over the columns, or has a regular expression that DuckDB cannot run.
+        """
+        with duckdb_errors(condition):
+            only_question(f"SELECT 1 WHERE {condition}")  # fails when it closes a parenthesis of ours
+            self._connection.execute(f"SELECT 1 FROM events WHERE (\n{condition}\n)")  # noqa: S608 -- conditions are SQL by contract
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._connection.close()
+
+
+def event_columns() -> dict[str, str]:
+    """Return the columns that a condition may name, each with DuckDB's type."""
+    types = {"keyword": "VARCHAR", "ip": "VARCHAR", "keywords": "VARCHAR[]", "ips": "VARCHAR[]"}
+    others = {"date": "TIMESTAMPTZ", "long": "BIGINT", "float": "DOUBLE", "boolean": "BOOLEAN"}
+    kinds = {name: {**types, **others}[kind] for name, kind in FIELDS.items()}
+    return kinds | {lowered(name): types[kind] for name, kind in FIELDS.items() if kind in types}
+
+
+def written_column(field: str) -> str:
+    """Name the column of a field whose name may be any, without quotes in it.
+
+    DuckDB takes `User` and `user` for one, so the name says which letters are capitals.
+    """
+    capitals = sum(1 << place for place, letter in enumerate(field) if letter.lower() != letter)
+    plain = field.replace("%", "%25").replace('"', "%22")
+    return f"{plain}#{capitals:x}" if capitals else plain
