@@ -7,6 +7,7 @@ that passed its beginning. A table has its texts in lower case beside those as t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -49,7 +50,7 @@ def bits(conditions: Sequence[str]) -> tuple[str, str]:
     return selected, " OR ".join(f'"#{place}" <> 0' for place in range(len(groups)))
 
 
-def places(rows: Iterable[Sequence[int]], count: int) -> list[list[int]]:
+def places(rows: Iterable[tuple[int, ...]], count: int) -> list[list[int]]:
     """Return of each condition the rows at which it holds, in rising order.
 
     Args:
@@ -57,11 +58,17 @@ def places(rows: Iterable[Sequence[int]], count: int) -> list[list[int]]:
         count: How many conditions there are.
     """
     found: list[list[int]] = [[] for _ in range(count)]
-    for place, *numbers in sorted(rows):
+    for place, condition in sorted(places_in(rows)):
+        found[condition].append(place)
+    return found
+
+
+def places_in(rows: Iterable[tuple[int, ...]]) -> Iterator[tuple[int, int]]:
+    """Return each row with each condition that holds there, in no order."""
+    for place, *numbers in rows:
         for group, number in enumerate(numbers):
             for bit in _set(number):
-                found[group * _BITS + bit].append(place)
-    return found
+                yield place, group * _BITS + bit
 
 
 def _set(number: int) -> Iterator[int]:
@@ -110,10 +117,11 @@ def event_columns() -> dict[str, str]:
 
 
 def written_column(field: str) -> str:
-    """Name the column of a field whose name may be any, without quotes in it.
+    """Name the column of a field whose name may be any.
 
-    DuckDB takes `User` and `user` for one, so the name says which letters are capitals.
+    DuckDB takes `User` and `user` for one, so the name says which letters are capitals. It holds no quotes,
+    and none is what `lowered` makes of another.
     """
     capitals = sum(1 << place for place, letter in enumerate(field) if letter.lower() != letter)
-    plain = field.replace("%", "%25").replace('"', "%22")
+    plain = re.sub(r'["%#~]', lambda found: f"%{ord(found[0]):x}", field)
     return f"{plain}#{capitals:x}" if capitals else plain

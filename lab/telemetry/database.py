@@ -1,4 +1,4 @@
-"""Databases in memory, locked to what they are given. The only importer of duckdb; it does without pyarrow."""
+"""Databases in memory, locked to what they are given. Only importer of duckdb; does without pyarrow."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from typing import Final
 import duckdb
 
 from lab.errors import BadQuery
+
+Connection = duckdb.DuckDBPyConnection
+"""A database, or one of several ways into it."""
+
+Relation = duckdb.DuckDBPyRelation
+"""What a question gives, before it is fetched."""
 
 Interrupted = duckdb.InterruptException
 """What a question that was stopped ends in."""

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lab.moment import Moment
-from lab.telemetry.event import FIELDS, FieldType, Quick
 from lab.telemetry.database import connected, shut
+from lab.telemetry.event import FIELDS, FieldType, Quick
 from lab.telemetry.table import ARROW
 
 TAKEN: Final = "#taken"

@@ -19,6 +19,7 @@ from lab.moment import Moment
 from lab.telemetry.database import (
     MEMORY_LIMIT,
     Interrupted,
+    Relation,
     connected,
     duckdb_errors,
     only_question,
@@ -187,7 +188,7 @@ class Tables:
         """
         return self._answered(sql, seconds, _parquet)
 
-    def _answered(self, sql: str, seconds: float, read: Callable[[duckdb.DuckDBPyRelation], Read]) -> Read:
+    def _answered(self, sql: str, seconds: float, read: Callable[[Relation], Read]) -> Read:
         with duckdb_errors(sql):
             only_question(sql)
             shut(self._connection, self._files)
@@ -200,7 +201,7 @@ class Tables:
                 raise BadQuery(sql, said=str(error)) from error
 
 
-def _answer(relation: duckdb.DuckDBPyRelation) -> Answer:
+def _answer(relation: Relation) -> Answer:
     columns, types = tuple(relation.columns), tuple(map(str, relation.types))
     rows: list[tuple[object, ...]] = []
     left, cut = MAX_BYTES, False
@@ -215,7 +216,7 @@ def _answer(relation: duckdb.DuckDBPyRelation) -> Answer:
     return Answer(columns=columns, types=types, rows=tuple(rows[:MAX_ROWS]), cut=cut)
 
 
-def _parquet(relation: duckdb.DuckDBPyRelation) -> bytes:
+def _parquet(relation: Relation) -> bytes:
     """Write an answer down, batch by batch."""
     file = io.BytesIO()
     with relation.to_arrow_reader(100_000) as batches, pq.ParquetWriter(file, batches.schema) as writer:

@@ -92,6 +92,6 @@ def test_numbers_say_which_conditions_hold() -> None:
 
 
 def test_names_that_differ_in_capitals_alone_are_different_columns() -> None:
-    names = ["User", "user", "USER", "uSer", 'us"er', "us%22er", "us%er"]
+    names = ["User", "user", "USER", "uSer", 'us"er', "us%22er", "us%er", "~user", "user#1"]
     assert len({written_column(it).lower() for it in names}) == len(names)
     assert all('"' not in written_column(it) for it in names)

@@ -22,7 +22,6 @@ from sigma.types import (
 
 from lab.telemetry.event import FIELDS
 
-
 Clue = tuple[str, str]
 """A field, and an ASCII text in lower case."""
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from lab.telemetry.event import FIELDS
 from lab.telemetry.conditions import lowered, written_column
+from lab.telemetry.event import FIELDS
 
 Test = Callable[[str], str]
 """From the SQL of a value to the SQL of a condition on it."""
