@@ -30,6 +30,21 @@ class Condition:
     """The fields it looks at."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """A condition in both its forms."""
+
+    texts: Condition
+    """Where every field is a text."""
+
+    lists: Condition
+    """Where every field is a list of texts."""
+
+    clues: frozenset[tuple[str, str]]
+    """Fields and ASCII texts in lower case, of which every event that fulfils the condition holds one; none
+    where nothing can be said."""
+
+
 def lowered(column: str) -> str:
     """Name the column that holds another one in lower case."""
     return f"~{column}"
@@ -79,49 +94,60 @@ def _set(number: int) -> Iterator[int]:
 
 
 class Trial:
-    """A table that holds nothing, to try conditions on."""
+    """Where conditions are tried on an event that has no field."""
 
-    def __init__(self, columns: Mapping[str, str]) -> None:
-        """Make the table.
-
-        Args:
-            columns: Its columns, each with DuckDB's type.
-        """
+    def __init__(self) -> None:
         self._connection = connected(threads=1, memory_limit="64MB")
         self._connection.execute("PRAGMA disable_optimizer")
-        listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
-        self._connection.execute(f"CREATE TABLE events ({listed})")
         shut(self._connection)
 
-    def check(self, condition: str) -> None:
+    def check(self, condition: str, columns: Mapping[str, str]) -> None:
         """Try a condition.
 
+        Args:
+            condition: The condition.
+            columns: The columns that it may name, each with DuckDB's type.
+
         Raises:
-            BadQuery: it is no condition over the columns, or has a regular expression that DuckDB cannot run.
+            BadQuery: it is no condition over these, or has a regular expression that DuckDB cannot run.
         """
+        values = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in columns.items()) or "1"
         with duckdb_errors(condition):
             only_question(f"SELECT 1 WHERE {condition}")  # fails when it closes a parenthesis of ours
-            self._connection.execute(f"SELECT 1 FROM events WHERE (\n{condition}\n)")  # noqa: S608 -- conditions are SQL by contract
+            self._connection.execute(f"SELECT 1 FROM (SELECT {values}) WHERE (\n{condition}\n)")  # noqa: S608 -- conditions are SQL by contract
 
     def close(self) -> None:
         """Give the memory back."""
         self._connection.close()
 
 
-def event_columns() -> dict[str, str]:
-    """Return the columns that a condition may name, each with DuckDB's type."""
+def event_columns(fields: Iterable[str]) -> dict[str, str]:
+    """Return the columns that hold fields of ours, each with DuckDB's type."""
     types = {"keyword": "VARCHAR", "ip": "VARCHAR", "keywords": "VARCHAR[]", "ips": "VARCHAR[]"}
     others = {"date": "TIMESTAMPTZ", "long": "BIGINT", "float": "DOUBLE", "boolean": "BOOLEAN"}
-    kinds = {name: {**types, **others}[kind] for name, kind in FIELDS.items()}
-    return kinds | {lowered(name): types[kind] for name, kind in FIELDS.items() if kind in types}
+    kinds = {name: {**types, **others}[FIELDS[name]] for name in fields}
+    return kinds | {lowered(name): kinds[name] for name in fields if FIELDS[name] in types}
+
+
+def written_columns(fields: Iterable[str], *, many: bool) -> dict[str, str]:
+    """Return the columns that hold fields whose names may be any, each with DuckDB's type.
+
+    Args:
+        fields: The fields; the empty name is that of everything in an event.
+        many: Whether each is a list.
+    """
+    kinds = {written_column(it): "VARCHAR[]" if many or not it else "VARCHAR" for it in fields}
+    return kinds | {lowered(name): kind for name, kind in kinds.items()}
 
 
 def written_column(field: str) -> str:
     """Name the column of a field whose name may be any.
 
     DuckDB takes `User` and `user` for one, so the name says which letters are capitals. It holds no quotes,
-    and none is what `lowered` makes of another.
+    and none is what `lowered` makes of another. The empty name is that of the list of everything in an event.
     """
+    if not field:
+        return "%any"
     capitals = sum(1 << place for place, letter in enumerate(field) if letter.lower() != letter)
     plain = re.sub(r'["%#~]', lambda found: f"%{ord(found[0]):x}", field)
     return f"{plain}#{capitals:x}" if capitals else plain

@@ -10,23 +10,21 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final, Self
 
-from lab.telemetry.conditions import Condition, bits, lowered, places_in, written_column
+from lab.errors import BadQuery
+from lab.telemetry.conditions import Question, bits, lowered, places_in, written_column
 from lab.telemetry.database import Connection, connected, duckdb_errors, quoted, shut
 
 _THREADS: Final = 2
 """Threads that lines are read with, and conditions asked with."""
 
-_KEPT: Final = 100_000
-"""Lines that are asked about together; planning what is asked takes half a millisecond for each condition."""
-
-_KEPT_BYTES: Final = 64 * 2**20
-"""Bytes of lines that are read until those kept are asked about, at least."""
+_HELD: Final = 96 * 2**20
+"""Bytes that are read until conditions are asked; planning that takes half a millisecond for each."""
 
 _CLUES: Final = 500
 """Texts that are looked for at once; RE2 is slow beyond some thousand."""
@@ -40,21 +38,6 @@ SHAPES: Final = (
     "/winlog/event_data",
 )
 """Objects of a line that its fields may lie in, as JSON pointers, by tools that turn EVTX into JSON."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
-    """A condition in both its forms."""
-
-    texts: Condition
-    """Where every field is a text."""
-
-    lists: Condition
-    """Where every field is a list of texts."""
-
-    clues: frozenset[tuple[str, str]]
-    """Fields and ASCII texts in lower case, of which every event that fulfils the condition holds one; none
-    where nothing can be said."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,9 +83,8 @@ class WrittenMatcher:
             it.execute("PRAGMA disable_optimizer")
         shut(database)
         self._pool = self._ends.enter_context(ThreadPoolExecutor(_THREADS))
-        self._read = 0
+        self._held: list[tuple[int, bytes]] = []  # chunks that are not asked about yet, and the lines before
         self._lines = 0
-        self._fresh()
 
     def __enter__(self) -> Self:
         """Use it."""
@@ -124,42 +106,55 @@ class WrittenMatcher:
             chunks: The lines, in pieces of whole ones.
         """
         waiting: deque[Future[None]] = deque()
+        self._fresh()
         for turn, chunk in enumerate(chunks):
             if len(waiting) == _THREADS:
                 waiting.popleft().result()
             waiting.append(self._pool.submit(self._take, self._cursors[turn % _THREADS], chunk, self._lines))
+            self._held.append((self._lines, chunk))
             self._lines += chunk.count(b"\n") + (not chunk.endswith(b"\n"))
-            self._read += len(chunk)
-            if self._read >= _KEPT_BYTES and self._is_full(waiting):
-                yield from self._answers()
-        for it in waiting:
-            it.result()
-        yield from self._answers()
-
-    def _is_full(self, waiting: deque[Future[None]]) -> bool:
-        while waiting:
-            waiting.popleft().result()
-        self._read = 0
-        found = (
-            self._cursors[0].execute("SELECT count(*), coalesce(sum(strlen(line)), 0) FROM kept").fetchone()
-        )
-        return found is not None and (found[0] >= _KEPT or found[1] >= _KEPT_BYTES)
+            if sum(len(it) for _, it in self._held) >= _HELD:
+                yield from self._answers(waiting)
+                self._fresh()
+        yield from self._answers(waiting)
 
     def _take(self, cursor: Connection, chunk: bytes, before: int) -> None:
         """Parse lines, and keep those that a condition may hold for."""
         text = chunk.decode("utf-8", "replace")
-        with duckdb_errors("lines"):
-            cursor.execute(self._asked.take, [text, before])
+        try:
+            with duckdb_errors("lines"):
+                cursor.execute(self._asked.take(broken=False), [text, before])
+        except BadQuery:  # a line is no JSON; to expect it costs a third more
+            with duckdb_errors("lines"):
+                cursor.execute(self._asked.take(broken=True), [text, before])
 
-    def _answers(self) -> Iterator[Answered]:
+    def _answers(self, waiting: deque[Future[None]]) -> Iterator[Answered]:
         """Ask about what is kept, and forget it."""
-        halves = list(self._pool.map(self._ask, self._cursors, self._asked.halves()))
-        met: dict[int, list[int]] = {}
-        for number, place in (it for half in halves for it in half):
-            met.setdefault(number, []).append(place)
-        for number, line in self._worth_telling(met):
-            yield Answered(number=number, line=line, met=tuple(sorted(met.get(number, ()))))
-        self._fresh()
+        while waiting:
+            waiting.popleft().result()
+        met: dict[int, list[int]] = {number: [] for number in self._where("%broken")}
+        listed = bool(self._where("%listed"))
+        for half in self._pool.map(self._ask, self._cursors, self._asked.halves(lists=listed)):
+            for number, place in half:
+                met.setdefault(number, []).append(place)
+        for number, line in self._named(sorted(met)):
+            yield Answered(number=number, line=line, met=tuple(sorted(met[number])))
+
+    def _where(self, flag: str) -> list[int]:
+        found = self._cursors[0].execute(f'SELECT "%number" FROM kept WHERE "{flag}"').fetchall()  # noqa: S608 -- our own names
+        return [number for (number,) in found]
+
+    def _named(self, numbers: Iterable[int]) -> Iterator[tuple[int, str]]:
+        """Return lines by their numbers, in rising order; blank ones are none."""
+        chunks = iter(self._held)
+        before, lines = 0, list[bytes]()
+        for number in numbers:
+            while number > before + len(lines):
+                before, chunk = next(chunks)
+                lines = chunk.split(b"\n")
+            line = lines[number - before - 1].decode("utf-8", "replace").strip()
+            if line:
+                yield number, line
 
     def _ask(self, cursor: Connection, lanes: Sequence[_Lane]) -> list[tuple[int, int]]:
         found: list[tuple[int, int]] = []
@@ -169,16 +164,9 @@ class WrittenMatcher:
             found += ((number, lane.places[place]) for number, place in places_in(rows))
         return found
 
-    def _worth_telling(self, met: Iterable[int]) -> list[tuple[int, str]]:
-        """Return the lines that fulfil something, and those that are no event."""
-        cursor = self._cursors[0]
-        cursor.execute("CREATE OR REPLACE TABLE met AS SELECT unnest($1::BIGINT[])", [list(met)])
-        return cursor.execute(
-            'SELECT "%number", "%line" FROM kept WHERE "%broken" OR "%number" IN (FROM met) ORDER BY 1'
-        ).fetchall()
-
     def _fresh(self) -> None:
         """Forget what is kept."""
+        self._held.clear()
         self._cursors[0].execute(self._asked.kept)
 
 
@@ -198,18 +186,20 @@ class _Asked:
         self._raw = [it for it in self._fields if f'"{names[it]}"' in text]
         self._low = [it for it in self._fields if f'"{lowered(names[it])}"' in text or it in self._clues]
         self.kept = self._table()
-        self.take = self._insert()
+    def halves(self, *, lists: bool) -> list[list[_Lane]]:
+        """Deal the conditions out to two threads.
 
-    def halves(self) -> list[list[_Lane]]:
-        """Deal the conditions out to two threads."""
-        return [self._lanes(start) for start in range(_THREADS)]
+        Args:
+            lists: Whether some line has a list in a field.
+        """
+        return [self._lanes(start, lists=lists) for start in range(_THREADS)]
 
-    def _lanes(self, start: int) -> list[_Lane]:
+    def _lanes(self, start: int, *, lists: bool) -> list[_Lane]:
         mine = range(start, len(self._questions), _THREADS)
         hinted = tuple(it for it in mine if self._questions[it].clues)
         others = tuple(it for it in mine if not self._questions[it].clues)
-        lanes = [self._texts(hinted, ' AND "%hit"'), self._texts(others, ""), self._lists(tuple(mine))]
-        return [it for it in lanes if it.places]
+        lanes = [self._texts(hinted, ' AND "%hit"'), self._texts(others, "")]
+        return [it for it in [*lanes, *([self._lists(tuple(mine))] if lists else [])] if it.places]
 
     def _texts(self, places: tuple[int, ...], also: str) -> _Lane:
         selected, some = bits([self._questions[it].texts.sql for it in places])
@@ -230,7 +220,7 @@ class _Asked:
             low = f"list_transform({value}, lambda it: lower(it))"
             columns += [f'{value} AS "{name}"', f'{low} AS "{lowered(name)}"']
         if self._keywords:
-            columns += ['""', f'"{lowered("")}"']
+            columns += [f'"{written_column("")}"', f'"{lowered(written_column(""))}"']
         listed = ", ".join(['"%number"', *columns])
         inner = f'(SELECT {listed} FROM kept WHERE "%listed" AND NOT "%broken")'  # noqa: S608 -- our own names
         return _Lane(places=places, sql=_question(inner, "true", selected, some))
@@ -239,7 +229,7 @@ class _Asked:
         columns = [f'"{written_column(it)}" VARCHAR' for it in self._raw]
         columns += [f'"{lowered(written_column(it))}" VARCHAR' for it in self._low]
         if self._keywords:
-            columns += ['"" VARCHAR[]', f'"{lowered("")}" VARCHAR[]']
+            columns += [f'"{written_column("")}" VARCHAR[]', f'"{lowered(written_column(""))}" VARCHAR[]']
         fixed = [
             '"%number" BIGINT',
             '"%line" VARCHAR',
@@ -247,35 +237,41 @@ class _Asked:
         ]
         return f"CREATE OR REPLACE TABLE kept ({', '.join([*fixed, *columns])})"
 
-    def _insert(self) -> str:
-        """Parse, and keep what may matter."""
-        found = [self._value(field) for field in self._fields]
-        raw = [found[self._fields.index(it)] for it in self._raw]
-        low = [f"lower({found[self._fields.index(it)]})" for it in self._low]
-        names = [f'"{written_column(it)}"' for it in self._raw]
-        names += [f'"{lowered(written_column(it))}"' for it in self._low]
-        values = [*raw, *low]
+    def take(self, *, broken: bool) -> str:
+        """Parse lines, and keep those that may matter.
+
+        Args:
+            broken: Whether there are lines that are no JSON.
+        """
+        found = {field: f'"%{place}"' for place, field in enumerate(self._fields)}
+        values = "".join(f", {self._value(it)} AS {found[it]}" for it in self._fields)
+        also = ", words" if self._keywords else ""
+        columns = [f'{found[it]} AS "{written_column(it)}"' for it in self._raw]
+        columns += [f'lower({found[it]}) AS "{lowered(written_column(it))}"' for it in self._low]
         if self._keywords:
-            names += ['""', f'"{lowered("")}"']
-            values += ["words", "list_transform(words, lambda it: lower(it))"]
+            low = "list_transform(words, lambda it: lower(it))"
+            columns += [f'words AS "{written_column("")}"', f'{low} AS "{lowered(written_column(""))}"']
         pointers = ", ".join(it for field in self._fields for it in self._pointers(field)) or "'/'"
-        listed = " OR ".join(f"{it}[1] IN ('[', '{{')" for it in found) or "false"
-        words = ", TRY(json_extract_string(line, '$..*')) AS words" if self._keywords else ""
-        selected = ", ".join(f"{value} AS {name}" for value, name in zip(values, names, strict=True))
-        comma = ", " if selected else ""
+        listed = " OR ".join(f"starts_with({it}, '[') OR starts_with({it}, '{{')" for it in found.values())
+        words = ", json_extract_string(line, '$..*') AS words" if self._keywords else ""
+        parsed = f"json_extract_string(line, [{pointers}]) AS v{words}"
+        if broken:
+            parsed = re.sub(r"(json_extract_string\(.*?\)) AS", r"TRY(\1) AS", parsed)
         keep = '"%hit" OR "%broken" OR "%listed"' if all(it.clues for it in self._questions) else "true"
+        selected = ", ".join(['"%number"', '"%broken"', '"%listed"', '"%hit"', *columns])
         return f"""INSERT INTO kept BY NAME
             WITH parts AS (SELECT string_split($1, chr(10)) AS parts),
             lines AS (SELECT unnest(parts) AS line, generate_subscripts(parts, 1) AS place FROM parts),
-            parsed AS (SELECT line, place + $2 AS number,
-                TRY(json_extract_string(line, [{pointers}])) AS v{words}
-                FROM lines WHERE trim(line, ' \t\r') <> ''),
-            named AS (SELECT number AS "%number", line AS "%line",
-                v IS NULL OR ltrim(line)[1] <> '{{' AS "%broken",
-                CASE WHEN {listed} THEN list_has_any(json_type(line, [{pointers}]), ['ARRAY', 'OBJECT'])
-                    ELSE false END AS "%listed"{comma}{selected} FROM parsed),
-            judged AS (SELECT *, {self._hit()} AS "%hit" FROM named)
-            SELECT * FROM judged WHERE {keep}"""  # noqa: S608 -- our own names, quoted
+            parsed AS (SELECT line, place + $2 AS "%number", {parsed} FROM lines WHERE line <> ''),
+            apart AS (SELECT line, "%number", v IS NULL AS "%none"{also}{values} FROM parsed),
+            judged AS (SELECT *,
+                CASE WHEN "%none" THEN true WHEN starts_with(line, '{{') THEN false
+                    ELSE NOT starts_with(ltrim(line), '{{') END AS "%broken",
+                CASE WHEN {listed or "false"}
+                    THEN list_has_any(json_type(line, [{pointers}]), ['ARRAY', 'OBJECT'])
+                    ELSE false END AS "%listed",
+                {self._hit(found)} AS "%hit" FROM apart)
+            SELECT {selected}, CASE WHEN "%listed" THEN line END AS "%line" FROM judged WHERE {keep}"""  # noqa: S608 -- our own names, quoted
 
     def _value(self, field: str) -> str:
         """Write where among what was parsed a field is."""
@@ -290,19 +286,18 @@ class _Asked:
         ways = [name] if "." not in field else [name, name.replace(".", "/")]
         return [quoted(f"{shape}/{way}") for shape in self._shapes for way in ways]
 
-    def _hit(self) -> str:
-        """Ask whether a line holds a text that some condition needs."""
+    def _hit(self, found: Mapping[str, str]) -> str:
+        """Ask whether a line holds a text that some condition needs, before anything is put in lower case.
+
+        Args:
+            found: Of each field, what its value is.
+        """
         asked = [
-            f"coalesce(regexp_matches({_column(field)}, {quoted(pattern)}), false)"
+            f"regexp_matches({found.get(field, 'array_to_string(words, chr(10))')}, {quoted(f'(?i){pattern}')})"
             for field, texts in self._clues.items()
             for pattern in _patterns(texts)
         ]
-        return f"({' OR '.join(asked)})" if asked else "false"
-
-
-def _column(field: str) -> str:
-    low = f'"{lowered(written_column(field))}"'
-    return low if field else f"array_to_string({low}, chr(10))"
+        return f"CASE WHEN {' OR '.join(asked) or 'false'} THEN true ELSE false END"
 
 
 def _by_field(questions: Iterable[Question]) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ import pytest
 
 from lab.errors import BadQuery
 from lab.telemetry.conditions import Condition, Trial, bits, event_columns, places, written_column
+from lab.telemetry.event import FIELDS
 from lab.telemetry.events import Events
 from lab.telemetry.matching import Matcher
 from tests.telemetry.test_store import event
@@ -75,10 +76,10 @@ def test_no_condition_and_no_event_are_no_match(matcher: Matcher) -> None:
     ],
 )
 def test_what_is_no_condition_is_told_and_harms_nothing(condition: str) -> None:
-    trial = Trial(event_columns())
+    trial, columns = Trial(), event_columns(FIELDS)
     with pytest.raises(BadQuery):
-        trial.check(condition)
-    trial.check("true")
+        trial.check(condition, columns)
+    trial.check("true", columns)
     trial.close()
 
 

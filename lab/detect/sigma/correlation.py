@@ -19,6 +19,7 @@ from bisect import bisect_left, bisect_right, insort_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from math import fsum, isfinite
 from typing import Final
 
 from lab.detect.sigma.rule import Correlation
@@ -38,7 +39,13 @@ does not hide the others."""
 MAX_CASES: Final = 100_000
 """Cases remembered per correlation; beyond it those are forgotten that have been idle longest."""
 
-_COMPARE: Final[dict[str, Callable[[int, int], bool]]] = {
+STATISTICS: Final = ("value_sum", "value_avg", "value_percentile", "value_median")
+"""The kinds that calculate with the numbers of a field."""
+
+_MOST_WAYS: Final = 1000
+"""Ways in which a condition of rules may hold; each is looked for at each match."""
+
+_COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
     "gte": operator.ge,
     "gt": operator.gt,
     "lte": operator.le,
@@ -94,7 +101,9 @@ class Correlator:
 
     def __init__(self, rule: Correlation) -> None:
         self.rule = rule
+        self._ways = ways(rule.expression) if rule.expression else [Way(rule.rules)]
         self._horizon = rule.timespan + LATE
+        self._lasts = {way.wanted[-1] for way in self._ways if way.wanted}
         self._limit = max(MAX_KEPT, 2 * rule.count)
         self._cases: dict[Group, _Case] = {}
         self._newest = 0
@@ -140,7 +149,7 @@ class Correlator:
     def _is_silent(self, case: _Case, end: Match) -> bool:
         """Tell whether a case has fired already for what goes on, or waits for its last rule."""
         if self.rule.kind == "temporal_ordered":
-            return end.rule != self.rule.rules[-1] or end.order in case.told
+            return end.rule not in self._lasts or end.order in case.told
         return case.fired is not None and abs(end.time - case.fired) <= self.rule.timespan
 
     def _holds(self, case: _Case, end: Match) -> list[Match]:
@@ -150,24 +159,31 @@ class Correlator:
         if self.rule.kind == "event_count":
             return case.kept[first:last] if self._compare(last - first) else []
         inside = case.kept[first:last]
+        if self.rule.kind in STATISTICS:
+            numbers = [number for it in inside if (number := self._number(it)) is not None]
+            return inside if numbers and self._compare(self._statistic(numbers)) else []
         if self.rule.kind == "temporal_ordered":
-            return _in_order(inside, self.rule.rules, end)
+            return next(filter(None, (_in_order(inside, way, end) for way in self._ways)), [])
+        if self.rule.expression:
+            return next(filter(None, (_together(inside, way) for way in self._ways)), [])
         kinds = {kind for it in inside if (kind := self._kind(it)) is not None}
         return inside if self._compare(len(kinds)) else []
 
     def _may_hold(self, case: _Case) -> bool:
         """Tell whether any window of a case could fulfil the condition, without looking at windows."""
-        if self.rule.operator not in {"gte", "gt"} or self.rule.kind == "event_count":
+        if self.rule.operator not in {"gte", "gt"} or self.rule.kind not in {"value_count", "temporal"}:
             return True
         return self._compare(len(case.kinds) - (None in case.kinds))
 
-    def _compare(self, counted: int) -> bool:
+    def _compare(self, counted: float) -> bool:
         return _COMPARE[self.rule.operator](counted, self.rule.count)
 
     def _kind(self, match: Match) -> object:
         """Return what the condition counts different ones of; None for what it does not count."""
         if self.rule.kind == "event_count":
             return True
+        if self.rule.kind in STATISTICS:
+            return match.order  # each number counts, also one that there was before
         if self.rule.kind != "value_count":
             return match.rule
         values = tuple(self._value(match, name) for name in self.rule.fields)
@@ -182,6 +198,21 @@ class Correlator:
         """Return a field's value of the last event that has it."""
         column = self.rule.aliases.get(name, {}).get(match.rule, name)
         return next((event[column] for event in reversed(match.events) if column in event), None)
+
+    def _number(self, match: Match) -> float | None:
+        """Return the number that a match is about; None when its field holds none."""
+        try:
+            found = float(str(self._value(match, self.rule.fields[0])))
+        except ValueError:
+            return None
+        return found if isfinite(found) else None
+
+    def _statistic(self, numbers: list[float]) -> float:
+        if self.rule.kind == "value_sum":
+            return fsum(numbers)
+        if self.rule.kind == "value_avg":
+            return fsum(numbers) / len(numbers)
+        return _percentile(numbers, 50 if self.rule.kind == "value_median" else self.rule.percentile)
 
     def _forget(self, case: _Case) -> None:
         """Drop what no window needs any more, and repeats when there is too much."""
@@ -227,11 +258,79 @@ class Correlator:
         self._sweep_after = self._newest + self._horizon
 
 
-def _in_order(inside: list[Match], rules: tuple[str, ...], end: Match) -> list[Match]:
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One of the ways in which a condition of rules holds."""
+
+    wanted: tuple[str, ...]
+    """Rules that match, in the order in which the condition names them."""
+
+    unwanted: frozenset[str] = frozenset()
+    """Rules that do not."""
+
+
+def ways(expression: tuple[str, ...]) -> list[Way]:
+    """Return all ways in which a condition of rules holds.
+
+    Args:
+        expression: Ids of rules, `and`, `or` and `not` in postfix order.
+
+    Raises:
+        ValueError: it never holds, or in too many ways.
+    """
+    stack: list[tuple[list[Way], list[Way]]] = []  # of each part: how it holds, and how it does not
+    for it in expression:
+        if it == "not":
+            holds, fails = stack.pop()
+            stack.append((fails, holds))
+        elif it in {"and", "or"}:
+            (holds, fails), (also, nor) = stack[-2], stack[-1]
+            both = (_both(holds, also), fails + nor)
+            stack[-2:] = [both if it == "and" else (holds + also, _both(fails, nor))]
+        else:
+            stack.append(([Way((it,))], [Way((), frozenset({it}))]))
+    if not stack[0][0]:
+        raise ValueError("the condition can never hold")
+    return stack[0][0]
+
+
+def _both(some: list[Way], others: list[Way]) -> list[Way]:
+    """Combine what holds together; what a rule is wanted and unwanted in can never hold."""
+    if len(some) * len(others) > _MOST_WAYS:
+        raise ValueError(f"the condition holds in more than {_MOST_WAYS} ways")
+    combined = (
+        Way(tuple(dict.fromkeys(one.wanted + it.wanted)), one.unwanted | it.unwanted)
+        for one in some
+        for it in others
+    )
+    return [it for it in combined if not it.unwanted.intersection(it.wanted)]
+
+
+def _together(inside: list[Match], way: Way) -> list[Match]:
+    """Return the matches of the rules that are wanted, if all are there and none that is not."""
+    present = {it.rule for it in inside}
+    if not present.issuperset(way.wanted) or present & way.unwanted:
+        return []
+    return [it for it in inside if it.rule in way.wanted]
+
+
+def _percentile(numbers: list[float], percent: int) -> float:
+    """Return a percentile, between two numbers in proportion, as SQL's PERCENTILE_CONT does."""
+    ordered = sorted(numbers)
+    place = (len(ordered) - 1) * percent / 100
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def _in_order(inside: list[Match], way: Way, end: Match) -> list[Match]:
     """Find one match of each rule, in the order the rules are named, the last one being the end.
 
     Matches of one moment count as being in any order: many logs have no finer time than a second.
     """
+    rules = way.wanted
+    if not rules or rules[-1] != end.rule or any(it.rule in way.unwanted for it in inside):
+        return []
     found: list[Match] = []
     for rule in rules[:-1]:
         since = found[-1].time if found else 0

@@ -12,8 +12,9 @@ from pathlib import Path
 from sigma.collection import SigmaCollection
 from sigma.exceptions import SigmaError, SigmaRuleLocation
 
-from lab.detect.sigma.convert import FAULTS, Conversion
-from lab.detect.sigma.rule import RuleSet
+from lab.detect.sigma.convert import FAULTS, Conversion, EcsTarget, WrittenTarget
+from lab.detect.sigma.rule import RuleSet, WrittenRules
+from lab.detect.sigma.taxonomy import Source
 from lab.errors import BadFile, Problem
 from lab.files import loader
 from lab.files.loader import Item
@@ -39,7 +40,27 @@ def read_rules(paths: Iterable[Path]) -> RuleSet:
     Raises:
         BadFile: a file is not Sigma; every problem of every file is named.
     """
-    return Conversion(*parsed(paths)).rule_set()
+    found = Conversion(*parsed(paths), EcsTarget()).converted()
+    return RuleSet(rules=found.rules, correlations=found.correlations, unusable=found.unusable)
+
+
+def read_written(paths: Iterable[Path], source: Source | None) -> WrittenRules:
+    """Read Sigma files, and folders of them, for events that have Sigma's own field names.
+
+    Args:
+        paths: The files and folders.
+        source: The log source of the events; None to find each one's from its fields.
+
+    Raises:
+        BadFile: a file is not Sigma; every problem of every file is named.
+    """
+    found = Conversion(*parsed(paths), WrittenTarget(source)).converted()
+    return WrittenRules(
+        rules=found.rules,
+        correlations=found.correlations,
+        unusable=found.unusable,
+        elsewhere=found.elsewhere,
+    )
 
 
 def parsed(paths: Iterable[Path]) -> tuple[SigmaCollection, dict[str, str]]:

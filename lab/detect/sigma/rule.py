@@ -7,21 +7,30 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lab.detect.alert import Level
-from lab.telemetry.conditions import Condition
+from lab.telemetry.conditions import Condition, Question
 
-CorrelationKind = Literal["event_count", "value_count", "temporal", "temporal_ordered"]
-"""The kinds of Sigma correlation that are evaluated."""
+CorrelationKind = Literal[
+    "event_count",
+    "value_count",
+    "temporal",
+    "temporal_ordered",
+    "value_sum",
+    "value_avg",
+    "value_percentile",
+    "value_median",
+]
+"""The kinds of Sigma correlation."""
 
 Operator = Literal["gte", "gt", "lte", "lt", "eq", "neq"]
 """How a correlation compares what it counted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rule:
-    """One Sigma rule, converted."""
+class Named:
+    """What every rule says of itself."""
 
     id: str
-    """Sigma's UUID."""
+    """Sigma's UUID; its name or title where it has none."""
 
     hash: str
     """SHA-256 of its text in the file, and of the filters that change it."""
@@ -41,6 +50,17 @@ class Rule:
     tactics: tuple[str, ...]
     """ATT&CK tactic short names of its tags, sorted."""
 
+    tags: tuple[str, ...]
+    """Its tags, as written: `attack.t1110.001`."""
+
+    alerts: bool
+    """Whether a match is an alert of its own; a rule may serve correlations alone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule(Named):
+    """One Sigma rule, converted for events of ours."""
+
     log_source: str
     """The log source it asks for, in its own words."""
 
@@ -54,34 +74,21 @@ class Rule:
     where: Condition
     """What an event has to fulfil."""
 
-    alerts: bool
-    """Whether a match is an alert of its own; a rule may serve correlations alone."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WrittenRule(Named):
+    """One Sigma rule, converted for events under names of their own."""
+
+    log_source: str
+    """The log source it asks for, in its own words."""
+
+    question: Question
+    """What an event has to fulfil."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Correlation:
+class Correlation(Named):
     """One Sigma correlation rule."""
-
-    id: str
-    """Sigma's UUID."""
-
-    hash: str
-    """SHA-256 of its text in the file."""
-
-    path: str
-    """The file it is from."""
-
-    title: str
-    """Its title."""
-
-    level: Level
-    """How urgent its author thinks it is."""
-
-    techniques: tuple[str, ...]
-    """ATT&CK technique ids of its tags, sorted."""
-
-    tactics: tuple[str, ...]
-    """ATT&CK tactic short names of its tags, sorted."""
 
     kind: CorrelationKind
     """What is looked for."""
@@ -90,10 +97,10 @@ class Correlation:
     """Ids of the rules and correlations it is about, in the order of the file."""
 
     group_by: tuple[str, ...]
-    """ECS fields or aliases whose values keep one case apart from another."""
+    """Fields or aliases whose values keep one case apart from another."""
 
     aliases: Mapping[str, Mapping[str, str]]
-    """Alias to rule id to ECS field: the same thing, which different rules' events call differently."""
+    """Alias to rule id to field: the same thing, which different rules' events call differently."""
 
     timespan: int
     """Length of the window in nanoseconds."""
@@ -105,10 +112,15 @@ class Correlation:
     """What it is compared with."""
 
     fields: tuple[str, ...]
-    """For `value_count`: the fields whose different values, taken together, are counted."""
+    """For `value_count`: the fields whose different values, taken together, are counted. For the statistical
+    kinds: the field whose numbers are."""
 
-    alerts: bool
-    """Whether a match is an alert of its own."""
+    percentile: int = 50
+    """For `value_percentile`: which one, from 0 to 100."""
+
+    expression: tuple[str, ...] = ()
+    """For temporal kinds with a condition of rules: ids of rules, `and`, `or` and `not` in postfix order;
+    empty where every rule is wanted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +142,7 @@ class Unusable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RuleSet:
-    """All that was read from some files."""
+    """All that was read from some files, for events of ours."""
 
     rules: tuple[Rule, ...]
     """Rules on single events."""
@@ -140,3 +152,20 @@ class RuleSet:
 
     unusable: tuple[Unusable, ...]
     """What could not be used; never dropped in silence."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WrittenRules:
+    """All that was read from some files, for events under names of their own."""
+
+    rules: tuple[WrittenRule, ...]
+    """Rules on single events."""
+
+    correlations: tuple[Correlation, ...]
+    """Rules on several events, those that others refer to first."""
+
+    unusable: tuple[Unusable, ...]
+    """What could not be used; never dropped in silence."""
+
+    elsewhere: tuple[str, ...]
+    """Ids of the rules that ask for another log source than the one the events are of."""

@@ -36,6 +36,7 @@ def about(  # noqa: PLR0913  # each is one word of a correlation
         level="high",
         techniques=(),
         tactics=(),
+        tags=(),
         kind=kind,
         rules=rules,
         group_by=group_by,
