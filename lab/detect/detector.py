@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from lab.detect.alert import Alert
 from lab.moment import Moment
-from lab.telemetry.events import Events
+
+if TYPE_CHECKING:  # who only wants to know where the rules are need not wait for Arrow
+    from lab.telemetry.events import Events
 
 OWN_RULES: Final = Path(__file__).parent / "rules"
 """The Sigma rules that ship with the program."""

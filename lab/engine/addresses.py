@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 POOLS: Final = ("10.213.0.0/16", "172.29.0.0/16", "192.168.208.0/20")
 """Where networks get their addresses from (RFC 1918); seldom used by others."""
 
@@ -42,6 +40,8 @@ class Addresses:
 
 def host_addresses() -> Addresses:
     """Look at every interface of this machine."""
+    import psutil
+
     found = [it for each in psutil.net_if_addrs().values() for it in each]
     ipv4, ipv6 = (
         _plain(it.address for it in found if it.family == family)
@@ -52,6 +52,8 @@ def host_addresses() -> Addresses:
 
 def addresses_of(interface: str) -> tuple[str, ...]:
     """List the IPv4 addresses of one interface of this machine."""
+    import psutil
+
     found = psutil.net_if_addrs().get(interface, ())
     return tuple(sorted(it.address for it in found if it.family == socket.AF_INET))
 

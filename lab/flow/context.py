@@ -10,14 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from lab.engine.engine import Engine
 from lab.files.workplace import Workplace
-from lab.inventory.kind import Kinds
 from lab.workers import Stop
 
-if TYPE_CHECKING:  # what only a run needs is imported by its stages, so that `lab up` is quick
+if TYPE_CHECKING:  # what only some commands need is imported by their stages, so that all start quickly
     from lab.detect.alert import Alert
+    from lab.engine.engine import Engine
     from lab.exercise.briefing import Briefing
+    from lab.inventory.kind import Kinds
 
 
 @dataclass(kw_only=True)
@@ -82,6 +82,8 @@ class Context:
     @cached_property
     def kinds(self) -> Kinds:
         """What nodes can be: the roles of the workplace and those that ship."""
+        from lab.inventory.kind import Kinds
+
         return Kinds(self.workplace.roles())
 
     def path(self, path: Path) -> Path:

@@ -19,8 +19,7 @@ from lab.inventory.kind import Kind
 from lab.provision import apply
 from lab.provision.blueprint import PRIVATE
 from lab.provision.lock import locked
-from lab.telemetry.inputs import CHUNK
-from lab.telemetry.lines import whole_lines
+from lab.telemetry.inputs import CHUNK, whole_lines
 from lab.watch.packets import AS_FILE, UNREADABLE, read_with_suricata, unreadable
 
 LAB: Final = "packets"

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from lab.engine.addresses import POOLS, SMALLEST, free_subnets, routed
 from lab.engine.engine import Engine
 from lab.engine.facts import About
@@ -156,6 +154,8 @@ def _kernel(lab: Lab | None) -> Iterator[Requirement]:
 
 
 def _resources(told: About, lab: Lab | None, unbaked: int | None) -> Iterator[Requirement]:
+    import psutil
+
     wanted = sum(node.kind.memory for node in lab.nodes) if lab else 2**30
     free = min(psutil.virtual_memory().available, told.memory)
     yield Requirement(
@@ -269,6 +269,8 @@ def _programs() -> str:
 
 
 def _leftovers(engine: Engine) -> Iterator[Requirement]:
+    import psutil
+
     known = set()
     for name in engine.labs():
         running = engine.observe(name)

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from lab.engine.engine import Engine
 from lab.engine.nodes import RunningLab
 from lab.files import records
@@ -92,6 +90,8 @@ class Receipt:
 
 def snapshot(engine: Engine) -> Snapshot:
     """Look at the engine and the machine."""
+    import psutil
+
     has = engine.belongings()
     return Snapshot(
         containers=tuple(sorted(has.containers)),
@@ -176,6 +176,8 @@ def _mounts() -> tuple[str, ...]:
 
 def _shims() -> tuple[str, ...]:
     """Find the process that serves each running container; its arguments name the container."""
+    import psutil
+
     started = (it.info for it in psutil.process_iter(["name", "cmdline"]))
     shims = (it["cmdline"] for it in started if "containerd-shim" in (it["name"] or ""))
     return tuple(sorted(" ".join(words) for words in shims if words))  # one that has ended has no words

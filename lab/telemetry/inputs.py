@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import IO, Final, Literal, cast
 
 from lab.errors import Problem
-from lab.telemetry.lines import LONGEST_LINE, whole_lines
 
 Form = Literal["text", "evtx", "pcap"]
 """How a file is read: line by line, record by record, or packet by packet."""
+
+LONGEST_LINE: Final = 1_000_000
+"""Bytes; a longer line is cut there, or one line could fill the memory."""
 
 CHUNK: Final = 8 * 2**20
 """Bytes that are read at a time."""
@@ -261,6 +263,29 @@ def text_of(given: Input, content: Content) -> Iterator[bytes]:
     return map(_cut_long, whole_lines(_chunks(_pieces(given, content))))
 
 
+def pieces_of(given: Input, content: Content, size: int) -> Iterator[bytes]:
+    """Give an input that was not looked at, in pieces of some size; the content's fault says why it ended.
+
+    Args:
+        given: The input.
+        content: Takes the fault.
+        size: Bytes of a piece, about.
+    """
+    waiting, held = list[bytes](), 0
+    try:
+        with given.opened() as file:
+            while piece := file.read(size):
+                waiting.append(piece)
+                held += len(piece)
+                if held >= size:
+                    yield waiting[0] if len(waiting) == 1 else b"".join(waiting)
+                    waiting, held = [], 0
+    except _SHORT as error:
+        content.fault = _so_far(error)
+    if waiting:
+        yield b"".join(waiting)
+
+
 def _pieces(given: Input, content: Content) -> Iterator[bytes]:
     """Read an input as far as it was looked at; the content's fault says why it ended before."""
     left = content.size
@@ -291,6 +316,23 @@ def _chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 def _so_far(error: Exception) -> str:
     return f"is read as far as it goes: {str(error) or type(error).__name__}"
+
+
+def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    r"""Cut chunks behind the last `\n`; too long a line is cut, what is left at the end is given."""
+    rest = b""
+    for chunk in chunks:
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            yield b"".join((rest, memoryview(chunk)[:end]))
+            rest = chunk[end:]
+        else:
+            rest += chunk
+        if len(rest) > LONGEST_LINE:
+            yield rest
+            rest = b""
+    if rest:
+        yield rest
 
 
 def _cut_long(chunk: bytes) -> bytes:

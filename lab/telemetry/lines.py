@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
@@ -21,9 +21,6 @@ _OFFSET: Final = 4
 
 _DIGITS: Final = 8
 """Hexadecimal digits of a line's number in the name of its event."""
-
-LONGEST_LINE: Final = 1_000_000
-"""Bytes; a longer line is cut there, or one line could fill the memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,23 +145,6 @@ def identities(file: str, numbers: Sequence[int]) -> pa.Array[Any]:
     width = len(file) + _DIGITS
     ends = array("i", range(0, width * (len(numbers) + 1), width))
     return pa.StringArray.from_buffers(len(numbers), pa.py_buffer(ends), pa.py_buffer(text.encode()))
-
-
-def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    r"""Cut chunks behind the last `\n`; too long a line is cut, what is left at the end is given."""
-    rest = b""
-    for chunk in chunks:
-        whole, end, left = chunk.rpartition(b"\n")
-        if end:
-            yield rest + whole + end
-            rest = left
-        else:
-            rest += chunk
-        if len(rest) > LONGEST_LINE:
-            yield rest
-            rest = b""
-    if rest:
-        yield rest
 
 
 def cut(chunk: bytes) -> pa.Array[Any]:

@@ -8,6 +8,8 @@ Columns of our own begin with `%`, which no field's column does.
 
 from __future__ import annotations
 
+import ctypes
+import itertools
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,8 +25,15 @@ from lab.telemetry.database import Connection, connected, duckdb_errors, quoted,
 _THREADS: Final = 2
 """Threads that lines are read with, and conditions asked with."""
 
-_HELD: Final = 96 * 2**20
+_TOGETHER: Final = 96 * 2**20
 """Bytes that are read until conditions are asked; planning that takes half a millisecond for each."""
+
+_TURN: Final = 32
+"""Bits of a line's number within its chunk; those above say which chunk."""
+
+_TRIM_THRESHOLD: Final = -1
+_MMAP_THRESHOLD: Final = -3
+"""What glibc's `mallopt` calls these."""
 
 _CLUES: Final = 500
 """Texts that are looked for at once; RE2 is slow beyond some thousand."""
@@ -65,6 +74,14 @@ class _Lane:
     """The question."""
 
 
+def _keep_memory() -> None:
+    """Let glibc keep memory that was freed: to get it anew from the kernel takes as long as to parse."""
+    adjust = getattr(ctypes.CDLL(None), "mallopt", None)
+    if adjust:
+        adjust(_MMAP_THRESHOLD, 32 * 2**20)
+        adjust(_TRIM_THRESHOLD, 512 * 2**20)
+
+
 class WrittenMatcher:
     """Conditions over lines, in the order of the lines."""
 
@@ -75,6 +92,7 @@ class WrittenMatcher:
             questions: What is asked.
             shapes: Those of `SHAPES` that lines have.
         """
+        _keep_memory()
         self._asked = _Asked(questions, shapes)
         self._ends = ExitStack()
         database = self._ends.enter_context(connected(threads=1, memory_limit="600MB"))
@@ -83,7 +101,6 @@ class WrittenMatcher:
             it.execute("PRAGMA disable_optimizer")
         shut(database)
         self._pool = self._ends.enter_context(ThreadPoolExecutor(_THREADS))
-        self._held: list[tuple[int, bytes]] = []  # chunks that are not asked about yet, and the lines before
         self._lines = 0
 
     def __enter__(self) -> Self:
@@ -105,56 +122,60 @@ class WrittenMatcher:
         Args:
             chunks: The lines, in pieces of whole ones.
         """
-        waiting: deque[Future[None]] = deque()
+        waiting: deque[Future[int]] = deque()
+        counts: list[int] = []
+        read = 0
         self._fresh()
         for turn, chunk in enumerate(chunks):
             if len(waiting) == _THREADS:
-                waiting.popleft().result()
-            waiting.append(self._pool.submit(self._take, self._cursors[turn % _THREADS], chunk, self._lines))
-            self._held.append((self._lines, chunk))
-            self._lines += chunk.count(b"\n") + (not chunk.endswith(b"\n"))
-            if sum(len(it) for _, it in self._held) >= _HELD:
-                yield from self._answers(waiting)
+                counts.append(waiting.popleft().result())
+            waiting.append(self._pool.submit(self._take, self._cursors[turn % _THREADS], chunk, turn))
+            read += len(chunk)
+            if read >= _TOGETHER:
+                counts += [it.result() for it in waiting]
+                waiting.clear()
+                read = 0
+                yield from self._answers(counts)
                 self._fresh()
-        yield from self._answers(waiting)
+        counts += [it.result() for it in waiting]
+        yield from self._answers(counts)
+        self._lines += sum(counts)
 
-    def _take(self, cursor: Connection, chunk: bytes, before: int) -> None:
-        """Parse lines, and keep those that a condition may hold for."""
+    def _take(self, cursor: Connection, chunk: bytes, turn: int) -> int:
+        """Parse lines, keep those that a condition may hold for, and count all."""
         text = chunk.decode("utf-8", "replace")
         try:
             with duckdb_errors("lines"):
-                cursor.execute(self._asked.take(broken=False), [text, before])
+                cursor.execute(self._asked.take(broken=False), [text, turn << _TURN])
         except BadQuery:  # a line is no JSON; to expect it costs a third more
             with duckdb_errors("lines"):
-                cursor.execute(self._asked.take(broken=True), [text, before])
+                cursor.execute(self._asked.take(broken=True), [text, turn << _TURN])
+        return chunk.count(b"\n") + (not chunk.endswith(b"\n"))
 
-    def _answers(self, waiting: deque[Future[None]]) -> Iterator[Answered]:
-        """Ask about what is kept, and forget it."""
-        while waiting:
-            waiting.popleft().result()
-        met: dict[int, list[int]] = {number: [] for number in self._where("%broken")}
-        listed = bool(self._where("%listed"))
-        for half in self._pool.map(self._ask, self._cursors, self._asked.halves(lists=listed)):
+    def _answers(self, counts: Sequence[int]) -> Iterator[Answered]:
+        """Ask about what is kept.
+
+        Args:
+            counts: How many lines each chunk has.
+        """
+        before = [self._lines, *(self._lines + it for it in itertools.accumulate(counts))]
+        listed = self._cursors[0].execute('SELECT 1 FROM kept WHERE "%listed" LIMIT 1').fetchone()
+        met: dict[int, list[int]] = {}
+        for half in self._pool.map(self._ask, self._cursors, self._asked.halves(lists=bool(listed))):
             for number, place in half:
                 met.setdefault(number, []).append(place)
-        for number, line in self._named(sorted(met)):
-            yield Answered(number=number, line=line, met=tuple(sorted(met[number])))
+        for number, line in self._worth_telling(met):
+            if line.strip():
+                place = before[number >> _TURN] + (number & ((1 << _TURN) - 1))
+                yield Answered(number=place, line=line, met=tuple(sorted(met.get(number, ()))))
 
-    def _where(self, flag: str) -> list[int]:
-        found = self._cursors[0].execute(f'SELECT "%number" FROM kept WHERE "{flag}"').fetchall()  # noqa: S608 -- our own names
-        return [number for (number,) in found]
-
-    def _named(self, numbers: Iterable[int]) -> Iterator[tuple[int, str]]:
-        """Return lines by their numbers, in rising order; blank ones are none."""
-        chunks = iter(self._held)
-        before, lines = 0, list[bytes]()
-        for number in numbers:
-            while number > before + len(lines):
-                before, chunk = next(chunks)
-                lines = chunk.split(b"\n")
-            line = lines[number - before - 1].decode("utf-8", "replace").strip()
-            if line:
-                yield number, line
+    def _worth_telling(self, met: Iterable[int]) -> list[tuple[int, str]]:
+        """Return the lines that fulfil something, and those that are no event."""
+        cursor = self._cursors[0]
+        cursor.execute("CREATE OR REPLACE TABLE met AS SELECT unnest($1::BIGINT[])", [list(met)])
+        return cursor.execute(
+            'SELECT "%number", "%line" FROM kept WHERE "%broken" OR "%number" IN (FROM met) ORDER BY 1'
+        ).fetchall()
 
     def _ask(self, cursor: Connection, lanes: Sequence[_Lane]) -> list[tuple[int, int]]:
         found: list[tuple[int, int]] = []
@@ -166,7 +187,6 @@ class WrittenMatcher:
 
     def _fresh(self) -> None:
         """Forget what is kept."""
-        self._held.clear()
         self._cursors[0].execute(self._asked.kept)
 
 
@@ -186,6 +206,7 @@ class _Asked:
         self._raw = [it for it in self._fields if f'"{names[it]}"' in text]
         self._low = [it for it in self._fields if f'"{lowered(names[it])}"' in text or it in self._clues]
         self.kept = self._table()
+
     def halves(self, *, lists: bool) -> list[list[_Lane]]:
         """Deal the conditions out to two threads.
 
@@ -271,7 +292,7 @@ class _Asked:
                     THEN list_has_any(json_type(line, [{pointers}]), ['ARRAY', 'OBJECT'])
                     ELSE false END AS "%listed",
                 {self._hit(found)} AS "%hit" FROM apart)
-            SELECT {selected}, CASE WHEN "%listed" THEN line END AS "%line" FROM judged WHERE {keep}"""  # noqa: S608 -- our own names, quoted
+            SELECT {selected}, line AS "%line" FROM judged WHERE {keep}"""  # noqa: S608 -- our own names, quoted
 
     def _value(self, field: str) -> str:
         """Write where among what was parsed a field is."""
@@ -292,8 +313,9 @@ class _Asked:
         Args:
             found: Of each field, what its value is.
         """
+        words = "array_to_string(words, chr(10))"
         asked = [
-            f"regexp_matches({found.get(field, 'array_to_string(words, chr(10))')}, {quoted(f'(?i){pattern}')})"
+            f"regexp_matches({found.get(field, words)}, {quoted(f'(?i){pattern}')})"
             for field, texts in self._clues.items()
             for pattern in _patterns(texts)
         ]

@@ -23,7 +23,8 @@ from lab.errors import LabError
 from lab.inventory.definition import Lab
 from lab.moment import Moment
 from lab.runs.noticed import Noticed
-from lab.telemetry.lines import Lines, file_identity, whole_lines
+from lab.telemetry.inputs import whole_lines
+from lab.telemetry.lines import Lines, file_identity
 from lab.watch.canary import CANARY
 from lab.watch.desk import Collected, FollowedLog, LineQueue
 from lab.workers import together

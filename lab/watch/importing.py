@@ -7,7 +7,7 @@ is done is written down; what was stored of one that was not is not stored again
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -134,8 +134,22 @@ def wanted(found: inputs.Inputs, paths: Sequence[Path], source: str = "") -> tup
     Raises:
         BadFile: one of the paths is no file that can be read; every problem is named.
     """
+    seen = chosen(found.below(list(paths)), found.refused, source)
+    if found.refused and not seen:
+        raise BadFile(*found.refused)
+    return seen
+
+
+def chosen(files: Iterable[Input], refused: list[Problem], source: str = "") -> tuple[Wanted, ...]:
+    """Look at files; the same content counts once.
+
+    Args:
+        files: The files.
+        refused: Takes what cannot be read by any parser.
+        source: Which parser reads them; found by content when empty.
+    """
     seen: dict[str, Wanted] = {}
-    for given in found.below(list(paths)):
+    for given in files:
         content = inputs.look(given)
         kind = _FORMS.get(given.form) or source or _kind(given, content)
         if kind:
@@ -143,9 +157,7 @@ def wanted(found: inputs.Inputs, paths: Sequence[Path], source: str = "") -> tup
         else:
             known = ", ".join(sorted(SOURCES))
             what = f"is no log that is known here\n    --as  says what it is: {known}"
-            found.refused.append(Problem(path=given.name, line=0, what=what))
-    if found.refused and not seen:
-        raise BadFile(*found.refused)
+            refused.append(Problem(path=given.name, line=0, what=what))
     return tuple(seen.values())
 
 

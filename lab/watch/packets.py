@@ -14,8 +14,7 @@ from typing import Final
 
 from lab.errors import BadFile, NotReady, Problem
 from lab.files.workplace import SHIPPED
-from lab.telemetry.inputs import CHUNK
-from lab.telemetry.lines import whole_lines
+from lab.telemetry.inputs import CHUNK, whole_lines
 
 _LOOK_EVERY: Final = 0.2
 

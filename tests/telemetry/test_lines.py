@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lab.telemetry.lines import cut, plain, whole_lines
+from lab.telemetry.inputs import whole_lines
+from lab.telemetry.lines import cut, plain
 
 
 @pytest.mark.parametrize(

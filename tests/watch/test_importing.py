@@ -22,8 +22,7 @@ from lab.errors import BadFile
 from lab.moment import Moment
 from lab.runs.noticed import Noticed
 from lab.telemetry import inputs
-from lab.telemetry.inputs import Inputs
-from lab.telemetry.lines import LONGEST_LINE
+from lab.telemetry.inputs import LONGEST_LINE, Inputs
 from lab.telemetry.sources import SOURCES
 from lab.telemetry.store import Store
 from lab.watch.importing import Imported, Importer, look_at, read_imports, wanted

@@ -286,8 +286,7 @@ class Conversion(Generic[_Made]):
             ),
             "tags": tuple(str(tag) for tag in rule.tags),
             "tactics": tuple(sorted(tag for it in tags if (tag := it.replace("_", "-")) in shortnames)),
-            # Sigma's specification: an informational rule enriches, and no alert comes of it.
-            "alerts": rule.level is not SigmaLevel.INFORMATIONAL and identity_of(rule) not in self._silent,
+            "alone": identity_of(rule) not in self._silent,
         }
 
     def _ordered(self, waiting: list[Correlation], ready: set[str]) -> tuple[Correlation, ...]:

@@ -15,7 +15,7 @@ from typing import Final
 from lab.detect.alert import Alert, entities_of, facts, identity, in_order, time_of
 from lab.detect.sigma.correlation import Correlator, Match
 from lab.detect.sigma.predicate import lower
-from lab.detect.sigma.rule import Correlation, Rule, RuleSet
+from lab.detect.sigma.rule import Correlation, Named, Rule, RuleSet
 from lab.moment import Moment
 from lab.telemetry.event import Event
 from lab.telemetry.events import Events
@@ -62,6 +62,20 @@ class SigmaDetector:
             if correlator.rule.alerts:
                 alerts += [_alert(correlator.rule, match.events, now) for match in found]
         return in_order(alerts)
+
+    def hits(self, events: Events) -> Iterator[tuple[Named, Match]]:
+        """Evaluate all rules on new events; each match is its own, in the order in which events arrived."""
+        found = self._matches(events)
+        known = [match for rule in self._rules for match in found[rule.id]]
+        told: list[tuple[Named, Match]] = []
+        for rule in self._rules:
+            told += [(rule, match) for match in found[rule.id] if rule.alone]
+        for correlator in self._correlators:
+            ours = correlator.feed(known)
+            known += ours
+            if correlator.rule.alone:
+                told += [(correlator.rule, match) for match in ours]
+        yield from sorted(told, key=lambda it: it[1].order)
 
     def matched(self, events: Events) -> dict[str, frozenset[str]]:
         """Return of each rule and correlation the `event.id` of the events that it matched.

@@ -70,7 +70,7 @@ def translate(paths: Iterable[Path], language: Language, rules: RuleSet, *, inde
     Raises:
         BadFile: a file is not Sigma; every problem of every file is named.
     """
-    collection, _ = parsed(paths)
+    collection, *_ = parsed(paths)
     collection.resolve_rule_references()
     wanted = {it.id for it in rules.rules} | {it.id for it in rules.correlations}
     chosen = [it for it in collection.rules if identity_of(it) in wanted]

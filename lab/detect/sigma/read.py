@@ -11,9 +11,11 @@ from pathlib import Path
 
 from sigma.collection import SigmaCollection
 from sigma.exceptions import SigmaError, SigmaRuleLocation
+from sigma.processing.pipeline import ProcessingPipeline
 
+from lab.detect.sigma.compiled import rule_files
 from lab.detect.sigma.convert import FAULTS, Conversion, EcsTarget, WrittenTarget
-from lab.detect.sigma.rule import RuleSet, WrittenRules
+from lab.detect.sigma.rule import RuleSet, Unusable, WrittenRules
 from lab.detect.sigma.taxonomy import Source
 from lab.errors import BadFile, Problem
 from lab.files import loader
@@ -34,48 +36,85 @@ class _Read:
     """SHA-256 of the document's text."""
 
 
-def read_rules(paths: Iterable[Path]) -> RuleSet:
-    """Read Sigma files, and folders of them.
+def read_rules(paths: Iterable[Path], pipelines: Iterable[Path] = ()) -> RuleSet:
+    """Read Sigma files, and folders of them, for events of ours.
+
+    Args:
+        paths: The files and folders. What is wrong in a folder is named among what cannot be used, so that
+            one file does not spoil a thousand.
+        pipelines: pySigma's pipeline files, applied before ours.
 
     Raises:
-        BadFile: a file is not Sigma; every problem of every file is named.
+        BadFile: a file that is named itself is not Sigma; every problem of every file is named.
     """
-    found = Conversion(*parsed(paths), EcsTarget()).converted()
-    return RuleSet(rules=found.rules, correlations=found.correlations, unusable=found.unusable)
+    collection, hashes, unread = parsed(paths)
+    found = Conversion(collection, hashes, EcsTarget(read_pipelines(pipelines))).converted()
+    return RuleSet(rules=found.rules, correlations=found.correlations, unusable=(*found.unusable, *unread))
 
 
-def read_written(paths: Iterable[Path], source: Source | None) -> WrittenRules:
+def read_written(
+    paths: Iterable[Path], source: Source | None, pipelines: Iterable[Path] = ()
+) -> WrittenRules:
     """Read Sigma files, and folders of them, for events that have Sigma's own field names.
 
     Args:
         paths: The files and folders.
         source: The log source of the events; None to find each one's from its fields.
+        pipelines: pySigma's pipeline files, applied before.
 
     Raises:
-        BadFile: a file is not Sigma; every problem of every file is named.
+        BadFile: a file that is named itself is not Sigma; every problem of every file is named.
     """
-    found = Conversion(*parsed(paths), WrittenTarget(source)).converted()
+    collection, hashes, unread = parsed(paths)
+    found = Conversion(collection, hashes, WrittenTarget(source, read_pipelines(pipelines))).converted()
     return WrittenRules(
         rules=found.rules,
         correlations=found.correlations,
-        unusable=found.unusable,
+        unusable=(*found.unusable, *unread),
         elsewhere=found.elsewhere,
     )
 
 
-def parsed(paths: Iterable[Path]) -> tuple[SigmaCollection, dict[str, str]]:
+def read_pipelines(paths: Iterable[Path]) -> list[ProcessingPipeline]:
+    """Read pySigma's pipeline files.
+
+    Raises:
+        BadFile: one is none; every problem is named.
+    """
+    problems: list[Problem] = []
+    found: list[ProcessingPipeline] = []
+    for path in paths:
+        try:
+            text = path.read_text(encoding="utf-8")
+            loader.check_yaml(text, str(path))
+            found.append(ProcessingPipeline.from_yaml(text))
+        except BadFile as error:
+            problems += error.problems
+        except (*FAULTS, OSError, UnicodeDecodeError) as error:
+            problems.append(Problem(path=str(path), line=0, what=f"is no pipeline of pySigma: {error}"))
+    if problems:
+        raise BadFile(*problems)
+    return found
+
+
+def parsed(paths: Iterable[Path]) -> tuple[SigmaCollection, dict[str, str], tuple[Unusable, ...]]:
     """Read Sigma files, and folders of them, as pySigma has them.
 
     Returns:
-        The rules, whose references are not resolved yet, and the hash of each by its place.
+        The rules, whose references are not resolved yet, the hash of each by its place, and what in the
+        folders could not be read.
 
     Raises:
-        BadFile: a file is not Sigma; every problem of every file is named.
+        BadFile: a file that is named itself is not Sigma; every problem of every file is named.
     """
-    problems: list[Problem] = []
-    found = [it for path in paths for file in _files(path) for it in _documents(file, problems)]
-    if problems:
-        raise BadFile(*problems)
+    named: list[Problem] = []
+    below: list[Problem] = []
+    found: list[_Read] = []
+    for path in paths:
+        for file in rule_files(path):
+            found += _documents(file, below if path.is_dir() else named)
+    if named:
+        raise BadFile(*named)
     merged = SigmaCollection.merge([it.collection for it in found], resolve_references=False)
     # A filter changes rules of other files: what a rule means then depends on the filters as well.
     filters = "".join(it.hash for it in found if it.collection.filters)
@@ -83,13 +122,11 @@ def parsed(paths: Iterable[Path]) -> tuple[SigmaCollection, dict[str, str]]:
         str(it.place): hashlib.sha256((it.hash + filters).encode()).hexdigest() if filters else it.hash
         for it in found
     }
-    return merged, hashes
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    return sorted(it for it in path.rglob("*") if it.suffix in {".yml", ".yaml"} and it.is_file())
+    unread = (
+        Unusable(path=it.path, line=it.line, title=Path(it.path).stem, why=it.what.splitlines()[0])
+        for it in sorted(set(below))
+    )
+    return merged, hashes, tuple(unread)
 
 
 def _documents(file: Path, problems: list[Problem]) -> Iterator[_Read]:

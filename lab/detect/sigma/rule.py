@@ -53,8 +53,13 @@ class Named:
     tags: tuple[str, ...]
     """Its tags, as written: `attack.t1110.001`."""
 
-    alerts: bool
-    """Whether a match is an alert of its own; a rule may serve correlations alone."""
+    alone: bool
+    """Whether a match is worth telling by itself; a rule may serve correlations alone."""
+
+    @property
+    def alerts(self) -> bool:
+        """Whether a match is an alert: by Sigma's specification, an informational rule only enriches."""
+        return self.alone and self.level != "informational"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

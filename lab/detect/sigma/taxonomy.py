@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Self
-
-from sigma.rule import SigmaRule
+from typing import TYPE_CHECKING, Final, Self
 
 from lab.detect.sigma.predicate import Columns, WrittenColumns, literal, match
 from lab.errors import WrongInput
 from lab.telemetry.conditions import Condition
+
+if TYPE_CHECKING:  # pySigma takes half a second to import, and only conversion needs it
+    from sigma.rule import SigmaRule
 
 SYSMON: Final = "microsoft-windows-sysmon/operational"
 
@@ -142,6 +143,17 @@ _WEB: Final = (
     *("sc-status", "cs-user-agent", "c-useragent", "cs-referer"),
 )
 """Fields of which an event of a web server or a proxy has one."""
+
+
+NAMES: Final = frozenset(
+    {
+        *(field for fields in _FIELDS.values() for field in fields),
+        *_FOREIGN,
+        *_WEB,
+        *("Image", "EventID", "Channel", "Provider_Name", "OriginalFileName", "SubjectUserName", "_path"),
+    }
+)
+"""Field names of Sigma's own, by which events that have them are known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

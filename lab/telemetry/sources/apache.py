@@ -11,8 +11,9 @@ import re
 from typing import Final
 
 from lab.telemetry.event import Event, Line, Quick, Source, Unparsed
-from lab.telemetry.sources.reading import MONTHS, address, clf_second, instant, iso_second, put_peer
+from lab.telemetry.sources.reading import address, put_peer
 from lab.telemetry.sources.spoken import CLOCK, IPV4, PORT, groups, nanoseconds
+from lab.telemetry.times import MONTHS, clf_second, instant, iso_second
 
 _QUOTED: Final = r'[^"\\]*(?:\\.[^"\\]*)*'
 _ACCESS: Final = re.compile(

@@ -15,7 +15,8 @@ from typing import Final
 
 from lab.moment import SECOND, Moment
 from lab.telemetry.event import Event, Line, Origin, Source, Unparsed
-from lab.telemetry.sources.reading import YEARS, instant, put_peer
+from lab.telemetry.sources.reading import put_peer
+from lab.telemetry.times import YEARS, instant
 
 _RECORD: Final = re.compile(
     r"(?:node=(?P<node>\S+) )?type=(?P<type>[A-Z0-9_\[\]]{1,40}) "

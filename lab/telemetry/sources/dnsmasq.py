@@ -7,8 +7,9 @@ from typing import Final
 
 from lab.telemetry.event import Event, Line, Source, Unparsed
 from lab.telemetry.sources import sentences
-from lab.telemetry.sources.reading import address, instant, yearless_second
+from lab.telemetry.sources.reading import address
 from lab.telemetry.sources.sentences import sentence
+from lab.telemetry.times import instant, yearless_second
 
 PROGRAMS: Final = ("dnsmasq", "dnsmasq-dhcp", "dnsmasq-tftp")
 """What it logs under."""

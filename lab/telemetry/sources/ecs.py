@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lab.telemetry.event import FIELDS, Event, FieldType, Line, Source, Unparsed, Value
-from lab.telemetry.sources.reading import LONG, address, epoch_moment, json_object, moment_of
+from lab.telemetry.sources.reading import LONG, address, json_object
+from lab.telemetry.times import epoch_moment, moment_of
 
 
 class Ecs(Source):

@@ -12,7 +12,7 @@ from typing import Final
 
 from lab.moment import Moment
 from lab.telemetry.event import Event, Line, Unparsed
-from lab.telemetry.sources.reading import instant, iso_second, yearless_second
+from lab.telemetry.times import instant, iso_second, yearless_second
 
 _HEAD: Final = re.compile(
     r"(?:<(\d{1,3})>)?"  # the priority, where a template keeps it

@@ -8,8 +8,9 @@ from typing import Any, Final
 from lab.moment import Moment
 from lab.telemetry.event import Event, Line, Source, Unparsed
 from lab.telemetry.sources.entry import Entry
-from lab.telemetry.sources.reading import YEARS, json_object
+from lab.telemetry.sources.reading import json_object
 from lab.telemetry.sources.syslog import understood
+from lab.telemetry.times import YEARS
 
 _TIMES: Final = ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP")
 """When a program said it, and when the journal heard it, in microseconds."""

@@ -6,7 +6,8 @@ import re
 from typing import Final
 
 from lab.telemetry.event import Event, Line, Source, Unparsed
-from lab.telemetry.sources.reading import instant, iso_second, put_peer
+from lab.telemetry.sources.reading import put_peer
+from lab.telemetry.times import instant, iso_second
 
 _LINE: Final = re.compile(
     r"(?P<year>\d{4})/(?P<month>\d\d)/(?P<day>\d\d) (?P<clock>\d\d:\d\d:\d\d) \[(?P<level>[a-z]{1,8})\] "

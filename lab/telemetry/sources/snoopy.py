@@ -13,7 +13,8 @@ from typing import Final
 
 from lab.moment import SECOND, Moment
 from lab.telemetry.event import Event, Line, Source, Unparsed
-from lab.telemetry.sources.reading import YEARS, instant, put_peer
+from lab.telemetry.sources.reading import put_peer
+from lab.telemetry.times import YEARS, instant
 
 REMEMBERED: Final = 4096
 """Processes whose last program is kept, to name it as parent of others."""

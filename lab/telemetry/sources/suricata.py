@@ -13,7 +13,8 @@ from typing import Final
 from lab.files.records import QuickRecord, from_json
 from lab.moment import Moment
 from lab.telemetry.event import Event, Line, Source, Unparsed
-from lab.telemetry.sources.reading import address, instant, iso_second, put, put_peer
+from lab.telemetry.sources.reading import address, put, put_peer
+from lab.telemetry.times import instant, iso_second
 
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 from lab.moment import Moment
 from lab.telemetry.event import Event, Line, Source, Unparsed
 from lab.telemetry.sources import ecs, windows
-from lab.telemetry.sources.reading import json_object, moment_of
+from lab.telemetry.sources.reading import json_object
+from lab.telemetry.times import moment_of
 
 Said = Mapping[str, Any]
 

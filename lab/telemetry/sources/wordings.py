@@ -17,8 +17,8 @@ from typing import Final
 from lab.moment import Moment
 from lab.telemetry.event import FIELDS, Event, Quick
 from lab.telemetry.sources.entry import Entry
-from lab.telemetry.sources.reading import DAY
 from lab.telemetry.sources.spoken import CLOCK, IPV4, PORT, groups, quoted
+from lab.telemetry.times import DAY
 
 _CHECK: Final = "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost"
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from lab.moment import SECOND
 from lab.telemetry.event import Event, Line, Source, Unparsed
-from lab.telemetry.sources.reading import LONG, address, epoch_moment, json_object, moment_of, put, put_peer
+from lab.telemetry.sources.reading import LONG, address, json_object, put, put_peer
+from lab.telemetry.times import epoch_moment, moment_of
 
 Said = Mapping[str, Any]
 """What a record says, by the names of its columns."""

@@ -45,7 +45,7 @@ def about(  # noqa: PLR0913  # each is one word of a correlation
         operator=operator,
         count=count,
         fields=fields,
-        alerts=True,
+        alone=True,
     )
 
 

@@ -1,0 +1,131 @@
+"""Rules that were converted before are not converted again: to start pySigma takes longer than to use them.
+
+What was made is kept in the user's cache folder, under a name that says all it was made of: the files with
+their paths, what they were converted for, and the versions of what converts. Whatever is wrong with a kept
+file, the rules are converted again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Final, TypeVar
+
+import lab
+from lab.detect.sigma.rule import RuleSet, WrittenRules
+from lab.detect.sigma.taxonomy import Source
+from lab.errors import LabError
+from lab.files import careful, records
+
+_Rules = TypeVar("_Rules", RuleSet, WrittenRules)
+
+_MOST: Final = 40
+"""Sets of rules that are kept; those used least recently are removed."""
+
+
+def rules_of(paths: Iterable[Path], pipelines: Iterable[Path] = ()) -> RuleSet:
+    """Read rules for events of ours.
+
+    Args:
+        paths: Sigma files, and folders of them.
+        pipelines: What users want made of rules before: pySigma's pipeline files.
+
+    Raises:
+        BadFile: a file is not Sigma; every problem of every file is named.
+    """
+    given, before = tuple(paths), tuple(pipelines)
+
+    def convert() -> RuleSet:
+        from lab.detect.sigma.read import read_rules
+
+        return read_rules(given, before)
+
+    return _kept("ours", given, before, RuleSet, convert)
+
+
+def written_rules_of(
+    paths: Iterable[Path], source: Source | None, pipelines: Iterable[Path] = ()
+) -> WrittenRules:
+    """Read rules for events that have Sigma's own field names.
+
+    Args:
+        paths: Sigma files, and folders of them.
+        source: The log source of the events; None to find each one's from its fields.
+        pipelines: What users want made of rules before: pySigma's pipeline files.
+
+    Raises:
+        BadFile: a file is not Sigma; every problem of every file is named.
+    """
+    given, before = tuple(paths), tuple(pipelines)
+
+    def convert() -> WrittenRules:
+        from lab.detect.sigma.read import read_written
+
+        return read_written(given, source, before)
+
+    return _kept(f"written {source}", given, before, WrittenRules, convert)
+
+
+def rule_files(path: Path) -> list[Path]:
+    """Return a file, or all YAML below a folder but what is hidden."""
+    if not path.is_dir():
+        return [path]
+    found = (it for it in path.rglob("*") if it.suffix in {".yml", ".yaml"} and it.is_file())
+    return sorted(it for it in found if not any(part[0] == "." for part in it.relative_to(path).parts))
+
+
+def _kept(
+    what: str,
+    paths: tuple[Path, ...],
+    pipelines: tuple[Path, ...],
+    kind: type[_Rules],
+    convert: Callable[[], _Rules],
+) -> _Rules:
+    try:
+        digest = hashlib.sha256(b"\0".join(_made_of(what, paths, pipelines))).hexdigest()
+    except OSError:  # whoever reads the rules says which file it is
+        return convert()
+    file = _folder() / f"{digest}.json"
+    try:
+        found = records.from_json(careful.read_bytes(file), kind)
+        os.utime(file)
+    except (OSError, ValueError, LabError):
+        found = convert()
+        _keep(file, records.to_json(found).encode())
+    return found
+
+
+def _made_of(what: str, paths: tuple[Path, ...], pipelines: tuple[Path, ...]) -> Iterator[bytes]:
+    yield what.encode()
+    yield from (
+        it.encode() for it in (lab.__version__, metadata.version("pysigma"), metadata.version("duckdb"))
+    )
+    for it in sorted(Path(__file__).parent.glob("*.py")):  # also a developer's changes make them anew
+        about = it.stat()
+        yield f"{it.name} {about.st_size} {about.st_mtime_ns}".encode()
+    for file in (file for path in paths for file in rule_files(path)):
+        yield str(file).encode("utf-8", "surrogateescape")
+        yield hashlib.sha256(file.read_bytes()).digest()
+    for file in pipelines:
+        yield b"pipeline"
+        yield hashlib.sha256(file.read_bytes()).digest()
+
+
+def _folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "homerange" / "rules"
+
+
+def _keep(file: Path, content: bytes) -> None:
+    """Keep what was made; where that cannot be, nothing is lost but time."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        careful.replace(file, content)
+        oldest = sorted(file.parent.glob("*.json"), key=lambda it: it.stat().st_mtime)
+        for it in oldest[:-_MOST]:
+            it.unlink(missing_ok=True)
+    except (OSError, LabError):
+        return
