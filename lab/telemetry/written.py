@@ -199,6 +199,7 @@ class _Asked:
         every = sorted(frozenset[str]().union(*(it.texts.fields for it in questions)))
         self._clues = _by_field(questions)
         self._fields = [it for it in every if it]
+        self._hits = {field: f'"%hit{place}"' for place, field in enumerate(self._clues)}
         self._keywords = "" in every
         self._shapes = shapes
         names = {it: written_column(it) for it in every}
@@ -217,14 +218,17 @@ class _Asked:
 
     def _lanes(self, start: int, *, lists: bool) -> list[_Lane]:
         mine = range(start, len(self._questions), _THREADS)
-        hinted = tuple(it for it in mine if self._questions[it].clues)
-        others = tuple(it for it in mine if not self._questions[it].clues)
-        lanes = [self._texts(hinted, ' AND "%hit"'), self._texts(others, "")]
-        return [it for it in [*lanes, *([self._lists(tuple(mine))] if lists else [])] if it.places]
+        by_fields: dict[frozenset[str], list[int]] = {}
+        for it in mine:
+            by_fields.setdefault(frozenset(field for field, _ in self._questions[it].clues), []).append(it)
+        lanes = [self._texts(tuple(places), fields) for fields, places in by_fields.items()]
+        return [*lanes, self._lists(tuple(mine))] if lists and mine else lanes
 
-    def _texts(self, places: tuple[int, ...], also: str) -> _Lane:
+    def _texts(self, places: tuple[int, ...], fields: frozenset[str]) -> _Lane:
+        """Ask about the lines that hold a clue in one of some fields; about all when there are none."""
         selected, some = bits([self._questions[it].texts.sql for it in places])
-        where = f'NOT "%broken" AND NOT "%listed"{also}'
+        hit = " OR ".join(self._hits[it] for it in sorted(fields)) or "true"
+        where = f'NOT "%broken" AND NOT "%listed" AND ({hit})'
         return _Lane(places=places, sql=_question("kept", where, selected, some))
 
     def _lists(self, places: tuple[int, ...]) -> _Lane:
@@ -254,7 +258,7 @@ class _Asked:
         fixed = [
             '"%number" BIGINT',
             '"%line" VARCHAR',
-            *(f'"%{it}" BOOLEAN' for it in ("broken", "listed", "hit")),
+            *(f"{it} BOOLEAN" for it in ('"%broken"', '"%listed"', *self._hits.values())),
         ]
         return f"CREATE OR REPLACE TABLE kept ({', '.join([*fixed, *columns])})"
 
@@ -278,8 +282,10 @@ class _Asked:
         parsed = f"json_extract_string(line, [{pointers}]) AS v{words}"
         if broken:
             parsed = re.sub(r"(json_extract_string\(.*?\)) AS", r"TRY(\1) AS", parsed)
-        keep = '"%hit" OR "%broken" OR "%listed"' if all(it.clues for it in self._questions) else "true"
-        selected = ", ".join(['"%number"', '"%broken"', '"%listed"', '"%hit"', *columns])
+        flags = ['"%broken"', '"%listed"', *self._hits.values()]
+        keep = " OR ".join(flags) if all(it.clues for it in self._questions) else "true"
+        selected = ", ".join(['"%number"', *flags, *columns])
+        hits = "".join(f", {self._hit(field, found)} AS {flag}" for field, flag in self._hits.items())
         return f"""INSERT INTO kept BY NAME
             WITH parts AS (SELECT string_split($1, chr(10)) AS parts),
             lines AS (SELECT unnest(parts) AS line, generate_subscripts(parts, 1) AS place FROM parts),
@@ -290,8 +296,7 @@ class _Asked:
                     ELSE NOT starts_with(ltrim(line), '{{') END AS "%broken",
                 CASE WHEN {listed or "false"}
                     THEN list_has_any(json_type(line, [{pointers}]), ['ARRAY', 'OBJECT'])
-                    ELSE false END AS "%listed",
-                {self._hit(found)} AS "%hit" FROM apart)
+                    ELSE false END AS "%listed"{hits} FROM apart)
             SELECT {selected}, line AS "%line" FROM judged WHERE {keep}"""  # noqa: S608 -- our own names, quoted
 
     def _value(self, field: str) -> str:
@@ -307,19 +312,16 @@ class _Asked:
         ways = [name] if "." not in field else [name, name.replace(".", "/")]
         return [quoted(f"{shape}/{way}") for shape in self._shapes for way in ways]
 
-    def _hit(self, found: Mapping[str, str]) -> str:
-        """Ask whether a line holds a text that some condition needs, before anything is put in lower case.
+    def _hit(self, field: str, found: Mapping[str, str]) -> str:
+        """Ask whether a field holds a text that some condition needs, before it is put in lower case.
 
         Args:
+            field: The field.
             found: Of each field, what its value is.
         """
-        words = "array_to_string(words, chr(10))"
-        asked = [
-            f"regexp_matches({found.get(field, words)}, {quoted(f'(?i){pattern}')})"
-            for field, texts in self._clues.items()
-            for pattern in _patterns(texts)
-        ]
-        return f"CASE WHEN {' OR '.join(asked) or 'false'} THEN true ELSE false END"
+        value = found.get(field, "array_to_string(words, chr(10))")
+        asked = (f"regexp_matches({value}, {quoted(f'(?i){it}')})" for it in _patterns(self._clues[field]))
+        return f"coalesce({' OR '.join(asked)}, false)"
 
 
 def _by_field(questions: Iterable[Question]) -> dict[str, list[str]]:

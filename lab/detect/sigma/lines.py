@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from lab.detect.sigma.correlation import Correlator, Match
 from lab.detect.sigma.rule import Correlation, Named, WrittenRules
@@ -130,7 +130,7 @@ def fields_of(line: bytes) -> frozenset[str]:
 
 def _object(line: bytes | str) -> Mapping[str, object]:
     try:
-        return records.from_json(line, dict[str, object])
+        return records.from_json(line, dict[str, Any])
     except ValueError:
         return {}
 

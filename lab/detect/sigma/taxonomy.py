@@ -280,7 +280,8 @@ def _product(source: Source, seen: _Seen) -> Iterator[str]:
     if source.product == "windows" and source.category:
         yield f"({seen.some(('Channel',))} OR NOT {seen.some(('Image',))} OR {seen.holds('Image', chr(92))})"
     elif source.product in {"linux", "macos"} and source.category:
-        yield f"(NOT {seen.some(('Image',))} OR {seen.holds('Image', '/')})"
+        unmarked = f"NOT {seen.some(('Channel',))}"
+        yield f"({unmarked} AND (NOT {seen.some(('Image',))} OR {seen.holds('Image', '/')}))"
 
 
 def _service(source: Source, seen: _Seen) -> Iterator[str]:

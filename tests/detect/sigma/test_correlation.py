@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.detect.sigma import correlation
-from lab.detect.sigma.correlation import LATE, MAX_KEPT, Correlator, Match
+from lab.detect.sigma.correlation import LATE, MAX_KEPT, Correlator, Match, ways
 from lab.detect.sigma.rule import Correlation, CorrelationKind, Operator
 from lab.moment import SECOND
-from lab.telemetry.event import Event
+from lab.telemetry.event import Event, Value
 
 SPAN: Final = 60
 
@@ -27,6 +27,8 @@ def about(  # noqa: PLR0913  # each is one word of a correlation
     group_by: tuple[str, ...] = ("source.ip",),
     fields: tuple[str, ...] = (),
     aliases: dict[str, dict[str, str]] | None = None,
+    percentile: int = 0,
+    expression: tuple[str, ...] = (),
 ) -> Correlation:
     return Correlation(
         id="c",
@@ -45,6 +47,8 @@ def about(  # noqa: PLR0913  # each is one word of a correlation
         operator=operator,
         count=count,
         fields=fields,
+        percentile=percentile,
+        expression=expression,
         alone=True,
     )
 
@@ -238,3 +242,77 @@ def test_a_case_fires_whenever_some_window_fulfils_the_condition(
     ]
     expected = any(counted(rule, inside) >= rule.count for inside in windows)
     assert bool(Correlator(rule).feed(known)) == expected
+
+
+def sized(*sizes: Value | None) -> list[Match]:
+    """Make matches one second apart, each with a number of bytes."""
+    found = []
+    for place, it in enumerate(sizes):
+        event: Event = {"@timestamp": place * SECOND, "event.id": str(place), "source.ip": "x"}
+        events = (event if it is None else event | {"source.bytes": it},)
+        found.append(Match(time=place * SECOND, order=place, rule="a", events=events))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "limit", "percentile", "ends"),
+    [
+        ("value_sum", (10, 20, 30), 60, 0, ["2"]),
+        ("value_sum", (10, 20, 29.9), 60, 0, []),
+        ("value_sum", (10, "20", None, "many", True, 30), 60, 0, ["5"]),
+        ("value_avg", (10, 90, 50), 50, 0, ["1"]),
+        ("value_avg", (10, 20, 119), 50, 0, []),
+        ("value_median", (1, 1, 100, 100, 100), 100, 0, ["4"]),
+        ("value_median", (1, 99), 50, 0, ["1"]),
+        ("value_percentile", tuple(range(11)), 9, 90, ["10"]),
+        ("value_percentile", (1, 2, 3), 4, 100, []),
+        ("value_percentile", (7, 1), 1, 0, ["0"]),
+    ],
+)
+def test_numbers_are_calculated_with(
+    kind: CorrelationKind, sizes: tuple[Value | None, ...], limit: int, percentile: int, ends: list[str]
+) -> None:
+    rule = about(kind, fields=("source.bytes",), count=limit, percentile=percentile)
+    assert [it[-1] for it in fired(rule, sized(*sizes))] == ends
+
+
+@pytest.mark.parametrize(
+    ("expression", "rules", "found"),
+    [
+        (("a", "b", "or"), "b", 1),
+        (("a", "b", "and"), "ba", 1),
+        (("a", "b", "and"), "bb", 0),
+        (("a", "b", "c", "or", "and"), "ca", 1),
+        (("a", "b", "not", "and"), "a", 1),
+        (("a", "b", "not", "and"), "ba", 0),
+        (("a", "b", "and", "not", "c", "and"), "cb", 1),
+        (("a", "b", "and", "not", "c", "and"), "abc", 0),
+    ],
+)
+def test_a_condition_of_rules_is_decided_at_each_match(
+    expression: tuple[str, ...], rules: str, found: int
+) -> None:
+    rule = about("temporal", rules=("a", "b", "c"), expression=expression, count=0)
+    assert len(fired(rule, [matched(place, place, it) for place, it in enumerate(rules)])) == found
+
+
+@pytest.mark.parametrize(
+    ("rules", "ends"), [("abc", ["2"]), ("acb", ["1"]), ("cab", []), ("bac", ["2"]), ("bc", [])]
+)
+def test_an_ordered_condition_of_rules_wants_the_order_of_its_words(rules: str, ends: list[str]) -> None:
+    rule = about("temporal_ordered", rules=("a", "b", "c"), expression=("a", "c", "and"), count=0)
+    assert [
+        it[-1] for it in fired(rule, [matched(place, place, it) for place, it in enumerate(rules)])
+    ] == ends
+
+
+def test_a_condition_that_never_holds_is_told() -> None:
+    with pytest.raises(ValueError, match="never hold"):
+        ways(("a", "a", "not", "and"))
+
+
+def test_a_condition_that_holds_in_too_many_ways_is_told() -> None:
+    parts = [(f"a{place}", f"b{place}", "or") for place in range(12)]
+    expression = (*parts[0], *(word for it in parts[1:] for word in (*it, "and")))
+    with pytest.raises(ValueError, match="more than"):
+        ways(expression)

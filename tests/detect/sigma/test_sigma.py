@@ -303,10 +303,13 @@ def test_every_problem_of_a_folder_is_told_with_its_line(tmp_path: Path) -> None
         encoding="utf-8",
     )
     (tmp_path / "d.yml").write_text("- a list\n", encoding="utf-8")
+    expected = {("a.yml", 4), ("b.yml", 2), ("c.yml", 4), ("d.yml", 1)}
     with pytest.raises(BadFile) as caught:
-        read_rules([tmp_path])
-    lines = {(Path(it.path).name, it.line) for it in caught.value.problems}
-    assert {("a.yml", 4), ("b.yml", 2), ("c.yml", 4), ("d.yml", 1)} <= lines
+        read_rules(sorted(tmp_path.iterdir()))
+    assert expected <= {(Path(it.path).name, it.line) for it in caught.value.problems}
+    found = read_rules([tmp_path])  # one file does not spoil the others of a folder
+    assert expected <= {(Path(it.path).name, it.line) for it in found.unusable}
+    assert [it.title for it in found.rules] == ["a rule"]
 
 
 def test_documents_of_one_file_have_their_own_hashes(tmp_path: Path) -> None:
