@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # rich is for terminals; `lab up` raises no alert
     from rich.console import Console
 
     from lab.detect.alert import Alert
+    from lab.detect.queue import Queue
 
 _LEVEL_STYLES: Final = {
     "informational": "dim",
@@ -31,10 +32,6 @@ _LEVEL_STYLES: Final = {
 }
 
 
-_PAUSE: Final = 10 * SECOND
-"""After this long without a repeat an alert is news again, in nanoseconds."""
-
-
 class Screen:
     """Standard output and standard error of one command.
 
@@ -43,7 +40,13 @@ class Screen:
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
-        self._raised: dict[tuple[str, tuple[str, ...]], tuple[int, int]] = {}
+
+    @cached_property
+    def _queue(self) -> Queue:
+        """The alerts that were shown."""
+        from lab.detect.queue import Queue
+
+        return Queue()
 
     @cached_property
     def _out(self) -> Console | None:
@@ -83,30 +86,33 @@ class Screen:
     def alert(self, alert: Alert) -> None:
         """Show an alert the moment it is raised, with its delay since its first event.
 
-        One that repeats another within seconds, from the same source, is counted and shown when the count has
-        doubled: an attack raises the same thing dozens of times. The file keeps each.
+        One that repeats another on the same actor is counted and not shown: `incidents` tells how often it
+        was raised, and the file keeps each.
         """
-        count = self._repeated(alert)
-        if count & (count - 1):
+        if self._queue.add(alert) > 1:
             return
-        times = f"  ({count} times by now)" if count > 1 else ""
         delay = (alert.raised - alert.first_event) / SECOND
         who = ", ".join(sorted({value for values in alert.entities.values() for value in values}))
         self._say(
             self._elapsed(),
             (f"ALERT {alert.level:<13} ", _LEVEL_STYLES[alert.level]),
             (f"{' '.join(alert.techniques) or '-':<10} ", "bold"),
-            (f"{visible(alert.title)}{times}  ", ""),
+            (f"{visible(alert.title)}  ", ""),
             (f"{visible(who)}  {delay:.1f} s after the event", "dim"),
         )
 
-    def _repeated(self, alert: Alert) -> int:
-        """Count an alert: how often its rule has named the same source without a pause."""
-        key = (alert.rule_id, alert.entities.get("source.ip") or alert.entities.get("host.name", ()))
-        last, count = self._raised.get(key, (0, 0))
-        count = count + 1 if alert.raised - last < _PAUSE else 1
-        self._raised[key] = (alert.raised, count)
-        return count
+    def incidents(self) -> None:
+        """Say what the alerts that were shown belong to."""
+        for it in self._queue.incidents:
+            who = ", ".join(sorted({value for values in it.entities.values() for value in values}))
+            what = f"{len(it.entries)} rules fired, {len(it.alert_ids)} times" if len(it.entries) > 1 else ""
+            self._say(
+                self._elapsed(),
+                (f"INCIDENT {it.level:<10} ", _LEVEL_STYLES[it.level]),
+                (f"{' → '.join(it.chain) or '-'}  ", "bold"),
+                (what or f"{visible(it.entries[0].first.title)}, {len(it.alert_ids)} times", ""),
+                (f"  {visible(who)}", "dim"),
+            )
 
     def fault(self, message: str) -> None:
         """Show what went wrong."""

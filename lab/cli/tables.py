@@ -255,6 +255,7 @@ def scenario(screen: Screen, found: Scenario, *, as_json: bool) -> None:
 def score(screen: Screen, scored: Scored, *, as_json: bool) -> None:
     """Show what was detected, what was missed and why, and where the report is."""
     found = scored.score
+    screen.incidents()
     if as_json:
         screen.json(found)
         return

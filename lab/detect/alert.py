@@ -19,6 +19,16 @@ LEVELS: Final[tuple[Level, ...]] = ("informational", "low", "medium", "high", "c
 """The levels in rising order."""
 
 
+RISKS: Final[Mapping[Level, int]] = {
+    "informational": 1,
+    "low": 21,
+    "medium": 47,
+    "high": 73,
+    "critical": 99,
+}
+"""Risk by level, from 0 to 100: the scores that Elastic gives rules by default."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alert:
     """One rule firing on one or more events."""
@@ -40,6 +50,9 @@ class Alert:
 
     level: Level
     """How urgent the rule's author thinks it is."""
+
+    risk: int = 0
+    """How bad that is, from 0 to 100, by `RISKS`; 0 in the files of older versions."""
 
     techniques: tuple[str, ...] = ()
     """ATT&CK technique ids from the rule's tags, upper case, sorted."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from lab import attack
-from lab.detect.alert import Alert, Level, facts, identity, in_order
+from lab.detect.alert import RISKS, Alert, Level, facts, identity, in_order
 from lab.moment import Moment
 from lab.telemetry.event import Event
 from lab.telemetry.events import Events
@@ -57,6 +57,7 @@ class SuricataDetector:
             rule_hash=digest,
             title=str(event.get("rule.name", rule)),
             level=level(event),
+            risk=RISKS[level(event)],
             techniques=techniques(event),
             tactics=tactics(event),
             **facts((event,), now),

@@ -229,12 +229,15 @@ def _equip(made: Environment) -> None:
 
 
 def _contents(story: Story) -> dict[str, object]:
+    shown = enumerate(story.entries[:SHOWN_ALERTS], 1)
+    places = {alert.id: place for place, entry in shown for alert in entry.alerts}
     return {
         "story": story,
         "score": story.score,
         "measures": _measures(story),
         "commands": _commands(story),
-        "places": {alert.id: place for place, alert in enumerate(story.alerts[:SHOWN_ALERTS], 1)},
+        "places": places,
+        "places_of": lambda alerts: sorted({places[it] for it in alerts if it in places}),
         "shown_alerts": SHOWN_ALERTS,
         "attack_version": attack.version(),
         "shown_entities": _SHOWN_ENTITIES,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from lab.detect.alert import Alert
+from lab.detect.queue import Entry, Incident, Queue
 from lab.exercise.recorder import Result
 from lab.exercise.truth import Truth
 from lab.moment import SECOND, Moment
@@ -149,6 +150,12 @@ class Story:
     alerts: tuple[Alert, ...]
     """What was raised, in the order it was raised; on the logs of others, by their first events."""
 
+    entries: tuple[Entry, ...]
+    """The same as a person is shown it: repeats of a rule on one actor are one, if all turned out alike."""
+
+    incidents: tuple[Incident, ...]
+    """What of it belongs to one story."""
+
     score: Score
     """The score."""
 
@@ -233,15 +240,20 @@ class Story:
 
     def standing(self, alert: Alert) -> Standing:
         """Say what an alert turned out to be."""
-        if not self.judged:
-            return "unknown"
-        if alert.id in self.score.false_alerts:
-            return "false"
-        return "ignored" if alert.id in self.score.ignored_alerts else "true"
+        return _standing(alert, self.score, judged=self.judged)
 
-    def false_alarms(self) -> tuple[Alert, ...]:
+    def false_alarms(self) -> tuple[Entry, ...]:
         """Return the alerts that nothing but benign traffic caused."""
-        return tuple(alert for alert in self.alerts if self.standing(alert) == "false")
+        return tuple(it for it in self.entries if self.standing(it.first) == "false")
+
+    def steps_of(self, entry: Entry) -> tuple[StepScore, ...]:
+        """Return the attack steps that an entry belongs to."""
+        return tuple(dict.fromkeys(step for it in entry.alerts for step in self.credited(it)))
+
+    def evidence_of(self, entry: Entry) -> tuple[EvidenceEvent, ...]:
+        """Return the events that are shown of an entry, each once."""
+        events = {event.id: event for it in entry.alerts for event in self.evidence.get(it.id, ())}
+        return tuple(events.values())[:SHOWN_EVIDENCE]
 
     def headline(self) -> str:
         """Say in one sentence what happened."""
@@ -344,6 +356,8 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         replay_of=header.replay_of,
         truth=happened,
         alerts=raised,
+        entries=_entries(raised, score, judged=header.judged),
+        incidents=Queue(raised).incidents,
         score=score,
         buckets=tuple(
             Bucket(source=source, second=place * width, count=count)
@@ -372,6 +386,22 @@ def bar_width(header: Header) -> int:
     """Return how many seconds are counted together: logs of months need no bar for each second."""
     length = (header.ended or header.started) - header.started
     return max(1, -(-length // (SECOND * _BARS)))
+
+
+def _standing(alert: Alert, score: Score, *, judged: bool) -> Standing:
+    if not judged:
+        return "unknown"
+    if alert.id in score.false_alerts:
+        return "false"
+    return "ignored" if alert.id in score.ignored_alerts else "true"
+
+
+def _entries(alerts: Iterable[Alert], score: Score, *, judged: bool) -> tuple[Entry, ...]:
+    queues: dict[Standing, Queue] = defaultdict(Queue)
+    for it in alerts:
+        queues[_standing(it, score, judged=judged)].add(it)
+    entries = (entry for queue in queues.values() for entry in queue.entries)
+    return tuple(sorted(entries, key=lambda it: (it.first.raised, it.first.id)))
 
 
 def shown_evidence(alerts: Iterable[Alert]) -> frozenset[str]:

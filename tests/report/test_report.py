@@ -263,7 +263,7 @@ def test_the_parts_come_in_the_promised_order() -> None:
     titles = re.findall(r"<h2 [^>]*>([^<]*)<", page._html(storybook.story()))  # noqa: SLF001
     assert titles == [
         "In figures", "Timeline", "Attack steps", "Measures", "False alarms", "Top sources",
-        "Alerts and their evidence", "What was collected", "How to read this",
+        "Incidents", "Alerts and their evidence", "What was collected", "How to read this",
     ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lab.detect.alert import Alert, entities_of, facts, identity, in_order, time_of
+from lab.detect.alert import RISKS, Alert, entities_of, facts, identity, in_order, time_of
 from lab.detect.sigma.correlation import Correlator, Match
 from lab.detect.sigma.predicate import lower
 from lab.detect.sigma.rule import Correlation, Named, Rule, RuleSet
@@ -238,6 +238,7 @@ def _alert(rule: Rule | Correlation, events: tuple[Event, ...], now: Moment) -> 
         rule_hash=rule.hash,
         title=rule.title,
         level=rule.level,
+        risk=RISKS[rule.level],
         techniques=rule.techniques,
         tactics=rule.tactics,
         **facts(ordered, now),
