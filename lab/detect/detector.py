@@ -38,21 +38,22 @@ class Detector(Protocol):
         ...
 
 
-def detectors(sensor_rules: str) -> tuple[Detector, ...]:
+def detectors(sensor_rules: str, rules: Iterable[Path] = (OWN_RULES,)) -> tuple[Detector, ...]:
     """Make every detector there is.
 
     Args:
         sensor_rules: Text of the rules that the lab's sensors run.
+        rules: Sigma files, and folders of them.
 
     Raises:
         BadFile: a rule cannot be read.
     """
     from lab.detect.reported import SuricataDetector
+    from lab.detect.sigma.compiled import rules_of
     from lab.detect.sigma.detector import SigmaDetector
-    from lab.detect.sigma.read import read_rules
 
     return (
-        SigmaDetector(read_rules([OWN_RULES])),
+        SigmaDetector(rules_of(rules)),
         SuricataDetector(sensor_rules),
     )
 

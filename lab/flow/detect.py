@@ -265,9 +265,9 @@ class _Looking:
         )
 
     def _rules(self) -> tuple[Path, ...]:
-        from lab.detect.detector import OWN_RULES
+        from lab.flow.rules import rule_paths
 
-        return self._order.rules or (OWN_RULES,)
+        return self._order.rules or rule_paths(self._context)
 
 
 def _told(text: str) -> tuple[Source | None, str]:

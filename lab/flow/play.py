@@ -13,6 +13,7 @@ from lab.files.workplace import lab_name
 from lab.flow.atomic import library_at_hand
 from lab.flow.context import Context
 from lab.flow.labs import apply_plan, await_ready, bake_images, lab_at_hand, lock_lab, plan_nodes, read_lab
+from lab.flow.rules import rule_paths
 from lab.inventory.definition import Lab
 from lab.moment import Moment
 from lab.provision import apply, disk
@@ -202,7 +203,7 @@ def play_and_watch(opened: Opened, context: Context) -> Played:
     prepared, run = opened.prepared, opened.run
     rules = _sensor_rules(prepared.lab)
     run.noticed.sensor_rules.write_text(rules, encoding="utf-8")
-    loaded = detectors(rules)
+    loaded = detectors(rules, rule_paths(context))
     run.write_header(replace(run.header(), rules=all_rules(loaded), ended=None, state="running"))
     limits = {node.name: node.kind.disk for node in prepared.lab.nodes}
     state: State = "stopped"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import lab
 from lab.flow.context import Context
+from lab.flow.rules import rule_paths
 from lab.moment import SECOND, Moment
 
 if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is quick
@@ -67,7 +68,8 @@ def replay_run(recording: RunFolder, context: Context) -> RunFolder:
     run = folder.create(context.workplace, header.scenario, Moment.now(), prefix="replay-")
     recording.copy_to(run.path)
     rules = run.noticed.sensor_rules
-    loaded = detectors(careful.read_bytes(rules).decode("utf-8", "replace") if os.path.lexists(rules) else "")
+    sensor = careful.read_bytes(rules).decode("utf-8", "replace") if os.path.lexists(rules) else ""
+    loaded = detectors(sensor, rule_paths(context))
     hashes = all_rules(loaded)
     replay(run.noticed, loaded, context.on_alert)
     run.write_header(

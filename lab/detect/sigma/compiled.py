@@ -22,6 +22,14 @@ from lab.files import careful, records
 
 _Rules = TypeVar("_Rules", RuleSet, WrittenRules)
 
+_NO_RULES: Final = frozenset(
+    {"deprecated", "documentation", "other", "regression_data", "tests", "unsupported"}
+)
+"""Folders of a checkout of SigmaHQ without rules that are in use."""
+
+TESTS: Final = ".test.yml"
+"""How the name of a file of cases ends, `lab.detect.sigma.trials`: it is none of rules."""
+
 _MOST: Final = 40
 """Sets of rules that are kept; those used least recently are removed."""
 
@@ -70,11 +78,21 @@ def written_rules_of(
 
 
 def rule_files(path: Path) -> list[Path]:
-    """Return a file, or all YAML below a folder but what is hidden."""
+    """Return a file, or the rules below a folder.
+
+    What is hidden is left out, as are files of cases, and of a checkout of SigmaHQ what is there for its own
+    sake: tests, and rules that its authors have withdrawn.
+    """
     if not path.is_dir():
         return [path]
+    left = _NO_RULES if (path / "rules").is_dir() else frozenset[str]()
     found = (it for it in path.rglob("*") if it.suffix in {".yml", ".yaml"} and it.is_file())
-    return sorted(it for it in found if not any(part[0] == "." for part in it.relative_to(path).parts))
+    kept = (it for it in found if not it.name.endswith(TESTS))
+    return sorted(it for it in kept if not _is_left_out(it.relative_to(path).parts, left))
+
+
+def _is_left_out(parts: tuple[str, ...], left: frozenset[str]) -> bool:
+    return parts[0] in left or any(it.startswith(".") for it in parts)
 
 
 def _kept(

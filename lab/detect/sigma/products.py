@@ -22,10 +22,11 @@ from sigma.processing.transformations.base import DetectionItemTransformation
 from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaRule
 from sigma.types import SigmaCasedString, SigmaNumber, SigmaRegularExpression, SigmaString, SigmaType
 
-from lab.detect.sigma.backend import log_source_of
+from lab.detect.sigma.backend import EcsBackend, field_mappings, log_source_of
 from lab.detect.sigma.convert import FAULTS, identity_of
 from lab.detect.sigma.fields import CASELESS, has_caseless
 from lab.detect.sigma.lucene import lower, translated
+from lab.detect.sigma.predicate import QueryColumns
 from lab.detect.sigma.read import parsed
 from lab.detect.sigma.rule import RuleSet
 from lab.detect.sigma.sources import LOG_SOURCES, LogSource
@@ -34,8 +35,8 @@ from lab.telemetry.event import FIELDS
 
 _Linking = type[ConditionAND] | type[ConditionOR]
 
-Language = Literal["lucene", "esql", "ppl", "spl"]
-"""Elasticsearch's and OpenSearch's query strings; ES|QL; OpenSearch's piped language; Splunk's."""
+Language = Literal["lucene", "esql", "ppl", "spl", "duckdb"]
+"""Elasticsearch's and OpenSearch's query strings; ES|QL; OpenSearch's piped language; Splunk's; SQL."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +77,31 @@ def translate(paths: Iterable[Path], language: Language, rules: RuleSet, *, inde
     chosen = [it for it in collection.rules if identity_of(it) in wanted]
     translator = _Translator(language, _backend(language, index))
     return [translator.translated(it) for it in chosen if _speaks(language, it)]
+
+
+def written_in_duckdb(paths: Iterable[Path], rules: RuleSet) -> list[Translation]:
+    """Write rules on single events as questions for `lab query`.
+
+    Args:
+        paths: Where the rules are: files and folders.
+        rules: What the embedded engine made of the same files; what that could not use is left out.
+
+    Raises:
+        BadFile: a file is not Sigma; every problem of every file is named.
+    """
+    collection, *_ = parsed(paths)
+    collection.resolve_rule_references()
+    wanted = {it.id for it in rules.rules}
+    backend = EcsBackend(field_mappings(), QueryColumns())
+    found: list[Translation] = []
+    for rule in (it for it in collection.rules if isinstance(it, SigmaRule) and identity_of(it) in wanted):
+        backend.convert_rule(rule)
+        where = " OR ".join(rule.get_conversion_result())
+        query = f"SELECT * FROM events WHERE {where}"  # noqa: S608 -- conditions are SQL by contract
+        found.append(Translation(id=identity_of(rule), language="duckdb", query=query))
+    why = "a correlation is no question in SQL here;  lab detect  evaluates it"
+    found += (Translation(id=it.id, language="duckdb", why=why) for it in rules.correlations)
+    return found
 
 
 def _speaks(language: Language, rule: SigmaRule | SigmaCorrelationRule) -> bool:

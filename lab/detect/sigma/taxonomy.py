@@ -195,10 +195,15 @@ class Source:
 
     def includes(self, events: Source) -> bool:
         """Tell whether events of another source are of this one."""
+        if events is ANY:
+            return True
         asked = (self.category, self.product, self.service)
         given = (events.category, events.product, events.service)
         return all(not ours or ours.lower() == theirs for ours, theirs in zip(asked, given, strict=True))
 
+
+ANY: Final = Source()
+"""Events that are of whatever source is asked for."""
 
 CATEGORIES: Final = frozenset(
     {
