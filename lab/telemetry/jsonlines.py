@@ -92,7 +92,7 @@ def _is_open(line: bytes) -> bool:
 
 
 def _of_whole(text: bytes) -> Iterator[bytes]:
-    found: Any = records.from_json(text, object)
+    found: Any = records.from_json(text, Any)
     if isinstance(found, dict):
         inner = next((found[it] for it in _LISTS if isinstance(found.get(it), list)), None)
         found = [found] if inner is None else inner

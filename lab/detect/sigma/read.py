@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 from sigma.collection import SigmaCollection
@@ -122,11 +122,16 @@ def parsed(paths: Iterable[Path]) -> tuple[SigmaCollection, dict[str, str], tupl
         str(it.place): hashlib.sha256((it.hash + filters).encode()).hexdigest() if filters else it.hash
         for it in found
     }
-    unread = (
-        Unusable(path=it.path, line=it.line, title=Path(it.path).stem, why=it.what.splitlines()[0])
-        for it in sorted(set(below))
-    )
-    return merged, hashes, tuple(unread)
+    return merged, hashes, tuple(_unread(below))
+
+
+def _unread(problems: Iterable[Problem]) -> Iterator[Unusable]:
+    """Say once of each file what is wrong in it."""
+    for path, several in groupby(sorted(set(problems)), key=lambda it: it.path):
+        first, *others = several
+        said = [first.what, *(f"line {it.line}: {it.what}" for it in others)]
+        why = "; ".join(it.splitlines()[0] for it in said)
+        yield Unusable(path=path, line=first.line, title=Path(path).stem, why=why)
 
 
 def _documents(file: Path, problems: list[Problem]) -> Iterator[_Read]:
@@ -161,6 +166,8 @@ def _document(file: Path, first: int, text: str, problems: list[Problem]) -> Ite
         problems.append(_problem(file, first, root, error))
         return
     problems += [_problem(file, first, root, error) for error in found.errors]
+    if found.errors:
+        return
     yield _Read(collection=found, place=place, hash=hashlib.sha256(text.encode()).hexdigest())
 
 

@@ -308,7 +308,7 @@ def test_every_problem_of_a_folder_is_told_with_its_line(tmp_path: Path) -> None
         read_rules(sorted(tmp_path.iterdir()))
     assert expected <= {(Path(it.path).name, it.line) for it in caught.value.problems}
     found = read_rules([tmp_path])  # one file does not spoil the others of a folder
-    assert expected <= {(Path(it.path).name, it.line) for it in found.unusable}
+    assert {Path(it.path).name for it in found.unusable} == {name for name, _ in expected}
     assert [it.title for it in found.rules] == ["a rule"]
 
 
