@@ -156,7 +156,8 @@ def test_what_cannot_be_evaluated_is_counted_with_its_reason(terminal: Terminal)
     assert "matches: 1" in found.said
     assert "rules that cannot be evaluated: 2" in found.said
     assert "invalid perl operator" in found.said
-    assert "broken.yml:3" in found.said
+    assert "broken.yml:1" in found.said
+    assert "line 3" in found.said
 
 
 def test_rules_that_were_added_are_used_and_can_be_removed(terminal: Terminal) -> None:

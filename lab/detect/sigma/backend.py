@@ -9,6 +9,7 @@ it, unless a modifier says otherwise.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final, cast
 
 from sigma.conditions import (
@@ -20,8 +21,9 @@ from sigma.conditions import (
 )
 from sigma.conversion.base import TextQueryBackend
 from sigma.conversion.state import ConversionState
+from sigma.correlations import SigmaCorrelationRule
 from sigma.exceptions import SigmaError
-from sigma.processing.conditions import LogsourceCondition
+from sigma.processing.conditions import RuleProcessingCondition
 from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations import FieldMappingTransformation
 from sigma.rule import SigmaRule
@@ -40,6 +42,7 @@ from sigma.types import (
 
 from lab.detect.sigma.predicate import FUNCTIONS, Column, Columns, Test, in_block, literal, lower, match
 from lab.detect.sigma.sources import LOG_SOURCES, LogSource
+from lab.telemetry.event import FIELDS
 
 
 def field_mappings() -> ProcessingPipeline:
@@ -49,12 +52,28 @@ def field_mappings() -> ProcessingPipeline:
         items=[
             ProcessingItem(
                 transformation=FieldMappingTransformation({**source.fields}),
-                rule_conditions=[LogsourceCondition(**source.named)],
+                rule_conditions=[Means(source)],
             )
             for source in LOG_SOURCES
             if source.fields
         ],
     )
+
+
+@dataclass
+class Means(RuleProcessingCondition):
+    """Whether a rule, or one of those that a correlation is about, means a log source."""
+
+    source: LogSource
+
+    def match(self, rule: SigmaRule | SigmaCorrelationRule) -> bool:
+        """Compare with the entry of our list that counts for the rule."""
+        if isinstance(rule, SigmaCorrelationRule):
+            return any(self.match(it.rule) for it in rule.referenced_rules)
+        try:
+            return log_source_of(rule) is self.source
+        except Refused:
+            return False
 
 
 class Refused(SigmaError):
@@ -216,6 +235,21 @@ class DuckDBBackend(TextQueryBackend):
 
 class EcsBackend(DuckDBBackend):
     """Conditions that pick the events of the rule's log source, among all of ours, as well."""
+
+    _own_names = False
+
+    def convert_rule(self, rule: SigmaRule, *others: Any, **named: Any) -> list[Any]:  # noqa: ANN401  # pySigma's
+        """Convert a rule; fields that only Windows has are looked for in what its events say."""
+        self._own_names = log_source_of(rule).own_names
+        return super().convert_rule(rule, *others, **named)
+
+    def _column(self, field: str) -> Column:
+        if field in FIELDS or not self._own_names:
+            return super()._column(field)
+        self.fields.add("winlog.event_data")
+        pointer = field.replace("~", "~0").replace("/", "~1")
+        value = f'json_extract_string("winlog.event_data", {literal(f"/{pointer}")})'
+        return Column(value=value, low=f"lower({value})")
 
     def finish_query(self, rule: Any, query: Any, _state: ConversionState) -> str:  # noqa: ANN401  # pySigma's
         """Add the condition for the log source."""

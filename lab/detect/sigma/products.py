@@ -15,14 +15,13 @@ from typing import Any, Final, Literal, cast
 from sigma.conditions import ConditionAND, ConditionOR
 from sigma.conversion.base import Backend
 from sigma.correlations import SigmaCorrelationRule
-from sigma.processing.conditions import RuleProcessingCondition
 from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations import AddConditionTransformation, FieldMappingTransformation
 from sigma.processing.transformations.base import DetectionItemTransformation
 from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaRule
 from sigma.types import SigmaCasedString, SigmaNumber, SigmaRegularExpression, SigmaString, SigmaType
 
-from lab.detect.sigma.backend import EcsBackend, field_mappings, log_source_of
+from lab.detect.sigma.backend import EcsBackend, Means, field_mappings
 from lab.detect.sigma.convert import FAULTS, identity_of
 from lab.detect.sigma.fields import CASELESS, has_caseless
 from lab.detect.sigma.lucene import lower, translated
@@ -125,8 +124,13 @@ class _Translator:
         except FAULTS as error:
             said = str(error.args[0]) if error.args else type(error).__name__
             return Translation(id=name, language=self._language, why=said.splitlines()[0])
-        joined = found[0] if len(found) == 1 else " OR ".join(f"({it})" for it in found)
         fields = tuple(sorted(_fields(rule))) if isinstance(rule, SigmaRule) else ()
+        if unknown := sorted(set(fields) - FIELDS.keys()):
+            why = (
+                f"no event there has the field {unknown[0]!r};  lab detect  looks for it in winlog.event_data"
+            )
+            return Translation(id=name, language=self._language, why=why)
+        joined = found[0] if len(found) == 1 else " OR ".join(f"({it})" for it in found)
         return Translation(id=name, language=self._language, query=joined, fields=fields)
 
     def _converted(self, rule: SigmaRule | SigmaCorrelationRule) -> list[str]:
@@ -174,19 +178,6 @@ def _made(language: Language, pipeline: ProcessingPipeline, index: str) -> Backe
 
 
 # -- onto our events -----------------------------------------------------------------------------
-
-
-@dataclass
-class _Means(RuleProcessingCondition):
-    """Whether a rule, or one of those that a correlation is about, means a log source."""
-
-    source: LogSource
-
-    def match(self, rule: SigmaRule | SigmaCorrelationRule) -> bool:
-        """Compare with the entry of our list that counts for the rule."""
-        if isinstance(rule, SigmaRule):
-            return log_source_of(rule) is self.source
-        return any(self.match(it.rule) for it in rule.referenced_rules)
 
 
 @dataclass
@@ -288,7 +279,7 @@ def _mapped(source: LogSource, extra: Mapping[str | None, str | list[str]]) -> I
         FieldMappingTransformation({**source.fields, **extra}),
         AddConditionTransformation(conditions),
     ):
-        yield ProcessingItem(transformation=transformation, rule_conditions=[_Means(source)])
+        yield ProcessingItem(transformation=transformation, rule_conditions=[Means(source)])
 
 
 def _onto_events(*, regular: bool) -> list[ProcessingItem]:

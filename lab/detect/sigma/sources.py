@@ -50,6 +50,66 @@ _DNS: Final[Fields] = {
     "src_ip": "source.ip",
 }
 
+_FILE: Final[Fields] = {
+    "TargetFilename": "file.path",
+    "Image": "process.executable",
+    "ProcessId": "process.pid",
+    "User": "user.name",
+}
+_CONNECTION: Final[Fields] = {
+    "Image": "process.executable",
+    "ProcessId": "process.pid",
+    "User": "user.name",
+    "Protocol": "network.transport",
+    "SourceIp": "source.ip",
+    "SourcePort": "source.port",
+    "DestinationIp": "destination.ip",
+    "DestinationPort": "destination.port",
+    "DestinationHostname": "destination.domain",
+}
+_WINDOWS: Final[Fields] = {
+    "EventID": "event.code",
+    "Channel": "winlog.channel",
+    "Provider_Name": "event.provider",
+    "Computer": "host.name",
+    "ComputerName": "host.name",
+}
+"""What Windows says of every event; all else is in `winlog.event_data`, under its own name."""
+
+_SYSMON: Final[Fields] = {
+    "Image": "process.executable",
+    "SourceImage": "process.executable",
+    "TargetFilename": "file.path",
+    "ImageLoaded": "file.path",
+    "TargetObject": "registry.path",
+    "QueryName": "dns.question.name",
+    "SourceIp": "source.ip",
+    "SourcePort": "source.port",
+    "DestinationIp": "destination.ip",
+    "DestinationPort": "destination.port",
+}
+"""What Sysmon says of files, libraries, the registry and connections."""
+
+_ZEEK: Final[Fields] = {
+    "id.orig_h": "source.ip",
+    "id.orig_p": "source.port",
+    "id.resp_h": "destination.ip",
+    "id.resp_p": "destination.port",
+    "method": "http.request.method",
+    "uri": "url.original",
+    "c-uri": "url.original",
+    "c-uri-query": "url.query",
+    "host": "url.domain",
+    "user_agent": "user_agent.original",
+    "c-useragent": "user_agent.original",
+    "status_code": "http.response.status_code",
+    "query": "dns.question.name",
+    "qtype_name": "dns.question.type",
+    "rcode_name": "dns.response_code",
+    "answers": "dns.resolved_ip",
+    "server_name": "tls.client.server_name",
+}
+
 _AUTH: Final = ("accounts", "cron", "journal", "logind", "sshd", "su", "sudo", "syslog")
 """What is written to auth.log."""
 
@@ -61,6 +121,49 @@ _LINUX_STARTS: Final = ("auditd", "snoopy", "sysmon")
 
 _STARTS: Final = ("exec", "created-process")
 """What the start of a program is called."""
+
+
+_WINDOWS_CATEGORIES: Final = {
+    "create_remote_thread": ("remote-thread-created",),
+    "create_stream_hash": ("file-stream-created",),
+    "dns_query": ("dns-query",),
+    "driver_load": ("driver-loaded",),
+    "file_change": ("file-creation-time-changed",),
+    "file_delete": ("file-deleted",),
+    "file_event": ("file-created",),
+    "image_load": ("image-loaded",),
+    "network_connection": ("network-connection",),
+    "pipe_created": ("pipe-created", "pipe-connected"),
+    "process_access": ("process-accessed",),
+    "process_tampering": ("process-tampering",),
+    "process_termination": ("process-terminated",),
+    "ps_module": ("powershell-module-logged",),
+    "ps_script": ("powershell-script-block",),
+    "raw_access_thread": ("raw-access-read",),
+    "registry_add": ("registry-object-added-or-deleted",),
+    "registry_delete": ("registry-object-added-or-deleted",),
+    "registry_event": ("registry-",),
+    "registry_rename": ("registry-object-renamed",),
+    "registry_set": ("registry-value-set",),
+    "sysmon_status": ("sysmon-",),
+}
+"""Sigma's categories of Windows, and how the actions of their events begin."""
+
+_WINDOWS_SERVICES: Final = {
+    "application": ("Application",),
+    "powershell": ("Microsoft-Windows-PowerShell/Operational", "PowerShellCore/Operational"),
+    "powershell-classic": ("Windows PowerShell",),
+    "security": ("Security",),
+    "sysmon": ("Microsoft-Windows-Sysmon/Operational",),
+    "system": ("System",),
+    "taskscheduler": ("Microsoft-Windows-TaskScheduler/Operational",),
+    "terminalservices-localsessionmanager": (
+        "Microsoft-Windows-TerminalServices-LocalSessionManager/Operational",
+    ),
+    "windefend": ("Microsoft-Windows-Windows Defender/Operational",),
+    "wmi": ("Microsoft-Windows-WMI-Activity/Operational",),
+}
+"""Sigma's services of Windows, and how the names of their channels begin."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +181,9 @@ class LogSource:
 
     fields: Fields
     """Its field names in ECS; ECS names stay as they are."""
+
+    own_names: bool = False
+    """Whether fields without such a name are looked for in `winlog.event_data`, under Windows' own."""
 
 
 LOG_SOURCES: Final = (
@@ -97,7 +203,69 @@ LOG_SOURCES: Final = (
         named={"category": "process_creation", "product": "windows"},
         modules=("sysmon", "windows"),
         begins=("event.action", _STARTS),
-        fields=_PROCESS,
+        fields={
+            **_WINDOWS,
+            **{name: field for name, field in _PROCESS.items() if name not in {"User", "LogonId"}},
+            "OriginalFileName": "process.pe.original_file_name",
+        },
+        own_names=True,
+    ),
+    *(
+        LogSource(
+            named={"category": category, "product": "windows"},
+            modules=("sysmon", "windows"),
+            begins=("event.action", actions),
+            fields=_WINDOWS | _SYSMON,
+            own_names=True,
+        )
+        for category, actions in _WINDOWS_CATEGORIES.items()
+    ),
+    *(
+        LogSource(
+            named={"product": "windows", "service": service},
+            modules=("sysmon", "windows"),
+            begins=("winlog.channel", channels),
+            fields=_WINDOWS,
+            own_names=True,
+        )
+        for service, channels in _WINDOWS_SERVICES.items()
+    ),
+    LogSource(
+        named={"product": "windows", "category": None, "service": None},
+        modules=("sysmon", "windows"),
+        fields=_WINDOWS,
+        own_names=True,
+    ),
+    LogSource(
+        named={"category": "file_event", "product": "linux"},
+        modules=("auditd", "sysmon"),
+        begins=("event.action", ("file-created", "opened-file", "renamed", "symlinked", "created-directory")),
+        fields=_FILE,
+    ),
+    LogSource(
+        named={"category": "network_connection", "product": "linux"},
+        modules=("auditd", "sysmon"),
+        begins=("event.action", ("network-connection", "connected-to")),
+        fields=_CONNECTION,
+    ),
+    LogSource(
+        named={"product": "linux", "service": "auditd"},
+        modules=("auditd",),
+        fields={
+            "exe": "process.executable",
+            "comm": "process.name",
+            "key": "homerange.audit.key",
+            "name": "file.path",
+            "cwd": "process.working_directory",
+            "uid": "user.id",
+            "SYSCALL": "event.code",
+        },
+    ),
+    LogSource(
+        named={"category": "proxy"},
+        modules=("suricata", "zeek"),
+        begins=("event.dataset", ("suricata.http", "zeek.http")),
+        fields=_WEB,
     ),
     LogSource(named={"category": "webserver", "service": None}, modules=("apache",), fields=_WEB),
     LogSource(named={"service": "apache"}, modules=("apache", "apache_error"), fields=_WEB),
@@ -105,7 +273,16 @@ LOG_SOURCES: Final = (
     LogSource(
         named={"category": "dns", "product": None}, modules=("dnsmasq", "suricata", "zeek"), fields=_DNS
     ),
-    LogSource(named={"product": "zeek"}, modules=("zeek",), fields={}),
+    *(
+        LogSource(
+            named={"product": "zeek", "service": service},
+            modules=("zeek",),
+            begins=("event.dataset", (f"zeek.{service}",)),
+            fields=_ZEEK,
+        )
+        for service in ("conn", "dns", "files", "http", "notice", "ssh", "ssl", "weird")
+    ),
+    LogSource(named={"product": "zeek", "service": None}, modules=("zeek",), fields=_ZEEK),
     LogSource(
         named={"product": "linux", "service": "sshd"},
         modules=("sshd",),

@@ -274,7 +274,7 @@ def test_a_field_no_event_has_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("logsource", "why"),
     [
-        ({"product": "windows", "category": "registry_set"}, "category registry_set, product windows"),
+        ({"product": "macos", "category": "file_event"}, "category file_event, product macos"),
         ({"category": "webserver", "service": "iis"}, "category webserver, service iis"),
     ],
 )
