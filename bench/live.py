@@ -1,12 +1,12 @@
 """Measures live collection: so many lines a second over five nodes, through to an event that can be queried.
 
-    python bench/live.py [--rate 20000] [--seconds 120]
+    python bench/live.py [--rate 20000] [--seconds 120] [--rules 150]
 
 Three web servers and two SSH servers each write their share into their own log; every line has the moment at
 which it was written. A run's own watch follows, parses, stores and detects. What arrives is counted against
 what the nodes say they wrote, and each segment is looked for every 5 ms: the delay is from the moment in
 the line to the moment at which its segment was there. Run it from a checkout, on a machine with nothing else
-to do.
+to do. `--rules` adds rules to ours until there are so many, half on requests and half on log-ins.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Final
 
 import duckdb
 
-from lab.detect.detector import detectors
+from lab.detect.detector import OWN_RULES, detectors
 from lab.engine.docker import DockerEngine
 from lab.engine.nodes import RunningLab, SeenNode
 from lab.files.workplace import SHIPPED
@@ -144,6 +144,26 @@ def write(engine: DockerEngine, node: SeenNode, rate: int, seconds: int) -> int:
     return int(engine.execute(node, argv, user="root", timeout=seconds + 60).stdout)
 
 
+def more_rules(folder: Path, wanted: int) -> Path:
+    """Write rules like those that people write, until there are so many with ours."""
+    folder.mkdir()
+    for number in range(wanted - len(list(OWN_RULES.glob("*.yml")))):
+        source, field = (
+            ("{category: webserver}", "cs-uri-query")
+            if number % 2
+            else ("{product: linux, service: sshd}", "message")
+        )
+        (folder / f"{number}.yml").write_text(
+            f"title: rule {number}\nlogsource: {source}\nlevel: medium\ndetection:\n"
+            f"  selection:\n    {field}|contains: ['=probe{number}', 'token{number}/', '%2e{number}%2f']\n"
+            f"  other: {{{field}|endswith: '.bak{number}', {field}|re: 'id{number}[0-9]+x'}}\n"
+            f"  filter: {{{field}|startswith: '/health'}}\n"
+            f"  condition: (selection or other) and not filter\n",
+            encoding="utf-8",
+        )
+    return folder
+
+
 def main() -> int:
     """Measure."""
     parser = argparse.ArgumentParser(
@@ -151,6 +171,7 @@ def main() -> int:
     )
     parser.add_argument("--rate", type=int, default=20_000)
     parser.add_argument("--seconds", type=int, default=120)
+    parser.add_argument("--rules", type=int, default=0)
     given = parser.parse_args()
     engine = DockerEngine()
     with tempfile.TemporaryDirectory() as place:
@@ -166,7 +187,7 @@ def main() -> int:
                     lab=lab,
                     running=running,
                     noticed=noticed,
-                    detectors=detectors(""),
+                    detectors=detectors("", (OWN_RULES, more_rules(Path(place) / "rules", given.rules))),
                     on_alert=lambda _alert: None,
                 ),
             ):

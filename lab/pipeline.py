@@ -14,7 +14,7 @@ from lab.flow.atomic import (
     find_packages,
     list_tests,
 )
-from lab.flow.bench import measure_up
+from lab.flow.bench import measure_detect, measure_up
 from lab.flow.context import Stage
 from lab.flow.imports import bring_in, judge_import, look_at_files
 from lab.flow.labs import (
@@ -274,4 +274,8 @@ SCHEMA: Final[Stages] = (
 
 BENCH_UP: Final[Stages] = (
     measure_up,  # Measurement -> Contest
+)
+
+BENCH_DETECT: Final[Stages] = (
+    measure_detect,  # RaceOrder   -> Race
 )

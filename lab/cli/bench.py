@@ -38,3 +38,43 @@ def bench_up(
     session = open_session()
     contest = session.run(BENCH_UP, Measurement(nodes=nodes, rounds=rounds, to=to))
     tables.contest(session.screen, contest, as_json=output == Format.JSON)
+
+
+@app.command("detect", epilog="Example:  lab bench detect sigma/rules --rules 122,1000 --to bench")
+def bench_detect(  # noqa: PLR0913  # each is an option
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH...]", help="Sigma files, and folders of them; else all rules in use."),
+    ] = None,
+    events: Annotated[str, typer.Option("--events", help="How many, separated by commas.")] = "200000",
+    rules: Annotated[str, typer.Option("--rules", help="How many, separated by commas.")] = "122",
+    rounds: Annotated[int, typer.Option("--rounds", min=1, max=50, help="How often each runs.")] = 3,
+    *,
+    to: Annotated[Path | None, typer.Option("--to", help="A folder for the figures and a picture.")] = None,
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Time `lab detect` beside rsigma and Zircolite, where present: same rules, same events."""
+    from lab.flow.bench import RaceOrder
+    from lab.pipeline import BENCH_DETECT
+
+    session = open_session()
+    order = RaceOrder(events=events, rules=rules, rounds=rounds, paths=tuple(paths or ()), to=to)
+    result = session.run(BENCH_DETECT, order)
+    if output == Format.JSON:
+        session.screen.json(result)
+        return
+    rows = [
+        (
+            it.contender,
+            f"{it.events}",
+            f"{it.rules}",
+            "failed" if it.failed else f"{it.median:.2f} s",
+            f"{it.memory:.0f} MB",
+            f"{it.matches}",
+        )
+        for it in result.figures
+    ]
+    right = ("events", "rules", "median", "memory", "matches")
+    session.screen.table(("contender", *right), rows, right=right)
+    for rule in result.differing:
+        session.screen.line(f"contenders differ on rule {rule}")

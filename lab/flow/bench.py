@@ -13,6 +13,7 @@ from lab.flow.labs import bake_images, plan_lab
 from lab.inventory.definition import read_inventory
 
 if TYPE_CHECKING:
+    from lab.bench.detect import Race
     from lab.bench.up import Contest
 
 
@@ -42,9 +43,7 @@ def measure_up(measurement: Measurement, context: Context) -> Contest:
 
     if measurement.to is not None:
         up.require_plotly()
-    sizes = [int(it) if it.strip().isdecimal() else 0 for it in measurement.nodes.split(",")]
-    if not all(0 < it <= up.MOST for it in sizes):
-        raise WrongInput(f"--nodes {measurement.nodes}: write numbers from 1 to {up.MOST}, as  6,50,250")
+    sizes = _numbers("--nodes", measurement.nodes, up.MOST)
     with tempfile.TemporaryDirectory(prefix="homerange-bench-") as folder:
         lab = read_inventory(up.write_inventory(Path(folder), 1, 0), context.kinds)
         planned = bake_images(plan_lab(lab, context), context)
@@ -67,3 +66,63 @@ def _keep(contest: Contest, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     records.write(folder / "up.json", contest)
     up.picture(contest, folder / "up.html")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RaceOrder:
+    """What to measure of rules on files, and where the figures go."""
+
+    events: str
+    """Numbers of events, separated by commas."""
+
+    rules: str
+    """Numbers of rules, separated by commas."""
+
+    rounds: int
+    """How often each contender runs."""
+
+    paths: tuple[Path, ...]
+    """Sigma files, and folders of them; ours when empty."""
+
+    to: Path | None = None
+    """A folder that gets `detect.json` and `detect.html`; nothing is kept without."""
+
+
+def measure_detect(order: RaceOrder, context: Context) -> Race:
+    """What to measure -> the figures of `lab detect` beside those of others.
+
+    The first number of rules is measured with each number of events, and the first number of events with each
+    number of rules.
+
+    Raises:
+        WrongInput: that is not a list of numbers.
+    """
+    import tempfile
+
+    from lab.bench import detect
+    from lab.bench.up import require_plotly
+    from lab.detect.sigma.compiled import rule_files
+    from lab.flow.rules import rule_paths
+
+    if order.to is not None:
+        require_plotly()
+    events = _numbers("--events", order.events, detect.MOST_EVENTS)
+    rules = _numbers("--rules", order.rules, detect.MOST_RULES)
+    sizes = dict.fromkeys([*((it, rules[0]) for it in events), *((events[0], it) for it in rules)])
+    paths = [context.path(it) for it in order.paths] or rule_paths(context)
+    own = [file for path in paths for file in rule_files(path)]
+    with tempfile.TemporaryDirectory(prefix="homerange-bench-") as folder:
+        result = detect.race(Path(folder), own, list(sizes), order.rounds, context.tell)
+    if order.to is not None:
+        place = context.path(order.to)
+        place.mkdir(parents=True, exist_ok=True)
+        records.write(place / "detect.json", result)
+        detect.picture(result, place / "detect.html")
+    return result
+
+
+def _numbers(option: str, text: str, most: int) -> list[int]:
+    found = [int(it) if it.strip().isdecimal() else 0 for it in text.split(",")]
+    if not all(0 < it <= most for it in found):
+        raise WrongInput(f"{option} {text}: write numbers from 1 to {most}, separated by commas")
+    return found
