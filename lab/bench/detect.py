@@ -242,7 +242,7 @@ def write_rules(folder: Path, own: Sequence[Path], wanted: int) -> list[tuple[st
         if copy := number // len(kept):
             name = uuid.uuid5(uuid.NAMESPACE_OID, f"{number}")
             text = re.sub(r"(?m)^id: .*$", f"id: {name}", text)
-            text = re.sub(r"(- |: )'([^'\n]{5,})'", rf"\1'\2{copy:x}q'", text)
+            text = re.sub(r"(- |: )'([^'\n]{5,})'", rf"\g<1>'\g<2>{copy:x}q'", text)
         (folder / f"{number:04d}.yml").write_text(text, encoding="utf-8")
     found = written_rules_of([folder], source)
     return sorted({clue for it in found.rules for clue in it.question.clues})
