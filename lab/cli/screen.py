@@ -105,12 +105,13 @@ class Screen:
         """Say what the alerts that were shown belong to."""
         for it in self._queue.incidents:
             who = ", ".join(sorted({value for values in it.entities.values() for value in values}))
-            what = f"{len(it.entries)} rules fired, {len(it.alert_ids)} times" if len(it.entries) > 1 else ""
+            events = sum(entry.evidence for entry in it.entries)
+            fired = f"{len(it.entries)} rules" if len(it.entries) > 1 else it.entries[0].first.title
             self._say(
                 self._elapsed(),
                 (f"INCIDENT {it.level:<10} ", _LEVEL_STYLES[it.level]),
                 (f"{' → '.join(it.chain) or '-'}  ", "bold"),
-                (what or f"{visible(it.entries[0].first.title)}, {len(it.alert_ids)} times", ""),
+                (f"{visible(fired)} on {events} events", ""),
                 (f"  {visible(who)}", "dim"),
             )
 

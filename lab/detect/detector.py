@@ -33,6 +33,14 @@ class Detector(Protocol):
         """
         ...
 
+    def recall(self, events: Events) -> None:
+        """Take note of events that were looked at before a restart, and raise nothing.
+
+        Args:
+            events: What is in the store, in the order in which it entered.
+        """
+        ...
+
     def close(self) -> None:
         """Give back what it holds."""
         ...

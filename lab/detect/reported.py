@@ -44,6 +44,9 @@ class SuricataDetector:
         told = events.at(events.where("event.dataset", [_DATASET]))
         return in_order(self._alert(event, now) for event in told if is_alert(event))
 
+    def recall(self, events: Events) -> None:
+        """Remember nothing: each alert stands for itself."""
+
     def close(self) -> None:
         """Nothing is held."""
 

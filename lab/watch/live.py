@@ -22,6 +22,7 @@ from lab.files import records
 from lab.inventory.definition import Lab
 from lab.moment import Moment
 from lab.runs.noticed import Noticed
+from lab.telemetry.store import Store
 from lab.watch.canary import Canaries, Packets
 from lab.watch.collection import Blind, Collection, read_collection
 from lab.watch.collector import Capture, Collector, captures_of, logs_of
@@ -151,6 +152,10 @@ def watching(  # noqa: PLR0913  # what is watched, with what, and where it goes
         for log in logs
         if log.node.name == it.node.name
     ]
+    if killed:
+        for events in Store(noticed.events).batches():
+            for it in detectors:
+                it.recall(events)
     desk = usual_desk(noticed, detectors, on_alert, logs)
     loop, guard, prover = _Loop(queue, desk), Guard(engine, running), _Prover(canaries)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lab.detect.alert import Alert
 from lab.detect.detector import OWN_RULES
+from lab.detect.queue import Queue
 from lab.detect.sigma.detector import SigmaDetector
 from lab.detect.sigma.read import read_rules
 from lab.detect.sigma.rule import RuleSet
@@ -163,4 +164,29 @@ def test_cutting_the_stream_changes_nothing(told: list[dict[str, object]], cuts:
     events = [event(it) for it in told]
     edges = [0, *sorted(cuts), len(events)]
     batches = [events[start:end] for start, end in pairwise(edges)]
-    assert merged(alerts(batches)) == merged(alerts([events]))
+    whole, parts = alerts([events]), alerts(batches)
+    assert merged(parts) == merged(whole)
+    assert shown(parts) == shown(whole)
+
+
+def shown(found: Sequence[Alert]) -> list[tuple[object, ...]]:
+    """Return what a person is shown of alerts."""
+    return sorted(
+        (it.first.rule_id, it.evidence, sorted(it.entities.items()), it.first.first_event)
+        for it in Queue(found).entries
+    )
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(told=TOLD, cut=st.integers(0, 60))
+def test_a_restart_changes_nothing(told: list[dict[str, object]], cut: int) -> None:
+    events = [event(it) for it in told]
+    before, after = events[:cut], events[cut:]
+    first, second = SigmaDetector(rules()), SigmaDetector(rules())
+    early = first.feed(Events.of(before), Moment(1))
+    second.recall(Events.of(before))
+    late = second.feed(Events.of(after), Moment(2))
+    assert late == first.feed(Events.of(after), Moment(2))
+    assert merged([*early, *late]) == merged(alerts([before, after]))
+    first.close()
+    second.close()

@@ -179,6 +179,9 @@ class Failing:
         del now
         raise EngineFault(doing="detecting", said=f"broken on {len(events)} events")
 
+    def recall(self, events: Events) -> None:
+        """Remember nothing."""
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -63,6 +63,10 @@ class SigmaDetector:
                 alerts += [_alert(correlator.rule, match.events, now) for match in found]
         return in_order(alerts)
 
+    def recall(self, events: Events) -> None:
+        """Let correlations see events of before a restart."""
+        self.matched(events)
+
     def hits(self, events: Events) -> Iterator[tuple[Named, Match]]:
         """Evaluate all rules on new events; each match is its own, in the order in which events arrived."""
         found = self._matches(events)
