@@ -27,6 +27,7 @@ STRUCTURES: Final[dict[str, dict[str, object]]] = {
         "rule_hash": "VARCHAR",
         "title": "VARCHAR",
         "level": "VARCHAR",
+        "risk": "BIGINT",
         "techniques": ["VARCHAR"],
         "tactics": ["VARCHAR"],
         "first_event": "TIMESTAMPTZ",
