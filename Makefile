@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # What every start imports is compiled once; to compile all that is installed takes twenty seconds.
-STARTED := import sysconfig; print(*(f"{sysconfig.get_path('purelib')}/{it}" for it in \
+STARTED := import sysconfig; print(*(sysconfig.get_path("purelib") + "/" + it for it in \
 	("click", "typer", "msgspec", "duckdb", "yaml")))
 
 # Where $(PYTHON) has a pip that can serve another environment, no pip is put into ours: that takes 3 s.
@@ -43,7 +43,7 @@ $(VENV)/.created:
 $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 	@echo "installing homerange into $(VENV); this takes about twenty seconds"
 	@$(PIP) --no-compile --editable .
-	@$(BIN)/python -m compileall -q lab $$($(BIN)/python -c "$(STARTED)")
+	@$(BIN)/python -m compileall -q lab $$($(BIN)/python -c '$(STARTED)')
 	@touch $@
 
 $(VENV)/.developer: $(VENV)/.installed
