@@ -16,6 +16,7 @@ from lab.flow.atomic import (
 )
 from lab.flow.bench import measure_detect, measure_up
 from lab.flow.context import Stage
+from lab.flow.free import mark, report_watched, watch
 from lab.flow.imports import bring_in, judge_import, look_at_files
 from lab.flow.labs import (
     apply_plan,
@@ -201,6 +202,15 @@ SIEM_DETECT: Final[Stages] = (
 
 SIEM_EXPORT: Final[Stages] = (
     export,  # Export      -> path
+)
+
+WATCH: Final[Stages] = (
+    watch,  # Watching    -> Watched
+    report_watched,  # Watched     -> Watched
+)
+
+MARK: Final[Stages] = (
+    mark,  # text        -> Mark
 )
 
 IMPORT: Final[Stages] = (

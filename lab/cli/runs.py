@@ -104,6 +104,45 @@ def clean(name: RunName = "", lab: LabName = "", output: AsFormat = Format.TABLE
     tables.score(session.screen, session.run(CLEAN, name), as_json=output == Format.JSON)
 
 
+@app.command(epilog="Example:  lab watch")
+def watch(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="[RUN]", help="One that goes on; else that in the lab, or a new one."),
+    ] = "",
+    lab: LabName = "",
+    every: Annotated[
+        float, typer.Option("--every", min=0.5, max=3600, help="Seconds between two lines on what comes in.")
+    ] = 5.0,
+    seconds: Annotated[
+        float, typer.Option("--for", min=0, help="Seconds after which it ends; else Ctrl-C does.")
+    ] = 0.0,
+) -> None:
+    """Watch a run that goes on; without one, the lab while you attack it by hand, and keep a run of that."""
+    from lab.cli import tables
+    from lab.flow.free import Watching
+    from lab.pipeline import WATCH
+
+    session = open_session(lab)
+    order = Watching(
+        run=name, every=every, seconds=seconds, on_glance=lambda it: session.screen.tell(str(it))
+    )
+    watched = session.run(WATCH, order)
+    session.screen.incidents()
+    if watched.own:
+        tables.report(session.screen, watched.run, markdown=False)
+
+
+@app.command(epilog="Example:  lab mark 'guessed the password of maria'")
+def mark(text: Annotated[str, typer.Argument(help="What you have just done.")]) -> None:
+    """Note what was just done, in the run that goes on; its report has notes and alerts in one timeline."""
+    from lab.pipeline import MARK
+
+    session = open_session()
+    noted = session.run(MARK, text)
+    session.screen.line(f"{noted.time.iso()}  {noted.text}")
+
+
 @app.command(epilog="Example:  lab scenarios")
 def scenarios(output: AsFormat = Format.TABLE) -> None:
     """List the exercises there are: what each does, on which lab, and how you did last time."""

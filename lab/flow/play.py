@@ -18,6 +18,7 @@ from lab.inventory.definition import Lab
 from lab.moment import Moment
 from lab.provision import apply, disk
 from lab.runs import names
+from lab.runs.header import FREE
 from lab.workers import together, told_to_stop
 
 if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is quick
@@ -152,11 +153,11 @@ def open_run(prepared: Prepared, context: Context) -> Opened:
     from lab.runs.header import Header
 
     running = context.engine.observe(prepared.lab.name)
-    _require_running(prepared.lab, running)
+    require_running(prepared.lab, running)
     started = Moment.now()
     run = folder.create(context.workplace, prepared.scenario.name, started)
     run.happened.scenario.write_text(prepared.scenario.text, encoding="utf-8")
-    run.write_lab(_record_of(running))
+    run.write_lab(lab_record(running))
     run.write_header(
         Header(
             id=run.path.name,
@@ -172,7 +173,12 @@ def open_run(prepared: Prepared, context: Context) -> Opened:
     return Opened(prepared=prepared, running=running, run=run)
 
 
-def _require_running(wanted: Lab, running: RunningLab) -> None:
+def require_running(wanted: Lab, running: RunningLab) -> None:
+    """Make sure that every node of a lab runs.
+
+    Raises:
+        NotFound: one does not.
+    """
     there = {node.name for node in running.nodes if node.state == "running"}
     missing = sorted({node.name for node in wanted.nodes} - there)
     if missing:
@@ -180,7 +186,8 @@ def _require_running(wanted: Lab, running: RunningLab) -> None:
         raise NotFound("running node", name=", ".join(missing), remedy=remedy)
 
 
-def _record_of(running: RunningLab) -> LabRecord:
+def lab_record(running: RunningLab) -> LabRecord:
+    """Return what a run keeps of its lab."""
     from lab.runs.header import LabRecord, NodeRecord
 
     nodes = tuple(
@@ -201,7 +208,7 @@ def play_and_watch(opened: Opened, context: Context) -> Played:
     from lab.watch.live import watching
 
     prepared, run = opened.prepared, opened.run
-    rules = _sensor_rules(prepared.lab)
+    rules = sensor_rules(prepared.lab)
     run.noticed.sensor_rules.write_text(rules, encoding="utf-8")
     loaded = detectors(rules, rule_paths(context))
     run.write_header(replace(run.header(), rules=all_rules(loaded), ended=None, state="running"))
@@ -286,7 +293,7 @@ def reset_dirty(played: Played, context: Context) -> RunFolder:
     return played.run
 
 
-def _sensor_rules(lab_now: Lab) -> str:
+def sensor_rules(lab_now: Lab) -> str:
     """Return the text of the rules that the lab's sensors were baked with."""
     folders = sorted({node.kind.folder for node in lab_now.nodes if node.kind.host_network})
     return "\n".join(
@@ -308,6 +315,9 @@ def find_unfinished(name: str, context: Context) -> Opened:
         remedy = f"lab atomic run --all --resume {run.path.name}  goes on with it"
         raise NotFound("run of a scenario", name=run.path.name, remedy=remedy)
     header, past = run.header(), read_past(run.happened)
+    if header.scenario == FREE:
+        remedy = "what was done by hand is for you to undo;  lab reset  makes nodes anew"
+        raise NotFound("run of a scenario", name=run.path.name, remedy=remedy)
     if header.replay_of or (header.state not in {"running", "stopped"} and not past.owed):
         raise NotFound(
             "unfinished run", name=run.path.name, remedy="it came to its end, and all of it was undone"
@@ -330,7 +340,7 @@ def hold_unfinished(opened: Opened, context: Context) -> Opened:
 
 def reopen_run(opened: Opened, context: Context) -> Opened:
     """The unfinished run -> the same, once its lab is the one that it began in."""
-    _require_running(opened.prepared.lab, opened.running)
+    require_running(opened.prepared.lab, opened.running)
     began = opened.run.header().started
     anew = sorted(node.name for node in opened.running.nodes if node.created > began)
     if anew:

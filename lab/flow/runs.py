@@ -194,6 +194,7 @@ def write_report(scored: Scored, _: Context) -> Scored:
     from lab.exercise.recorder import Result
     from lab.exercise.truth import read_truth
     from lab.files import records
+    from lab.runs.marks import read_marks
     from lab.telemetry.store import Store
     from lab.watch.collection import read_collection
 
@@ -210,6 +211,7 @@ def write_report(scored: Scored, _: Context) -> Scored:
         collection=read_collection(run.noticed),
         results=records.read_lines(run.happened.results, Result),
         eyes=scored.eyes,
+        marks=read_marks(run.happened),
     )
     report.write_report(run, story)
     return scored

@@ -14,6 +14,7 @@ from lab.exercise.truth import Truth
 from lab.moment import SECOND, Moment
 from lab.report.scans import Picture, picture
 from lab.runs.header import Header, State
+from lab.runs.marks import Mark
 from lab.score.eyes import Eye
 from lab.score.values import Score, StepScore
 from lab.telemetry.event import Event
@@ -156,6 +157,9 @@ class Story:
     incidents: tuple[Incident, ...]
     """What of it belongs to one story."""
 
+    marks: tuple[Mark, ...]
+    """What a person noted, in the order of time."""
+
     score: Score
     """The score."""
 
@@ -233,6 +237,14 @@ class Story:
         wide = [said for it in self.truth if it.step == step for said in it.wide]
         kept = [f"not undone: {it.reason}" for it in self.truth if it.step == f"{step}-revert" and it.reason]
         return tuple(dict.fromkeys((*wide, *kept)))
+
+    def noted(self) -> tuple[tuple[Moment, Mark | Entry], ...]:
+        """Return notes and alerts in the order of time; nothing where nobody noted anything."""
+        if not self.marks:
+            return ()
+        noted: list[tuple[Moment, Mark | Entry]] = [(it.time, it) for it in self.marks]
+        noted += [(it.first.first_event, it) for it in self.entries]
+        return tuple(sorted(noted, key=lambda it: it[0]))
 
     def credited(self, alert: Alert) -> tuple[StepScore, ...]:
         """Return the attack steps an alert belongs to."""
@@ -321,6 +333,7 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
     collection: Collection,
     results: Iterable[Result] = (),
     eyes: Iterable[Eye] = (),
+    marks: Iterable[Mark] = (),
 ) -> Story:
     """Gather what a report shows from what a run left.
 
@@ -334,6 +347,7 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         collection: What was watched and how well.
         results: What steps gave to later ones.
         eyes: What each SIEM noticed, where others were asked.
+        marks: What a person noted meanwhile.
     """
     if not header.judged:  # raised long after: what counts is when it happened
         alerts = [replace(it, raised=it.first_event) for it in alerts]
@@ -358,6 +372,7 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         alerts=raised,
         entries=_entries(raised, score, judged=header.judged),
         incidents=Queue(raised).incidents,
+        marks=tuple(marks),
         score=score,
         buckets=tuple(
             Bucket(source=source, second=place * width, count=count)

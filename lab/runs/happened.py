@@ -36,6 +36,11 @@ class Happened:
         return self.folder / names.RESULTS
 
     @property
+    def marks(self) -> Path:
+        """What a person noted, one note a line."""
+        return self.folder / names.MARKS
+
+    @property
     def clock(self) -> Path:
         """How far the nodes' clocks were off, one measurement a line."""
         return self.folder / names.CLOCK

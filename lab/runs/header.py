@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from lab.moment import Moment
+
+FREE: Final = "free"
+"""The scenario of a run in which a person attacks by hand."""
 
 State = Literal["running", "done", "degraded", "stopped"]
 """Whether all of a run took place; `degraded` when it did, but was disturbed, or a source was silent."""
@@ -54,8 +57,8 @@ class Header:
 
     @property
     def judged(self) -> bool:
-        """Whether it took place in a lab, so that it is known what was an attack."""
-        return bool(self.lab)
+        """Whether it was an exercise in a lab, so that it is known what was an attack."""
+        return bool(self.lab) and self.scenario != FREE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

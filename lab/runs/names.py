@@ -33,6 +33,9 @@ RESULTS: Final = "results.jsonl"
 ATOMICS: Final = "atomics.jsonl"
 """What came of each test of Atomic Red Team, in a run of them."""
 
+MARKS: Final = "marks.jsonl"
+"""What a person noted while a run went on, `lab mark`."""
+
 CLOCK: Final = "clock.jsonl"
 """How far the nodes' clocks were off."""
 

@@ -136,6 +136,10 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
+_ARRIVALS: Final = ("event.module", "event.ingested", "@timestamp")
+"""Fields that say what arrives, and when."""
+
+
 class Store:
     """The events of one run. One process writes; any number read meanwhile.
 
@@ -222,6 +226,17 @@ class Store:
     def batches(self) -> Iterator[Events]:
         """Read all events in the order in which they entered, in batches; nobody merges meanwhile."""
         return map(Events, self._scan())
+
+    def stored_after(self, moment: Moment) -> Iterator[Events]:
+        """Read what entered after a moment: log, time and when it entered; others may store meanwhile."""
+        later: Any = pc.greater(pc.field("event.ingested"), stamp(int(moment)))
+        while True:
+            try:
+                found = [Events(it) for it in self._scan(_ARRIVALS, later) if len(it)]
+            except FileNotFoundError:
+                continue
+            yield from found
+            return
 
     def in_order(self, size: int = _AT_A_TIME) -> Iterator[Events]:
         """Read all events in the order in which they happened, in batches of about that many; one is held."""
