@@ -44,6 +44,7 @@ from lab.flow.labs import (
 )
 from lab.flow.learn import grade_timeline, measure_coverage
 from lab.flow.machine import engine_for_demo, examine_machine
+from lab.flow.packets import check_suricata
 from lab.flow.play import (
     clean_run,
     find_unfinished,
@@ -58,6 +59,7 @@ from lab.flow.play import (
     reset_dirty,
     restart_sensors,
 )
+from lab.flow.rules import remember_suricata
 from lab.flow.runs import (
     ask_run,
     find_recording,
@@ -207,6 +209,11 @@ SIEM_EXPORT: Final[Stages] = (
 WATCH: Final[Stages] = (
     watch,  # Watching    -> Watched
     report_watched,  # Watched     -> Watched
+)
+
+ADD_SURICATA: Final[Stages] = (
+    check_suricata,  # path        -> path, or every problem of the rules
+    remember_suricata,  # path        -> path
 )
 
 MARK: Final[Stages] = (

@@ -73,6 +73,16 @@ def remove(path: Annotated[Path, typer.Argument(help="What was added.")]) -> Non
     session.screen.line(f"{session.run(REMOVE, path)}: not used any more")
 
 
+@app.command("add-suricata", epilog="Example:  lab rules add-suricata local.rules")
+def add_suricata(path: Annotated[Path, typer.Argument(help="A file of rules for Suricata.")]) -> None:
+    """Give the labs' sensors more rules, once Suricata itself has read them; lab up brings them there."""
+    from lab.pipeline import ADD_SURICATA
+
+    session = open_session()
+    found = session.run(ADD_SURICATA, path)
+    session.screen.line(f"{found}: Suricata reads it;  lab up  brings it to the sensors")
+
+
 @app.command("list", epilog="Example:  lab rules list --format json")
 def list_(paths: Paths = None, output: AsFormat = Format.TABLE) -> None:
     """List rules: level, techniques, log source, title."""

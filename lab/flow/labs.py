@@ -13,7 +13,8 @@ from lab.engine.shell import Hear
 from lab.errors import BadFile, NotFound
 from lab.files.workplace import lab_name
 from lab.flow.context import Context
-from lab.inventory.definition import Lab, read_inventory
+from lab.flow.rules import sensor_additions
+from lab.inventory.definition import Lab, Node, read_inventory
 from lab.provision import apply, blueprint, disk, doctor, images, program, status, walls
 from lab.provision.blueprint import Blueprint
 from lab.provision.images import Baker, OldImage, Recipe
@@ -58,13 +59,26 @@ class Standing:
     """Whether anything had to be changed."""
 
 
+SENSOR_RULES: Final = "suricata_more_rules"
+"""The variable of a role that takes further rules for its sensor."""
+
+
 # -- up ------------------------------------------------------------------------------------------
 
 
 def read_lab(name: str, context: Context) -> Lab:
     """Name or path -> Lab, or every problem of the inventory."""
     path = context.workplace.find("inventories", name or default_inventory(context))
-    return read_inventory(path, context.kinds)
+    lab = read_inventory(path, context.kinds)
+    return replace(lab, nodes=tuple(with_sensor_rules(it, sensor_additions(context)) for it in lab.nodes))
+
+
+def with_sensor_rules(node: Node, rules: str) -> Node:
+    """Return a node that also has some rules, if it is a sensor that takes any."""
+    if not rules or SENSOR_RULES not in node.kind.arguments:
+        return node
+    own = str(node.variables.get(SENSOR_RULES, ""))
+    return replace(node, variables={**node.variables, SENSOR_RULES: f"{own}\n{rules}".strip()})
 
 
 def lock_lab(lab: Lab, context: Context) -> Lab:

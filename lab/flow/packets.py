@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,9 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from lab.engine.nodes import SeenNode
-from lab.errors import EngineUnreachable, NoRights, NotFound
+from lab.errors import BadFile, EngineUnreachable, NoRights, NotFound, Problem
 from lab.flow.context import Context
-from lab.flow.labs import bake_images, plan_lab
+from lab.flow.labs import bake_images, plan_lab, with_sensor_rules
+from lab.flow.rules import sensor_additions
 from lab.inventory.definition import Lab, Node
 from lab.inventory.kind import Kind
 from lab.provision import apply
@@ -46,6 +48,57 @@ _ROOM: Final = 256 * 2**20
 """Bytes that a file may have on the node beside the packets themselves."""
 
 
+_CHECK: Final = f"""
+set -eu
+cat >/tmp/user.rules
+suricata -T -c /etc/suricata/homerange.yaml --set "vars.address-groups.HOME_NET=[{PRIVATE}]" \\
+    --init-errors-fatal -s /tmp/user.rules -l /tmp 2>&1
+"""
+"""Has Suricata read rules from standard input, beside ours."""
+
+_AT_LINE: Final = re.compile(r"from file /tmp/user\.rules at line (\d+)")
+
+_TEMPLATE: Final = re.compile(r"\{\{|\{%|\{#")
+"""What Ansible, which brings rules to the sensor, would take for its own."""
+
+
+def check_suricata(path: Path, context: Context) -> Path:
+    """Rules for Suricata -> the same, once a sensor has read them beside ours.
+
+    Raises:
+        BadFile: it could not read one; every problem is named.
+        NotReady: no engine answers.
+    """
+    place = context.path(path)
+    try:
+        text = place.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadFile(Problem(path=str(path), line=0, what=f"cannot be read: {error}")) from error
+    lines = text.splitlines()
+    braces = [number for number, it in enumerate(lines, 1) if _TEMPLATE.search(it)]
+    if braces:
+        what, remedy = "has two braces beside each other", 'write them as content:"|7b 7b|"'
+        raise BadFile(*(Problem(path=str(path), line=it, what=what, remedy=remedy) for it in braces))
+    with _sensor(context, 0, "") as node:
+        said = context.engine.execute(node, ("sh", "-c", _CHECK), user="root", stdin=text.encode())
+    if said.code:
+        raise BadFile(*_faults(str(path), said.stdout.decode("utf-8", "replace")))
+    return path
+
+
+def _faults(path: str, said: str) -> list[Problem]:
+    """Place what Suricata says of rules."""
+    found: list[Problem] = []
+    reason = ""
+    for line in said.splitlines():
+        if place := _AT_LINE.search(line):
+            found.append(Problem(path=path, line=int(place[1]), what=reason or "is no rule of Suricata"))
+            reason = ""
+        elif " E: " in line or line.startswith("E: "):
+            reason = line.partition("E: ")[2].strip()
+    return found or [Problem(path=path, line=0, what=f"Suricata refuses it: {said.strip()[-300:]}")]
+
+
 def packet_lines(context: Context, path: Path, name: str) -> Iterator[bytes]:
     """Have a sensor read packets, and give the lines of EVE that it writes; times are the packets' own.
 
@@ -66,7 +119,7 @@ def packet_lines(context: Context, path: Path, name: str) -> Iterator[bytes]:
         yield from read_with_suricata(path, name, context.stop)
         return
     with tempfile.TemporaryFile(dir=path.parent) as eve:
-        with _sensor(context, path.stat().st_size) as node:
+        with _sensor(context, path.stat().st_size, sensor_additions(context)) as node:
             _read(context, node, path, name, eve.write)
         if not context.stop.is_set():  # else it has not read all of them
             eve.seek(0)
@@ -74,11 +127,11 @@ def packet_lines(context: Context, path: Path, name: str) -> Iterator[bytes]:
 
 
 @contextmanager
-def _sensor(context: Context, size: int) -> Iterator[SeenNode]:
+def _sensor(context: Context, size: int, rules: str) -> Iterator[SeenNode]:
     """Have a sensor without a network while the body runs; what an earlier one left is removed first."""
     with locked(LAB, doing=context.command):
         apply.remove(LAB, context.engine)
-        node = Node(name="sensor", kind=_kind(context))
+        node = with_sensor_rules(Node(name="sensor", kind=_kind(context)), rules)
         lab = Lab(name=LAB, path=context.workplace.folder, networks=(), nodes=(node,))
         planned = plan_lab(lab, context)
         unsaid = replace(planned, plan=replace(planned.plan, changes=()))

@@ -12,7 +12,16 @@ from lab.errors import BadFile, LabError, NotFound
 from lab.files.workplace import lab_name
 from lab.flow.atomic import library_at_hand
 from lab.flow.context import Context
-from lab.flow.labs import apply_plan, await_ready, bake_images, lab_at_hand, lock_lab, plan_nodes, read_lab
+from lab.flow.labs import (
+    SENSOR_RULES,
+    apply_plan,
+    await_ready,
+    bake_images,
+    lab_at_hand,
+    lock_lab,
+    plan_nodes,
+    read_lab,
+)
 from lab.flow.rules import rule_paths
 from lab.inventory.definition import Lab
 from lab.moment import Moment
@@ -296,9 +305,9 @@ def reset_dirty(played: Played, context: Context) -> RunFolder:
 def sensor_rules(lab_now: Lab) -> str:
     """Return the text of the rules that the lab's sensors were baked with."""
     folders = sorted({node.kind.folder for node in lab_now.nodes if node.kind.host_network})
-    return "\n".join(
-        path.read_text(encoding="utf-8") for it in folders for path in sorted(it.glob("files/*.rules"))
-    )
+    own = (path for it in folders for path in sorted(it.glob("files/*.rules")))
+    more = {str(node.variables.get(SENSOR_RULES, "")) for node in lab_now.nodes if node.kind.host_network}
+    return "\n".join([*(it.read_text(encoding="utf-8") for it in own), *sorted(more - {""})])
 
 
 # -- what a kill left ----------------------------------------------------------------------------

@@ -40,6 +40,9 @@ class Remembered:
     paths: tuple[str, ...] = ()
     """Files and folders, from the workplace."""
 
+    suricata: tuple[str, ...] = ()
+    """Files of rules for Suricata, from the workplace."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Added:
@@ -138,18 +141,30 @@ class Written:
 
 
 def remembered(context: Context) -> tuple[Path, ...]:
-    """Return where the user's rules are: what `lab rules add` was told, in that order."""
+    """Return where the user's Sigma rules are: what `lab rules add` was told, in that order."""
+    return _there(_remembered(context).paths, context)
+
+
+def sensor_additions(context: Context) -> str:
+    """Return the text of the user's rules for Suricata."""
+    files = _there(_remembered(context).suricata, context)
+    return "\n".join(it.read_text(encoding="utf-8").strip() for it in files)
+
+
+def _remembered(context: Context) -> Remembered:
     file = context.path(Path(_REMEMBERED))
     if not file.exists():
-        return ()
+        return Remembered()
     try:
-        found = records.from_json(careful.read_bytes(file), Remembered)
+        return records.from_json(careful.read_bytes(file), Remembered)
     except ValueError as error:
         what = f"is not what  lab rules add  writes: {error}"
-        raise BadFile(
-            Problem(path=str(file), line=0, what=what, remedy="remove it, and add the rules again")
-        ) from error
-    paths = tuple(context.path(Path(it)) for it in found.paths)
+        remedy = "remove it, and add the rules again"
+        raise BadFile(Problem(path=str(file), line=0, what=what, remedy=remedy)) from error
+
+
+def _there(texts: tuple[str, ...], context: Context) -> tuple[Path, ...]:
+    paths = tuple(context.path(Path(it)) for it in texts)
     gone = [it for it in paths if not it.exists()]
     if gone:
         what = "was added as rules and is not there any more"
@@ -182,7 +197,7 @@ def add_rules(path: Path, context: Context) -> Added:
         raise BadFile(Problem(path=str(path), line=0, what="holds no rule that can be used"), *problems)
     before = remembered(context)
     if place not in before:
-        _remember((*before, place), context)
+        _remember(replace(_remembered(context), paths=_texts((*before, place), context)), context)
     return Added(path=place, known=place in before, rules=rules)
 
 
@@ -192,21 +207,35 @@ def remove_rules(path: Path, context: Context) -> Path:
     Raises:
         NotFound: they were never added.
     """
-    file = context.path(Path(_REMEMBERED))
-    known = records.from_json(careful.read_bytes(file), Remembered).paths if file.exists() else ()
-    place = context.path(path)
-    kept = tuple(it for it in known if context.path(Path(it)) != place)
-    if len(kept) == len(known):
-        raise NotFound("rules", name=str(path), known=known)
-    _remember(tuple(context.path(Path(it)) for it in kept), context)
+    known, place = _remembered(context), context.path(path)
+    kept = replace(
+        known,
+        paths=tuple(it for it in known.paths if context.path(Path(it)) != place),
+        suricata=tuple(it for it in known.suricata if context.path(Path(it)) != place),
+    )
+    if kept == known:
+        raise NotFound("rules", name=str(path), known=(*known.paths, *known.suricata))
+    _remember(kept, context)
     return place
 
 
-def _remember(paths: tuple[Path, ...], context: Context) -> None:
+def _texts(paths: tuple[Path, ...], context: Context) -> tuple[str, ...]:
     folder = context.path(Path())
-    texts = tuple(str(it.relative_to(folder) if it.is_relative_to(folder) else it) for it in paths)
-    content = records.to_json(Remembered(paths=texts), indent=2) + "\n"
+    return tuple(str(it.relative_to(folder) if it.is_relative_to(folder) else it) for it in paths)
+
+
+def _remember(known: Remembered, context: Context) -> None:
+    content = records.to_json(known, indent=2) + "\n"
     careful.replace(context.path(Path(_REMEMBERED)), content.encode())
+
+
+def remember_suricata(path: Path, context: Context) -> Path:
+    """Rules that Suricata has checked -> the same; sensors have them from their next bake on."""
+    known, place = _remembered(context), context.path(path)
+    texts = _texts((place,), context)
+    if texts[0] not in known.suricata:
+        _remember(replace(known, suricata=(*known.suricata, *texts)), context)
+    return place
 
 
 def read_all_rules(paths: tuple[Path, ...], context: Context) -> RuleSet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ import pytest
 
 from tests.cli.test_commands import Terminal, terminal
 from tests.support import SAMPLES
+from tests.world import completed
 
 __all__ = ["terminal"]  # a fixture
 
@@ -326,3 +328,49 @@ def test_sql_of_a_rule_is_a_question_for_lab_query(replayed: Terminal) -> None:
     said = replayed.json("rules", "convert", str(rule), "--to", "duckdb")
     assert isinstance(said, list)
     replayed.lab("query", str(said[0]["query"]))
+
+
+def test_rules_for_suricata_are_remembered_and_change_the_sensor(terminal: Terminal) -> None:
+    terminal.lab("up", "starter")
+    assert "nothing to change" in terminal.lab("plan").out
+    (terminal.folder / "local.rules").write_text(
+        'alert tcp any any -> any 4444 (msg:"a shell calls home"; sid:7000001; rev:1;)\n', encoding="utf-8"
+    )
+    assert "Suricata reads it" in terminal.lab("rules", "add-suricata", "local.rules").out
+    assert json.loads((terminal.folder / "rules.json").read_text(encoding="utf-8")) == {
+        "paths": [],
+        "suricata": ["local.rules"],
+    }
+    changes = terminal.lab("plan").out
+    assert "sensor" in changes
+    assert "bastion" not in changes
+    terminal.lab("rules", "remove", "local.rules")
+    assert "nothing to change" in terminal.lab("plan").out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "local.rules: cannot be read"),
+        ('alert tcp any any -> any any (msg:"x"; content:"{{"; sid:1;)\n', "local.rules:1: has two braces"),
+    ],
+)
+def test_what_no_sensor_can_be_given_is_refused(terminal: Terminal, text: str | None, said: str) -> None:
+    if text is not None:
+        (terminal.folder / "local.rules").write_text(text, encoding="utf-8")
+    assert said in terminal.lab("rules", "add-suricata", "local.rules", code=2).said
+    assert not (terminal.folder / "rules.json").exists()
+
+
+def test_what_suricata_refuses_is_named_by_its_line(terminal: Terminal) -> None:
+    (terminal.folder / "local.rules").write_text("# none\nalert nonsense\n", encoding="utf-8")
+    said = (
+        "E: detect-parse: no rule options.\n"
+        'E: detect: error parsing signature "alert nonsense" from file /tmp/user.rules at line 2\n'
+    )
+    terminal.world.special = lambda _node, argv: (
+        replace(completed(argv, said), code=1) if "suricata -T" in argv[-1] else None
+    )
+    refused = terminal.lab("rules", "add-suricata", "local.rules", code=2)
+    assert "local.rules:2: detect-parse: no rule options." in refused.said
+    assert not (terminal.folder / "rules.json").exists()

@@ -79,3 +79,26 @@ def test_without_an_engine_and_without_suricata_it_is_said_what_to_do(place: Pla
     there = replace(place, environment={"DOCKER_HOST": f"unix://{tmp_path}/none", "PATH": str(tmp_path)})
     ran = there.lab("import", "packets", code=3)
     assert "apt install suricata" in ran.stderr
+
+
+def test_rules_for_suricata_are_read_by_it_before_they_are_used(place: Place) -> None:
+    rules, packets = place.folder / "local.rules", place.folder / "packets"
+    rules.write_text("# mine\nalert dns any any -> any any (msg:no quotes; sid:x;)\n", encoding="utf-8")
+    refused = place.lab("rules", "add-suricata", "local.rules", code=2)
+    assert "local.rules:2: " in refused.stderr
+    assert not (place.folder / "rules.json").exists()
+    rules.write_text(
+        f'alert dns any any -> any any (msg:"a question of mine"; dns.query; content:"{ASKED}"; sid:7000001;)\n',
+        encoding="utf-8",
+    )
+    assert "Suricata reads it" in place.lab("rules", "add-suricata", "local.rules").stdout
+    packets.write_bytes(pcap())
+    place.lab("import", "packets")
+    sql = """
+        SELECT count(DISTINCT "network.community_id"), count(*) FROM events
+        WHERE "rule.id" = '1:7000001' OR "event.dataset" = 'suricata.dns'
+    """
+    assert place.lab("query", sql, "--format", "csv").stdout.splitlines()[1:] == ["1,2"]
+    (run,) = (place.folder / "runs").iterdir()
+    assert "a question of mine" in (run / "alerts.jsonl").read_text(encoding="utf-8")
+    assert place.engine.observe(LAB).empty
