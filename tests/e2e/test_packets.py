@@ -87,10 +87,8 @@ def test_rules_for_suricata_are_read_by_it_before_they_are_used(place: Place) ->
     refused = place.lab("rules", "add-suricata", "local.rules", code=2)
     assert "local.rules:2: " in refused.stderr
     assert not (place.folder / "rules.json").exists()
-    rules.write_text(
-        f'alert dns any any -> any any (msg:"a question of mine"; dns.query; content:"{ASKED}"; sid:7000001;)\n',
-        encoding="utf-8",
-    )
+    asks = f'msg:"a question of mine"; dns.query; content:"{ASKED}"; sid:7000001;'
+    rules.write_text(f"alert dns any any -> any any ({asks})\n", encoding="utf-8")
     assert "Suricata reads it" in place.lab("rules", "add-suricata", "local.rules").stdout
     packets.write_bytes(pcap())
     place.lab("import", "packets")
