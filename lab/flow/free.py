@@ -13,7 +13,7 @@ from lab.flow.context import Context
 from lab.flow.labs import lab_at_hand, lock_lab
 from lab.flow.play import lab_record, require_running, sensor_rules
 from lab.flow.rules import rule_paths
-from lab.moment import Moment
+from lab.moment import SECOND, Moment
 from lab.provision import disk
 from lab.provision.lock import locked
 from lab.runs.header import FREE, Header
@@ -102,7 +102,7 @@ def _follow(run: RunFolder, order: Watching, context: Context) -> RunFolder:
     from lab.watch.following import Following
 
     following = Following(run.noticed)
-    until = Moment.now() + round(order.seconds * 1e9) if order.seconds else None
+    until = Moment.now() + round(order.seconds * SECOND) if order.seconds else None
     with told_to_stop(context.stop, lambda: None):
         while True:
             ended = run.header().state != "running"
@@ -110,9 +110,10 @@ def _follow(run: RunFolder, order: Watching, context: Context) -> RunFolder:
             for it in glance.alerts:
                 context.on_alert(it)
             order.on_glance(glance)
-            if ended or context.stop.is_set() or (until and Moment.now() >= until):
+            left = order.every if until is None else (until - Moment.now()) / SECOND
+            if ended or context.stop.is_set() or left <= 0:
                 return run
-            context.stop.wait(order.every)
+            context.stop.wait(min(order.every, left))
 
 
 def _watch_by_hand(lab_now: Lab, order: Watching, context: Context) -> RunFolder:
