@@ -45,6 +45,11 @@ class Entry:
         return self.alerts[0]
 
     @property
+    def began(self) -> Moment:
+        """Time of its first evidence; alerts need not come in the order of their events."""
+        return min(it.first_event for it in self.alerts)
+
+    @property
     def evidence(self) -> int:
         """How many events it rests on."""
         return sum(it.evidence_count for it in self.alerts)
@@ -100,7 +105,7 @@ class Incident:
     @property
     def began(self) -> Moment:
         """Time of its first evidence."""
-        return self.entries[0].first.first_event
+        return self.entries[0].began
 
     @property
     def last_raised(self) -> Moment:
@@ -165,8 +170,8 @@ def incidents_of(entries: Iterable[Entry]) -> tuple[Incident, ...]:
     stories: dict[int, list[Entry]] = {}
     # By what a story is known: the story, and when it was last heard of.
     belongs: dict[str, tuple[int, Moment]] = {}
-    for place, entry in enumerate(sorted(entries, key=lambda it: (it.first.first_event, it.first.id))):
-        begun = entry.first.first_event
+    for place, entry in enumerate(sorted(entries, key=lambda it: (it.began, it.first.id))):
+        begun = entry.began
         known = (belongs[it] for it in _signs(entry, "source.ip") if it in belongs)
         related = {story for story, heard in known if begun - heard <= PAUSE}
         story = min(related, default=place)
@@ -178,7 +183,7 @@ def incidents_of(entries: Iterable[Entry]) -> tuple[Incident, ...]:
         stories.setdefault(story, []).append(entry)
         heard = max(it.first_event for it in entry.alerts)
         belongs |= dict.fromkeys(_signs(entry, "destination.ip"), (story, heard))
-    found = (sorted(it, key=lambda one: (one.first.first_event, one.first.id)) for it in stories.values())
+    found = (sorted(it, key=lambda one: (one.began, one.first.id)) for it in stories.values())
     return tuple(sorted((Incident(entries=tuple(it)) for it in found), key=lambda it: (it.began, it.id)))
 
 

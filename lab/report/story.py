@@ -243,7 +243,7 @@ class Story:
         if not self.marks:
             return ()
         noted: list[tuple[Moment, Mark | Entry]] = [(it.time, it) for it in self.marks]
-        noted += [(it.first.first_event, it) for it in self.entries]
+        noted += [(it.began, it) for it in self.entries]
         return tuple(sorted(noted, key=lambda it: it[0]))
 
     def credited(self, alert: Alert) -> tuple[StepScore, ...]:

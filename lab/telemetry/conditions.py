@@ -15,6 +15,9 @@ from typing import Final
 from lab.telemetry.database import connected, duckdb_errors, only_question, shut
 from lab.telemetry.event import FIELDS
 
+_TEXTS: Final = 500
+"""Texts that are looked for at once; RE2 is slow beyond some thousand."""
+
 _BITS: Final = 62
 """Conditions that share a number."""
 
@@ -48,6 +51,18 @@ class Question:
 def lowered(column: str) -> str:
     """Name the column that holds another one in lower case."""
     return f"~{column}"
+
+
+def patterns(texts: Iterable[str]) -> Iterator[str]:
+    """Write texts as alternatives of a regular expression, but for those in which another one is.
+
+    Args:
+        texts: ASCII texts in lower case.
+    """
+    known = sorted(set(texts))
+    kept = [it for it in known if not any(other in it for other in known if other != it)]
+    for at in range(0, len(kept), _TEXTS):
+        yield "|".join(re.sub(r"([^a-z0-9 _/-])", r"\\\1", it) for it in kept[at : at + _TEXTS])
 
 
 def bits(conditions: Sequence[str]) -> tuple[str, str]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from lab.telemetry.conditions import Condition, bits, lowered, places
-from lab.telemetry.database import connected, duckdb_errors, shut
+from lab.telemetry.conditions import Condition, bits, lowered, patterns, places
+from lab.telemetry.database import connected, duckdb_errors, quoted, shut
 from lab.telemetry.event import FIELDS
 from lab.telemetry.events import Events
 from lab.telemetry.table import SCHEMA, absent
@@ -44,6 +44,21 @@ class Matcher:
     def close(self) -> None:
         """Give the memory back."""
         self._connection.close()
+
+
+def holding(field: str, texts: Iterable[str]) -> Condition:
+    """Ask whether a field holds one of some texts, in any case.
+
+    Args:
+        field: The field.
+        texts: ASCII texts in lower case.
+    """
+    if FIELDS[field] in {"keywords", "ips"}:
+        value = f'array_to_string("{field}", chr(10))'
+    else:
+        value = f'"{field}"' if FIELDS[field] in {"keyword", "ip"} else f'CAST("{field}" AS VARCHAR)'
+    asked = (f"regexp_matches({value}, {quoted(f'(?i){it}')})" for it in patterns(texts))
+    return Condition(sql=f"({' OR '.join(asked)})", fields=frozenset({field}))
 
 
 def _table(events: Events, fields: Iterable[str]) -> pa.Table:

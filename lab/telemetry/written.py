@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from lab.errors import BadQuery
-from lab.telemetry.conditions import Question, bits, lowered, places_in, written_column
+from lab.telemetry.conditions import Question, bits, lowered, patterns, places_in, written_column
 from lab.telemetry.database import Connection, connected, duckdb_errors, quoted, shut
 
 _THREADS: Final = 2
@@ -34,9 +34,6 @@ _TURN: Final = 32
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
 """What glibc's `mallopt` calls these."""
-
-_CLUES: Final = 500
-"""Texts that are looked for at once; RE2 is slow beyond some thousand."""
 
 SHAPES: Final = (
     "",
@@ -320,7 +317,7 @@ class _Asked:
             found: Of each field, what its value is.
         """
         value = found.get(field, "array_to_string(words, chr(10))")
-        asked = (f"regexp_matches({value}, {quoted(f'(?i){it}')})" for it in _patterns(self._clues[field]))
+        asked = (f"regexp_matches({value}, {quoted(f'(?i){it}')})" for it in patterns(self._clues[field]))
         return f"coalesce({' OR '.join(asked)}, false)"
 
 
@@ -329,13 +326,6 @@ def _by_field(questions: Iterable[Question]) -> dict[str, list[str]]:
     for field, text in (clue for it in questions for clue in it.clues):
         found.setdefault(field, set()).add(text)
     return {field: sorted(texts) for field, texts in sorted(found.items())}
-
-
-def _patterns(texts: Sequence[str]) -> Iterator[str]:
-    """Write texts as alternatives, for those that need not be looked for since another is in them."""
-    kept = [it for it in texts if not any(other in it for other in texts if other != it)]
-    for at in range(0, len(kept), _CLUES):
-        yield "|".join(re.sub(r"([^a-z0-9 _/-])", r"\\\1", it) for it in kept[at : at + _CLUES])
 
 
 def _question(source: str, where: str, selected: str, some: str) -> str:

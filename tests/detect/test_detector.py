@@ -172,8 +172,7 @@ def test_cutting_the_stream_changes_nothing(told: list[dict[str, object]], cuts:
 def shown(found: Sequence[Alert]) -> list[tuple[object, ...]]:
     """Return what a person is shown of alerts."""
     return sorted(
-        (it.first.rule_id, it.evidence, sorted(it.entities.items()), it.first.first_event)
-        for it in Queue(found).entries
+        (it.first.rule_id, it.evidence, sorted(it.entities.items()), it.began) for it in Queue(found).entries
     )
 
 

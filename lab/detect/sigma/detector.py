@@ -17,9 +17,9 @@ from lab.detect.sigma.correlation import Correlator, Match
 from lab.detect.sigma.predicate import lower
 from lab.detect.sigma.rule import Correlation, Named, Rule, RuleSet
 from lab.moment import Moment
-from lab.telemetry.event import Event
+from lab.telemetry.event import FIELDS, Event
 from lab.telemetry.events import Events
-from lab.telemetry.matching import Matcher
+from lab.telemetry.matching import Matcher, holding
 
 _AT_A_TIME: Final = 16_384
 """Events that the database is asked about together."""
@@ -40,6 +40,14 @@ class SigmaDetector:
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules.rules
         self._correlators = [Correlator(rule) for rule in rules.correlations]
+        self._lanes: dict[frozenset[str], list[Rule]] = {}
+        texts: dict[str, set[str]] = defaultdict(set)
+        for rule in rules.rules:
+            fields = _hints(rule)
+            self._lanes.setdefault(fields, []).append(rule)
+            for field, text in rule.clues if fields else ():
+                texts[field].add(text)
+        self._holding = {field: holding(field, theirs) for field, theirs in texts.items()}
         self._matcher = Matcher()
         self._arrived = 0
 
@@ -104,26 +112,39 @@ class SigmaDetector:
         """Ask the database those rules that could match at all, about those events they could match."""
         if len(events) > _AT_A_TIME:
             return self._piecewise(events)
-        asked = list(self._asked(events))
-        rows = events.where("event.module", {module for rule in asked for module in rule.modules})
-        answers = self._matcher.places(events.chosen(rows), [it.where for it in asked])
         found: dict[str, list[int]] = {it.id: [] for it in self._rules}
-        found |= {rule.id: places for rule, places in zip(asked, answers, strict=True)}
-        wanted = sorted({rows[place] for places in found.values() for place in places})
+        for rules, rows in self._asked(events):
+            answers = self._matcher.places(events.chosen(rows), [it.where for it in rules])
+            for rule, places in zip(rules, answers, strict=True):
+                found[rule.id] = [rows[place] for place in places]
+        wanted = sorted({row for rows in found.values() for row in rows})
         known_events = dict(zip(wanted, events.at(wanted), strict=True))
         arrived = self._arrived
         self._arrived += len(events)
         return {
-            rule: [_match(rule, known_events[rows[place]], arrived + rows[place]) for place in places]
-            for rule, places in found.items()
+            rule: [_match(rule, known_events[row], arrived + row) for row in rows]
+            for rule, rows in found.items()
         }
 
-    def _asked(self, events: Events) -> Iterable[Rule]:
-        """Leave out rules that cannot match; of many events, to find out costs more than to ask."""
-        if len(events) > _FEW:
-            return self._rules
-        known = texts_of(events)
-        return (rule for rule in self._rules if could_match(rule, known))
+    def _asked(self, events: Events) -> Iterator[tuple[Sequence[Rule], list[int]]]:
+        """Say which rules are to be asked of which events: those that can match at all.
+
+        Of few events, all that they say is looked through for what each rule needs. Of many, those events are
+        looked for that hold what any rule needs.
+        """
+        if len(events) <= _FEW:
+            known = texts_of(events)
+            rules = [it for it in self._rules if could_match(it, known)]
+            yield rules, _of_modules(events, rules)
+            return
+        answers = self._matcher.places(events, list(self._holding.values()))
+        there = {field: set(rows) for field, rows in zip(self._holding, answers, strict=True)}
+        for fields, rules in self._lanes.items():
+            rows = _of_modules(events, rules)
+            yield (
+                rules,
+                [it for it in rows if any(it in there[field] for field in fields)] if fields else rows,
+            )
 
     def _piecewise(self, events: Events) -> dict[str, list[Match]]:
         """Ask about many events a part at a time, since the database holds a part in memory."""
@@ -132,6 +153,17 @@ class SigmaDetector:
             for rule, matches in self._matches(events.part(begin, _AT_A_TIME)).items():
                 found[rule] += matches
         return found
+
+
+def _hints(rule: Rule) -> frozenset[str]:
+    """Return the fields of which one holds a text in every event that a rule matches; none where unknown."""
+    fields = frozenset(field for field, _ in rule.clues)
+    return fields if fields <= FIELDS.keys() else frozenset()
+
+
+def _of_modules(events: Events, rules: Iterable[Rule]) -> list[int]:
+    """Return the places of the events that are of the log sources of some rules."""
+    return events.where("event.module", {module for rule in rules for module in rule.modules})
 
 
 def _ids(matches: Iterable[Match]) -> Iterator[str]:
