@@ -121,11 +121,13 @@ class _Gathering:
     entities: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, alert: Alert) -> None:
+        """Take one more alert of it."""
         self.alerts.append(alert)
         for name, values in alert.entities.items():
             self.entities.setdefault(name, set()).update(values)
 
     def entry(self) -> Entry:
+        """Say what it is by now."""
         return Entry(alerts=tuple(self.alerts), entities=_ordered(self.entities))
 
 

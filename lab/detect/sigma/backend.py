@@ -8,7 +8,6 @@ it, unless a modifier says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, cast
 
@@ -42,6 +41,7 @@ from sigma.types import (
 
 from lab.detect.sigma.predicate import FUNCTIONS, Column, Columns, Test, in_block, literal, lower, match
 from lab.detect.sigma.sources import LOG_SOURCES, LogSource
+from lab.telemetry.conditions import Condition
 from lab.telemetry.event import FIELDS
 
 
@@ -253,16 +253,20 @@ class EcsBackend(DuckDBBackend):
 
     def finish_query(self, rule: Any, query: Any, _state: ConversionState) -> str:  # noqa: ANN401  # pySigma's
         """Add the condition for the log source."""
-        source = log_source_of(rule)
-        names = ", ".join(f"'{name}'" for name in source.modules)
-        self.fields.add("event.module")
-        also = f" AND {self._begins(*source.begins)}" if source.begins else ""
-        return f'("event.module" IN ({names}){also} AND ({query}))'
+        asked = guard(log_source_of(rule), self._columns)
+        self.fields |= asked.fields
+        return f"({asked.sql} AND ({query}))"
 
-    def _begins(self, field: str, texts: Iterable[str]) -> str:
-        """Compare the beginning of a field, letter by letter."""
-        value = self._column(field).value
-        return "(" + " OR ".join(f"starts_with({value}, {literal(it)})" for it in texts) + ")"
+
+def guard(source: LogSource, columns: Columns) -> Condition:
+    """Return what an event of ours has to be to be of a log source."""
+    sql = f'"event.module" IN ({", ".join(map(literal, source.modules))})'
+    if source.begins is None:
+        return Condition(sql=sql, fields=frozenset({"event.module"}))
+    field, texts = source.begins
+    value = columns.of(field).value
+    begins = " OR ".join(f"starts_with({value}, {literal(it)})" for it in texts)
+    return Condition(sql=f"{sql} AND ({begins})", fields=frozenset({"event.module", field}))
 
 
 _COMPARISONS: Final = {

@@ -47,6 +47,7 @@ def rules_of(paths: Iterable[Path], pipelines: Iterable[Path] = ()) -> RuleSet:
     given, before = tuple(paths), tuple(pipelines)
 
     def convert() -> RuleSet:
+        """Start pySigma for it."""
         from lab.detect.sigma.read import read_rules
 
         return read_rules(given, before)
@@ -70,6 +71,7 @@ def written_rules_of(
     given, before = tuple(paths), tuple(pipelines)
 
     def convert() -> WrittenRules:
+        """Start pySigma for it."""
         from lab.detect.sigma.read import read_written
 
         return read_written(given, source, before)

@@ -258,6 +258,22 @@ class Correlator:
         self._sweep_after = self._newest + self._horizon
 
 
+def chained(
+    correlators: Iterable[Correlator], matches: Iterable[Match]
+) -> Iterator[tuple[Correlation, list[Match]]]:
+    """Feed matches to correlations, and what each finds to those behind it as well.
+
+    Args:
+        correlators: Those that others refer to first.
+        matches: Those of rules on single events.
+    """
+    known = list(matches)
+    for correlator in correlators:
+        found = correlator.feed(known)
+        known += found
+        yield correlator.rule, found
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """One of the ways in which a condition of rules holds."""

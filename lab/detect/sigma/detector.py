@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lab.detect.alert import RISKS, Alert, entities_of, facts, identity, in_order, time_of
-from lab.detect.sigma.correlation import Correlator, Match
+from lab.detect.sigma.correlation import Correlator, Match, chained
 from lab.detect.sigma.predicate import lower
 from lab.detect.sigma.rule import Correlation, Named, Rule, RuleSet
 from lab.moment import Moment
@@ -63,12 +63,9 @@ class SigmaDetector:
         alerts = [
             alert for rule in self._rules if rule.alerts for alert in _alerts(rule, matches[rule.id], now)
         ]
-        known = [match for rule in self._rules for match in matches[rule.id]]
-        for correlator in self._correlators:
-            found = correlator.feed(known)
-            known += found
-            if correlator.rule.alerts:
-                alerts += [_alert(correlator.rule, match.events, now) for match in found]
+        for rule, found in self._chained(matches):
+            if rule.alerts:
+                alerts += [_alert(rule, match.events, now) for match in found]
         return in_order(alerts)
 
     def recall(self, events: Events) -> None:
@@ -77,16 +74,10 @@ class SigmaDetector:
 
     def hits(self, events: Events) -> Iterator[tuple[Named, Match]]:
         """Evaluate all rules on new events; each match is its own, in the order in which events arrived."""
-        found = self._matches(events)
-        known = [match for rule in self._rules for match in found[rule.id]]
-        told: list[tuple[Named, Match]] = []
-        for rule in self._rules:
-            told += [(rule, match) for match in found[rule.id] if rule.alone]
-        for correlator in self._correlators:
-            ours = correlator.feed(known)
-            known += ours
-            if correlator.rule.alone:
-                told += [(correlator.rule, match) for match in ours]
+        matches = self._matches(events)
+        every: list[tuple[Named, list[Match]]] = [(rule, matches[rule.id]) for rule in self._rules]
+        every += self._chained(matches)
+        told = ((rule, match) for rule, found in every if rule.alone for match in found)
         yield from sorted(told, key=lambda it: it[1].order)
 
     def matched(self, events: Events) -> dict[str, frozenset[str]]:
@@ -97,12 +88,10 @@ class SigmaDetector:
         """
         matches = self._matches(events)
         found = {rule: frozenset(_ids(it)) for rule, it in matches.items()}
-        known = [match for rule in self._rules for match in matches[rule.id]]
-        for correlator in self._correlators:
-            ours = correlator.feed(known)
-            known += ours
-            found[correlator.rule.id] = frozenset(_ids(ours))
-        return found
+        return found | {rule.id: frozenset(_ids(it)) for rule, it in self._chained(matches)}
+
+    def _chained(self, matches: Mapping[str, list[Match]]) -> Iterator[tuple[Correlation, list[Match]]]:
+        return chained(self._correlators, (match for rule in self._rules for match in matches[rule.id]))
 
     def close(self) -> None:
         """Give the memory back."""
@@ -198,12 +187,8 @@ def correlate(
         for rule, events in matched.items()
         for event in events
     ]
-    found: dict[str, list[tuple[Event, ...]]] = {}
-    for correlation in correlations:
-        ours = Correlator(correlation).feed(known)
-        known += ours
-        found[correlation.id] = [it.events for it in ours]
-    return found
+    found = chained(map(Correlator, correlations), known)
+    return {rule.id: [it.events for it in ours] for rule, ours in found}
 
 
 def arrived(matched: Mapping[str, Iterable[Event]]) -> list[Event]:

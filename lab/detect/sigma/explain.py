@@ -12,9 +12,9 @@ from sigma.conversion.state import ConversionState
 from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaRule
 
-from lab.detect.sigma.backend import EcsBackend, field_mappings, in_words, log_source_of
+from lab.detect.sigma.backend import EcsBackend, field_mappings, guard, in_words, log_source_of
 from lab.detect.sigma.convert import FAULTS, identity_of
-from lab.detect.sigma.predicate import EcsColumns, literal
+from lab.detect.sigma.predicate import EcsColumns
 from lab.detect.sigma.read import parsed
 from lab.errors import BadFile, NotFound, Problem
 from lab.telemetry.conditions import Condition
@@ -163,20 +163,13 @@ def _taken(rule: SigmaRule) -> Taken:
         clauses.append(
             Clause(search=search, words=said, fields=tuple(sorted(condition.fields)), condition=condition)
         )
-    names = ", ".join(literal(it) for it in source.modules)
-    guard = f'"event.module" IN ({names})'
-    fields = {"event.module"}
-    if source.begins:
-        field, texts = source.begins
-        fields.add(field)
-        guard += " AND (" + " OR ".join(f'starts_with("{field}", {literal(it)})' for it in texts) + ")"
     return Taken(
         id=identity_of(rule),
         title=rule.title,
         log_source=in_words(rule),
         modules=source.modules,
         formula=tuple(map(str, rule.detection.condition)),
-        source=Condition(sql=f"({guard})", fields=frozenset(fields)),
+        source=guard(source, EcsColumns()),
         clauses=tuple(clauses),
         whole=whole,
     )

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from lab.detect.sigma.correlation import Correlator, Match
+from lab.detect.sigma.correlation import Correlator, Match, chained
 from lab.detect.sigma.rule import Correlation, Named, WrittenRules
 from lab.files import records
 from lab.moment import Moment
@@ -88,11 +88,9 @@ class LineDetector:
             return
         event: Event = {**said, "@timestamp": time or 0, "event.id": str(answered.number)}
         known = [Match(time=time or 0, order=answered.number, rule=rule.id, events=(event,)) for rule in met]
-        for correlator in self._correlators:
-            found = correlator.feed(known)
-            known += found
-            if correlator.rule.alone:
-                yield from (_hit(correlator.rule, it) for it in found)
+        for correlation, found in chained(self._correlators, known):
+            if correlation.alone:
+                yield from (_hit(correlation, it) for it in found)
 
 
 def _hit(rule: Correlation, match: Match) -> Hit:
@@ -113,11 +111,6 @@ def shapes_of(head: bytes) -> tuple[str, ...]:
             if isinstance(_at(said, shape), dict):
                 found[shape] = None
     return tuple(it for it in SHAPES if it in found)
-
-
-def is_object(line: bytes) -> bool:
-    """Tell whether a line is a JSON object."""
-    return bool(_object(line))
 
 
 def fields_of(line: bytes) -> frozenset[str]:
