@@ -12,7 +12,7 @@ import ctypes
 import itertools
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -143,10 +143,10 @@ class WrittenMatcher:
         text = chunk.decode("utf-8", "replace")
         try:
             with duckdb_errors("lines"):
-                cursor.execute(self._asked.take(broken=False), [text, turn << _TURN])
+                cursor.execute(self._asked.take, [text, turn << _TURN])
         except BadQuery:  # a line is no JSON; to expect it costs a third more
             with duckdb_errors("lines"):
-                cursor.execute(self._asked.take(broken=True), [text, turn << _TURN])
+                cursor.execute(self._asked.take_broken, [text, turn << _TURN])
         return chunk.count(b"\n") + (not chunk.endswith(b"\n"))
 
     def _answers(self, counts: Sequence[int]) -> Iterator[Answered]:
@@ -203,7 +203,11 @@ class _Asked:
         text = "\n".join(sqls)
         self._raw = [it for it in self._fields if f'"{names[it]}"' in text]
         self._low = [it for it in self._fields if f'"{lowered(names[it])}"' in text or it in self._clues]
+        self._found = {field: f'"%{place}"' for place, field in enumerate(self._fields)}
+        self._judged = "".join(f", {self._hit(field)} AS {flag}" for field, flag in self._hits.items())
         self.kept = self._table()
+        self.take = self._insert(broken=False)
+        self.take_broken = self._insert(broken=True)
 
     def halves(self, *, lists: bool) -> list[list[_Lane]]:
         """Deal the conditions out to two threads.
@@ -259,13 +263,13 @@ class _Asked:
         ]
         return f"CREATE OR REPLACE TABLE kept ({', '.join([*fixed, *columns])})"
 
-    def take(self, *, broken: bool) -> str:
+    def _insert(self, *, broken: bool) -> str:
         """Parse lines, and keep those that may matter.
 
         Args:
             broken: Whether there are lines that are no JSON.
         """
-        found = {field: f'"%{place}"' for place, field in enumerate(self._fields)}
+        found = self._found
         values = "".join(f", {self._value(it)} AS {found[it]}" for it in self._fields)
         also = ", words" if self._keywords else ""
         columns = [f'{found[it]} AS "{written_column(it)}"' for it in self._raw]
@@ -282,7 +286,6 @@ class _Asked:
         flags = ['"%broken"', '"%listed"', *self._hits.values()]
         keep = " OR ".join(flags) if all(it.clues for it in self._questions) else "true"
         selected = ", ".join(['"%number"', *flags, *columns])
-        hits = "".join(f", {self._hit(field, found)} AS {flag}" for field, flag in self._hits.items())
         return f"""INSERT INTO kept BY NAME
             WITH parts AS (SELECT string_split($1, chr(10)) AS parts),
             lines AS (SELECT unnest(parts) AS line, generate_subscripts(parts, 1) AS place FROM parts),
@@ -293,7 +296,7 @@ class _Asked:
                     ELSE NOT starts_with(ltrim(line), '{{') END AS "%broken",
                 CASE WHEN {listed or "false"}
                     THEN list_has_any(json_type(line, [{pointers}]), ['ARRAY', 'OBJECT'])
-                    ELSE false END AS "%listed"{hits} FROM apart)
+                    ELSE false END AS "%listed"{self._judged} FROM apart)
             SELECT {selected}, line AS "%line" FROM judged WHERE {keep}"""  # noqa: S608 -- our own names, quoted
 
     def _value(self, field: str) -> str:
@@ -309,14 +312,9 @@ class _Asked:
         ways = [name] if "." not in field else [name, name.replace(".", "/")]
         return [quoted(f"{shape}/{way}") for shape in self._shapes for way in ways]
 
-    def _hit(self, field: str, found: Mapping[str, str]) -> str:
-        """Ask whether a field holds a text that some condition needs, before it is put in lower case.
-
-        Args:
-            field: The field.
-            found: Of each field, what its value is.
-        """
-        value = found.get(field, "array_to_string(words, chr(10))")
+    def _hit(self, field: str) -> str:
+        """Ask whether a field holds a text that some condition needs, before it is put in lower case."""
+        value = self._found.get(field, "array_to_string(words, chr(10))")
         asked = (f"regexp_matches({value}, {quoted(f'(?i){it}')})" for it in patterns(self._clues[field]))
         return f"coalesce({' OR '.join(asked)}, false)"
 
