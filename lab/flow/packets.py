@@ -36,7 +36,7 @@ cat >packets
 suricata -c /etc/suricata/homerange.yaml --set "vars.address-groups.HOME_NET=[{PRIVATE}]" \\
     -r packets {" ".join(AS_FILE)} -l . >said 2>&1 &
 while kill -0 $! 2>/dev/null; do
-    if grep -m 1 '^{UNREADABLE}' said >&2; then kill -9 $!; exit 1; fi
+    if grep -P -m 1 '^{UNREADABLE}' said >&2; then kill -9 $!; exit 1; fi
     sleep 0.1
 done
 wait $! || {{ tail -n 1 said >&2; exit 1; }}

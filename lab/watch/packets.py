@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -21,8 +22,12 @@ _LOOK_EVERY: Final = 0.2
 AS_FILE: Final = ("-k", "none", "--runmode", "single")
 """Checksums that a network card would have filled in are not looked at; one thread keeps the order."""
 
-UNREADABLE: Final = "E: pcap: "
-"""How Suricata says that a file is none of packets. It then waits for a minute for itself, so nobody does."""
+UNREADABLE: Final = "E: pcap: (?!error code)"
+"""How Suricata says that a file is none of packets, for `re` and `grep -P` alike.
+
+It then waits for a minute for itself, so nobody does. Of a file whose end is missing it says
+`error code`, and has read all packets before: that is no reason to stop it.
+"""
 
 
 def unreadable(name: str, errors: bytes, code: int) -> BadFile:
@@ -59,7 +64,7 @@ def read_with_suricata(path: Path, name: str, stop: threading.Event) -> Iterator
             reader = threading.Thread(target=deque, args=(map(errors.extend, process.stderr or ()), 0))
             reader.start()
             while process.poll() is None:
-                if stop.wait(_LOOK_EVERY) or UNREADABLE.encode() in errors:
+                if stop.wait(_LOOK_EVERY) or re.search(UNREADABLE.encode(), errors):
                     process.kill()
             reader.join()
         if process.returncode and not stop.is_set():

@@ -356,7 +356,7 @@ def test_a_node_that_dies_ends_its_steps_and_leaves_the_rest_unharmed(place: Pla
     until(lambda: there(place, "attacker", "/tmp/while"), seconds=60)
     place.engine.stop_node(place.node("bastion"))
     _, said = running.communicate(timeout=90)
-    place.engine.start_node(place.node("bastion"))
+    place.lab("up", place.name)
     told = steps_of(last(place))
     assert running.returncode == 4, said
     assert {name: it.status for name, it in told.items()} == {
