@@ -40,9 +40,14 @@ class SuricataDetector:
         return self._hashes
 
     def feed(self, events: Events, now: Moment) -> tuple[Alert, ...]:
-        """Take over the alerts among new events."""
+        """Take over the alerts among new events.
+
+        What a sensor calls informational (`priority:4` and above) serves correlations alone, as an
+        informational rule of Sigma does.
+        """
         told = events.at(events.where("event.dataset", [_DATASET]))
-        return in_order(self._alert(event, now) for event in told if is_alert(event))
+        worth = (it for it in told if is_alert(it) and level(it) != "informational")
+        return in_order(self._alert(event, now) for event in worth)
 
     def recall(self, events: Events) -> None:
         """Remember nothing: each alert stands for itself."""

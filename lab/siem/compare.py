@@ -20,7 +20,7 @@ from lab.detect.reported import SuricataDetector
 from lab.detect.sigma.detector import SigmaDetector, alert_on, alerts_on, correlate, ingestion
 from lab.detect.sigma.products import Translation, translate
 from lab.detect.sigma.read import read_rules
-from lab.detect.sigma.rule import Correlation, Rule, RuleSet, Unusable
+from lab.detect.sigma.rule import Correlation, Named, Rule, RuleSet, Unusable
 from lab.files import careful, records
 from lab.moment import SECOND, Moment
 from lab.runs.noticed import Noticed
@@ -250,7 +250,7 @@ class Comparer:
                     raised += alerts_on(rule, events, now)
         for correlation in known.correlations:
             if correlation.alerts:
-                raised += self._correlated(correlation, found.get(correlation.id), counted[correlation.id])
+                raised += self._correlated(correlation, known, found, counted[correlation.id])
         sensor = SuricataDetector(self._sensor_rules())
         for now, events in self._looks(Found(id="sensor", events=tuple(self._events))):
             raised += sensor.feed(Events.of(events), now)
@@ -273,9 +273,14 @@ class Comparer:
         return -(-ingested // step) * step
 
     def _correlated(
-        self, rule: Correlation, answer: Found | None, counted: Sequence[tuple[Event, ...]]
+        self,
+        rule: Correlation,
+        known: RuleSet,
+        found: Mapping[str, Found],
+        counted: Sequence[tuple[Event, ...]],
     ) -> Iterable[Alert]:
         """Make an alert of each case, on its events: those of its window, or those that were counted here."""
+        answer = found.get(rule.id)
         own: Iterable[tuple[Event, ...]] = counted
         took = 0
         if answer is not None and not answer.why:
@@ -283,7 +288,8 @@ class Comparer:
             took = int(answer.took * SECOND)
         for events in own:
             if events:
-                yield alert_on(rule, events, Moment(max(map(self._look, events)) + took))
+                now = Moment(max(map(self._look, events)) + took)
+                yield alert_on(rule, events, now, _below(rule, events, known, found))
 
     def _window(self, rule: Correlation, case: Mapping[str, str]) -> tuple[Event, ...]:
         """Return the events of the fields' values and the window that a server names."""
@@ -295,6 +301,23 @@ class Comparer:
             if all(str(it.get(name)) == value for name, value in values.items())
             and (since is None or since <= time_of(it) < since + rule.timespan)
         )
+
+
+def _below(
+    rule: Correlation, events: Iterable[Event], known: RuleSet, found: Mapping[str, Found]
+) -> list[Named]:
+    """Return the rules that matched the events of a case, and the correlations between."""
+    ids = {str(it["event.id"]) for it in events}
+    named: dict[str, Named] = {
+        it.id: it for it in known.rules if it.id in found and not ids.isdisjoint(found[it.id].events)
+    }
+    for it in known.correlations:  # those that others refer to first
+        if not named.keys().isdisjoint(it.rules):
+            named[it.id] = it
+    wanted, between = list(rule.rules), {it.id: it.rules for it in known.correlations}
+    for name in wanted:
+        wanted += between.get(name, ())
+    return [named[it] for it in dict.fromkeys(wanted) if it in named]
 
 
 def keep(noticed: Noticed, made: Comparison, alerts: Sequence[Alert]) -> None:

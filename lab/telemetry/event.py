@@ -119,7 +119,7 @@ FIELDS: Final[dict[str, FieldType]] = {
     "process.entry_leader.entity_id": "keyword",
     "process.entry_leader.start": "date",
     "process.entry_leader.user.name": "keyword",  # who logged in
-    "process.entry_leader.entry_meta.type": "keyword",  # sshd, cron, su
+    "process.entry_leader.entry_meta.type": "keyword",  # sshd, cron, su, web
     "process.entry_leader.entry_meta.source.ip": "ip",  # from where
     "process.parent.pid": "long",
     "process.parent.entity_id": "keyword",

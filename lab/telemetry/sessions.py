@@ -37,7 +37,7 @@ _ENTITY: Final = "process.entry_leader.entity_id"
 _COLUMNS: Final = (
     "@timestamp", "host.name", "event.module", "event.action", "event.outcome", "event.type", "source.ip",
     "source.port", "user.name", "process.pid", "process.parent.pid", "process.session_leader.pid",
-    "homerange.audit.session", "process.entry_leader.user.name",
+    "homerange.audit.session", "process.entry_leader.user.name", "process.entry_leader.entry_meta.type",
 )  # fmt: skip
 """What is looked at."""
 
@@ -156,7 +156,8 @@ class Sessions:
         key = ("ssh", str(event["source.ip"]), str(event["source.port"]))
         session = self._by_key.get((host, *key))
         if session is None or not session.open_at(moment):
-            session = self._keep(_Session(host=host, key=key, start=moment, kind="sshd"))
+            kind = str(event.get("process.entry_leader.entry_meta.type", "sshd"))
+            session = self._keep(_Session(host=host, key=key, start=moment, kind=kind))
             session.source, session.user = key[1], str(event.get("user.name", ""))
         return self._remembered(host, event, session) or session
 

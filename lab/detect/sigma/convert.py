@@ -251,8 +251,9 @@ class Conversion(Generic[_Made]):
             self._elsewhere.append(identity_of(rule))
             return None
         self._target.apply(rule)
+        names = {it.reference: identity_of(it.rule) for it in rule.referenced_rules}
         aliases = {
-            alias.alias: {identity_of(it.rule): field for it, field in alias.mapping.items()}
+            alias.alias: {_named(it, names): field for it, field in alias.mapping.items()}
             for alias in rule.aliases
         }
         asked: dict[str, Any] = _condition(rule)
@@ -310,6 +311,17 @@ class Conversion(Generic[_Made]):
 def identity_of(rule: SigmaRule | SigmaCorrelationRule) -> str:
     """Return what a rule is called: its UUID, else what others refer to it by."""
     return str(rule.id or rule.name or rule.title)
+
+
+def _named(reference: SigmaRuleReference, names: Mapping[str, str]) -> str:
+    """Return the id of a rule that an alias is about.
+
+    Raises:
+        Refused: the correlation is not about that rule.
+    """
+    if reference.reference not in names:
+        raise Refused(f"an alias is for {reference.reference}, which is not among its rules")
+    return names[reference.reference]
 
 
 def _silent(correlations: Iterable[SigmaCorrelationRule]) -> set[str]:

@@ -18,7 +18,7 @@ import operator
 from bisect import bisect_left, bisect_right, insort_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import fsum, isfinite
 from typing import Final
 
@@ -71,6 +71,9 @@ class Match:
     events: tuple[Event, ...]
     """Its events, in order of time."""
 
+    rests_on: frozenset[str] = frozenset()
+    """Ids of the rules and correlations whose matches it joins, at any depth."""
+
 
 @dataclass(slots=True)
 class _Case:
@@ -85,8 +88,8 @@ class _Case:
     fired: int | None = None
     """End of the window that fired last."""
 
-    told: set[int] = field(default_factory=set)
-    """For ordered correlations: `order` of the matches that an alert has been raised at."""
+    told: set[tuple[int, str]] = field(default_factory=set)
+    """For ordered correlations: `order` and rule of the matches that an alert has been raised at."""
 
     sweep: int = 0
     """Which sweep comes next after its last match."""
@@ -119,7 +122,7 @@ class Correlator:
         """
         wanted = [match for match in matches if match.rule in self.rule.rules]
         wanted.sort(key=lambda match: (match.order, match.time, self.rule.rules.index(match.rule)))
-        return [found for match in wanted for found in self._one(match)]
+        return _distinct(found for match in wanted for found in self._one(match))
 
     def _one(self, match: Match) -> list[Match]:
         group = self._group(match)
@@ -143,13 +146,13 @@ class Correlator:
             chosen = [] if self._is_silent(case, end) else self._holds(case, end)
             if chosen:
                 case.fired = end.time
-                case.told.add(end.order)
+                case.told.add((end.order, end.rule))
                 yield _joined(self.rule.id, chosen, match.order)
 
     def _is_silent(self, case: _Case, end: Match) -> bool:
         """Tell whether a case has fired already for what goes on, or waits for its last rule."""
         if self.rule.kind == "temporal_ordered":
-            return end.rule not in self._lasts or end.order in case.told
+            return end.rule not in self._lasts or (end.order, end.rule) in case.told
         return case.fired is not None and abs(end.time - case.fired) <= self.rule.timespan
 
     def _holds(self, case: _Case, end: Match) -> list[Match]:
@@ -234,7 +237,7 @@ class Correlator:
             case.kinds[kind] -= 1
             if not case.kinds[kind]:
                 del case.kinds[kind]
-            case.told.discard(match.order)
+            case.told.discard((match.order, match.rule))
 
     def _sweep(self) -> None:
         """Drop idle cases, whenever time has moved on by all that is remembered or their number has doubled.
@@ -330,6 +333,16 @@ def _together(inside: list[Match], way: Way) -> list[Match]:
     return [it for it in inside if it.rule in way.wanted]
 
 
+def _distinct(matches: Iterable[Match]) -> list[Match]:
+    """Make one of the matches that arrived together on the same events, for whatever rules below."""
+    found: dict[tuple[int, tuple[str, ...]], Match] = {}
+    for it in matches:
+        key = (it.order, tuple(str(event["event.id"]) for event in it.events))
+        known = found.get(key)
+        found[key] = replace(it, rests_on=it.rests_on | known.rests_on) if known else it
+    return list(found.values())
+
+
 def _percentile(numbers: list[float], percent: int) -> float:
     """Return a percentile, between two numbers in proportion, as SQL's PERCENTILE_CONT does."""
     ordered = sorted(numbers)
@@ -364,4 +377,5 @@ def _joined(rule: str, matches: list[Match], order: int) -> Match:
     ordered = sorted(
         events.values(), key=lambda event: (int(str(event["@timestamp"])), str(event["event.id"]))
     )
-    return Match(time=matches[-1].time, order=order, rule=rule, events=tuple(ordered))
+    below = frozenset().union(*({it.rule} | it.rests_on for it in matches))
+    return Match(time=matches[-1].time, order=order, rule=rule, events=tuple(ordered), rests_on=below)

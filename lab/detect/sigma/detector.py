@@ -39,6 +39,7 @@ class SigmaDetector:
 
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules.rules
+        self._named: dict[str, Named] = {it.id: it for it in (*rules.rules, *rules.correlations)}
         self._correlators = [Correlator(rule) for rule in rules.correlations]
         self._lanes: dict[frozenset[str], list[Rule]] = {}
         texts: dict[str, set[str]] = defaultdict(set)
@@ -65,8 +66,11 @@ class SigmaDetector:
         ]
         for rule, found in self._chained(matches):
             if rule.alerts:
-                alerts += [_alert(rule, match.events, now) for match in found]
+                alerts += [_alert(rule, it.events, now, self._below(it)) for it in found]
         return in_order(alerts)
+
+    def _below(self, match: Match) -> list[Named]:
+        return [self._named[it] for it in sorted(match.rests_on)]
 
     def recall(self, events: Events) -> None:
         """Let correlations see events of before a restart."""
@@ -164,9 +168,16 @@ def alerts_on(rule: Rule, events: Sequence[Event], now: Moment) -> tuple[Alert, 
     return in_order(_alerts(rule, [_match(rule.id, event, 0) for event in events], now))
 
 
-def alert_on(rule: Correlation, events: Sequence[Event], now: Moment) -> Alert:
-    """Raise what a correlation raises on the events of one case."""
-    return _alert(rule, tuple(events), now)
+def alert_on(rule: Correlation, events: Sequence[Event], now: Moment, below: Iterable[Named]) -> Alert:
+    """Raise what a correlation raises on the events of one case.
+
+    Args:
+        rule: The correlation.
+        events: The events.
+        now: When it is raised.
+        below: The rules that matched them.
+    """
+    return _alert(rule, tuple(events), now, below)
 
 
 def correlate(
@@ -250,7 +261,11 @@ def _alerts(rule: Rule, matches: Iterable[Match], now: Moment) -> list[Alert]:
     return [_alert(rule, tuple(events), now) for events in cases.values()]
 
 
-def _alert(rule: Rule | Correlation, events: tuple[Event, ...], now: Moment) -> Alert:
+def _alert(
+    rule: Rule | Correlation, events: tuple[Event, ...], now: Moment, below: Iterable[Named] = ()
+) -> Alert:
+    """Make an alert; a correlation's is also about the techniques of the rules it joined."""
+    named = (rule, *below)
     ordered = tuple(sorted(events, key=time_of))
     return Alert(
         id=identity(rule.id, rule.hash, ordered),
@@ -260,7 +275,7 @@ def _alert(rule: Rule | Correlation, events: tuple[Event, ...], now: Moment) -> 
         title=rule.title,
         level=rule.level,
         risk=RISKS[rule.level],
-        techniques=rule.techniques,
-        tactics=rule.tactics,
+        techniques=tuple(sorted({technique for it in named for technique in it.techniques})),
+        tactics=tuple(sorted({tactic for it in named for tactic in it.tactics})),
         **facts(ordered, now),
     )

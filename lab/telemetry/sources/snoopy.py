@@ -144,7 +144,9 @@ def _fields(match: re.Match[str], parts: _Parts) -> Event:
         "user.effective.id": match["euid"],
     }
     put_peer(event, "source", match["client"], match["port"])
-    put_peer(event, "source", match["visitor"], match["visitor_port"])
+    if match["visitor"]:
+        put_peer(event, "source", match["visitor"], match["visitor_port"])
+        event["process.entry_leader.entry_meta.type"] = "web"
     if match["user"] and not match["user"].startswith("("):  # `(unknown)`: no such account
         event["user.name"] = match["user"]
     return event
