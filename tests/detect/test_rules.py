@@ -37,11 +37,12 @@ def _ids(slug: str) -> str:
 
 def _fired(events: Sequence[Event]) -> set[str]:
     """Return the ids of all rules and correlations that match, alerting or not."""
-    matcher, rules = _matcher(), own_rules()
+    rules = own_rules()
+    found = _matcher().places(Events.of(events), [it.where for it in rules.rules])
     known = [
         Match(time=int(str(events[row]["@timestamp"])), order=row, rule=rule.id, events=(events[row],))
-        for rule in rules.rules
-        for row in matcher.places(Events.of(events), [rule.where])[0]
+        for rule, rows in zip(rules.rules, found, strict=True)
+        for row in rows
     ]
     for correlation in rules.correlations:
         known += Correlator(correlation).feed(known)

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, cast
 
 from sigma.conditions import ConditionAND, ConditionOR
 from sigma.conversion.base import Backend
-from sigma.correlations import SigmaCorrelationRule
+from sigma.correlations import SigmaCorrelationRule, SigmaExtendedCorrelationCondition
 from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations import AddConditionTransformation, FieldMappingTransformation
 from sigma.processing.transformations.base import DetectionItemTransformation
@@ -108,6 +108,17 @@ def _speaks(language: Language, rule: SigmaRule | SigmaCorrelationRule) -> bool:
     return (language == "lucene") != isinstance(rule, SigmaCorrelationRule) or language == "spl"
 
 
+def _beyond(rule: SigmaRule | SigmaCorrelationRule) -> str:
+    """Say what in a correlation pySigma's backends write as something else than it means."""
+    if isinstance(rule, SigmaRule):
+        return ""
+    if any(isinstance(it.rule, SigmaCorrelationRule) for it in rule.referenced_rules):
+        return "a correlation of correlations has no query in one piece"
+    if isinstance(rule.condition, SigmaExtendedCorrelationCondition):
+        return "a condition of rules has no query that keeps their order"
+    return ""
+
+
 class _Translator:
     """Writes rules in one language; a rule that several correlations are about is converted once."""
 
@@ -119,6 +130,8 @@ class _Translator:
     def translated(self, rule: SigmaRule | SigmaCorrelationRule) -> Translation:
         """Write one, or say why that cannot be."""
         name = identity_of(rule)
+        if why := _beyond(rule):
+            return Translation(id=name, language=self._language, why=why)
         try:
             found = self._converted(rule)
         except FAULTS as error:
