@@ -43,6 +43,7 @@ from lab.flow.labs import (
     show_nodes,
 )
 from lab.flow.learn import grade_timeline, measure_coverage
+from lab.flow.loop import compare_runs, explain_run, rescore, show_history
 from lab.flow.machine import engine_for_demo, examine_machine
 from lab.flow.packets import check_suricata
 from lab.flow.play import (
@@ -235,6 +236,22 @@ REPLAY: Final[Stages] = (
 SCORE: Final[Stages] = (
     find_run,  # name        -> RunFolder
     *_JUDGE,
+)
+
+RESCORE: Final[Stages] = (
+    rescore,  # Rescoring   -> Rescored
+)
+
+WHY: Final[Stages] = (
+    explain_run,  # Asking      -> Reasons
+)
+
+COMPARE: Final[Stages] = (
+    compare_runs,  # ids         -> Contrast, ...
+)
+
+HISTORY: Final[Stages] = (
+    show_history,  # Past        -> Taken, ...
 )
 
 RECORD: Final[Stages] = (

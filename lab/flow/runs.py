@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import lab
@@ -13,7 +12,6 @@ from lab.flow.rules import rule_paths
 from lab.moment import SECOND, Moment
 
 if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is quick
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lab.ask.bounded import Answer
@@ -21,7 +19,6 @@ if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is 
     from lab.runs.folder import RunFolder
     from lab.score.eyes import Eye
     from lab.score.values import Score
-    from lab.telemetry.event import Event
 
 DEFAULT_SCENARIO: Final = "ssh-brute-force"
 """What `lab demo` plays."""
@@ -116,40 +113,25 @@ def find_run(name: str, context: Context) -> RunFolder:
 def score_run(run: RunFolder, _: Context) -> Scored:
     """A run -> its score, from its files alone."""
     from lab.detect.alert import read_alerts
-    from lab.exercise.truth import read_clocks, read_truth
     from lab.files import records
-    from lab.score import evidence, eyes, measures
-    from lab.telemetry.store import Store
+    from lab.score import eyes
+    from lab.score.files import material_of, score_alerts
     from lab.watch.collection import read_collection
 
     header, watched = run.header(), read_collection(run.noticed)
-    truth, clocks, alerts = read_truth(run.happened), read_clocks(run.happened), read_alerts(run.noticed)
     products = {it: eyes.alerts_of(run.noticed, it) for it in eyes.products(run.noticed)}
-    named = {it for them in (alerts, *products.values()) for one in them for it in one.event_ids}
-    store = Store(run.noticed.events)
-    asked, span = evidence.fields_asked(truth), evidence.span_asked(truth, clocks)
-    events, total = _Again(partial(store.some, asked, span=span, ids=named)), store.count()
-    found = measures.score_run(
-        run=header.id,
-        truth=truth,
-        alerts=alerts,
-        events=events,
-        clocks=clocks,
-        rules=header.rules,
-        observed_until=header.ended or header.started,
-        blind=watched.blind,
-        total=total,
-    )
+    material = material_of(run, (read_alerts(run.noticed), *products.values()))
+    found = score_alerts(run, read_alerts(run.noticed), header.rules, material)
     records.write(run.score, found)
     others = tuple(
         eyes.seen_by(
             it,
             noticed=run.noticed,
             header=header,
-            truth=truth,
-            events=events,
-            clocks=clocks,
-            total=total,
+            truth=material.truth,
+            events=material.events,
+            clocks=material.clocks,
+            total=material.total,
         )
         for it in products
     )
@@ -159,17 +141,6 @@ def score_run(run: RunFolder, _: Context) -> Scored:
         eyes=(eyes.embedded(found), *others) if others else (),
         degraded=tuple(map(str, (*watched.disturbances, *watched.blind))),
     )
-
-
-class _Again:
-    """Events that can be read more than once, each time from disk."""
-
-    def __init__(self, read: Callable[[], Iterator[Event]]) -> None:
-        self._read = read
-
-    def __iter__(self) -> Iterator[Event]:
-        """Read them."""
-        return self._read()
 
 
 def choose_eyes(scored: Scored, names: tuple[str, ...]) -> tuple[Eye, ...]:

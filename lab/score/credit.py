@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import networkx as nx
-
 from lab.detect.alert import Alert
 from lab.files import records
 from lab.score.evidence import AttackStep, EventTally, EvidenceKind, Sighting
@@ -120,6 +118,10 @@ def match_steps(groups: Sequence[tuple[_Options, int]]) -> list[list[int]]:
     Returns:
         For each group the places of the steps that got one of its events, rising.
     """
+    if all(len(options) == 1 for options, _ in groups):
+        return [[options[0][0]] if count else [] for options, count in groups]
+    import networkx as nx  # takes longer to import than a run to score, and few runs need it
+
     places = 1 + max((place for options, _ in groups for place, _ in options), default=-1)
     graph: nx.Graph[int] = nx.Graph()
     group_of: list[int] = []

@@ -196,6 +196,48 @@ def tally_events(  # noqa: PLR0913  # the records of a run, each by its name
     return found
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Owned:
+    """Which events are of what was done."""
+
+    steps: tuple[tuple[str, ...], ...]
+    """For each attack step, in the order of the steps, the ids of its events, in order of time."""
+
+    others: frozenset[str]
+    """Ids of all events that are evidence of attack, setup or cleanup: what is not benign."""
+
+
+def owned_events(
+    events: Iterable[Event],
+    *,
+    truth: Iterable[Truth],
+    steps: Sequence[AttackStep],
+    clocks: Iterable[Clock],
+) -> Owned:
+    """Say which events are of which step, by id.
+
+    Args:
+        events: Events; no iterator, for they may be read twice.
+        truth: All records of the run.
+        steps: Its attack steps.
+        clocks: How far the nodes' clocks were off.
+    """
+    acts = [it for it in truth if it.status == "ran" and it.label != "benign"]
+    owners, index = _owners(acts, steps), EvidenceIndex(acts, clocks)
+    index.learn(events)
+    found: list[list[tuple[Moment, str]]] = [[] for _ in steps]
+    others: set[str] = set()
+    for event in events:
+        places = index.records_of(event)
+        if not places:
+            continue
+        name = str(event["event.id"])
+        others.add(name)
+        for step in {owner for it in places if (owner := owners[it]) is not None}:
+            found[step].append((index.moment_of(event), name))
+    return Owned(steps=tuple(tuple(name for _, name in sorted(it)) for it in found), others=frozenset(others))
+
+
 def fields_asked(truth: Iterable[Truth]) -> frozenset[str]:
     """Return the fields of events that decide what they are evidence of."""
     predicates = [it for record in truth for it in record.evidence]

@@ -61,6 +61,18 @@ class Events:
         """Return a batch of so many from a place on."""
         return Events(self.table.slice(begin, count))
 
+    def by_arrival(self) -> Events:
+        """Return the same events in the order in which they entered the store.
+
+        One that does not say when that was entered it when it happened.
+        """
+        if not len(self):
+            return self
+        entered: Any = pc.coalesce(self.table["event.ingested"], self.table["@timestamp"])
+        known = with_columns(self.table, {"event.ingested": entered})
+        order: Any = pc.sort_indices(entered.cast(pa.int64()))  # a stable sort
+        return Events(known.take(order))
+
     def said(self) -> Iterator[str]:
         """Give every word and number in them, each at least once."""
         for column in self.table.columns:

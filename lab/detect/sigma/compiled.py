@@ -3,13 +3,19 @@
 What was made is kept in the user's cache folder, under a name that says all it was made of: the files with
 their paths, what they were converted for, and the versions of what converts. Whatever is wrong with a kept
 file, the rules are converted again.
+
+When some rules of a set were edited, they alone are converted, and take their places in the set as it was
+before: who tries a rule over and over waits for that rule. A change of which others may notice, because it is
+of a correlation, of a filter or of a name, has all converted.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Final, TypeVar
@@ -17,7 +23,7 @@ from typing import Final, TypeVar
 import lab
 from lab.detect.sigma.rule import RuleSet, WrittenRules
 from lab.detect.sigma.taxonomy import Source
-from lab.errors import LabError
+from lab.errors import BadFile, LabError
 from lab.files import careful, records
 
 _Rules = TypeVar("_Rules", RuleSet, WrittenRules)
@@ -32,6 +38,32 @@ TESTS: Final = ".test.yml"
 
 _MOST: Final = 40
 """Sets of rules that are kept; those used least recently are removed."""
+
+_FEW: Final = 20
+"""Files that may have changed for the rest to be taken as it was."""
+
+_NOTICED: Final = re.compile(r"^(?:correlation|filter|action)\s*:", re.MULTILINE)
+"""What in a file makes its documents depend on others, or others on them."""
+
+_NAMES: Final = re.compile(r"^(?:id|name|title)\s*:.*$", re.MULTILINE)
+"""What others may refer to a rule by."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Head:
+    """What is remembered of a file, to tell later whether it alone has to be converted again."""
+
+    digest: str
+    names: tuple[str, ...]
+    alone: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Last:
+    """The set of rules that was made last of some paths."""
+
+    digest: str
+    heads: Mapping[str, _Head]
 
 
 def rules_of(paths: Iterable[Path], pipelines: Iterable[Path] = ()) -> RuleSet:
@@ -50,7 +82,9 @@ def rules_of(paths: Iterable[Path], pipelines: Iterable[Path] = ()) -> RuleSet:
         """Start pySigma for it."""
         from lab.detect.sigma.read import read_rules
 
-        return read_rules(given, before)
+        made = _mended(given, before) or read_rules(given, before)
+        _remember(given, before)
+        return made
 
     return _kept("ours", given, before, RuleSet, convert)
 
@@ -105,7 +139,7 @@ def _kept(
     convert: Callable[[], _Rules],
 ) -> _Rules:
     try:
-        digest = hashlib.sha256(b"\0".join(_made_of(what, paths, pipelines))).hexdigest()
+        digest = _digest(what, paths, pipelines)
     except OSError:  # whoever reads the rules says which file it is
         return convert()
     file = _folder() / f"{digest}.json"
@@ -132,6 +166,64 @@ def _made_of(what: str, paths: tuple[Path, ...], pipelines: tuple[Path, ...]) ->
     for file in pipelines:
         yield b"pipeline"
         yield hashlib.sha256(file.read_bytes()).digest()
+
+
+def _digest(what: str, paths: tuple[Path, ...], pipelines: tuple[Path, ...]) -> str:
+    return hashlib.sha256(b"\0".join(_made_of(what, paths, pipelines))).hexdigest()
+
+
+def _mended(paths: tuple[Path, ...], pipelines: tuple[Path, ...]) -> RuleSet | None:
+    """Convert the rules that were edited since the set was made last; None where that is not all there is."""
+    try:
+        last = records.from_json(careful.read_bytes(_last(paths, pipelines)), _Last)
+        known = records.from_json(careful.read_bytes(_folder() / f"{last.digest}.json"), RuleSet)
+        heads = _heads(paths)
+    except (OSError, ValueError, LabError):
+        return None
+    edited = [it for it in heads if heads[it] != last.heads.get(it)]
+    if heads.keys() != last.heads.keys() or len(edited) > _FEW:
+        return None
+    if any(not heads[it].alone or heads[it].names != last.heads[it].names for it in edited):
+        return None
+    from lab.detect.sigma.read import read_rules
+
+    try:
+        fresh = {it.id: it for it in read_rules([Path(it) for it in edited], pipelines).rules}
+    except BadFile:
+        return None  # the whole set says what is wrong with it
+    if fresh.keys() != {it.id for it in known.rules if it.path in edited}:
+        return None
+    rules = tuple(replace(fresh[it.id], alone=it.alone) if it.id in fresh else it for it in known.rules)
+    return replace(known, rules=rules)
+
+
+def _last(paths: tuple[Path, ...], pipelines: tuple[Path, ...]) -> Path:
+    """Return where it is kept what was made last of some paths, whatever is in them."""
+    parts = ("last", *map(str, paths), "pipelines", *map(str, pipelines))
+    named = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+    return _folder() / f"last-{named}.json"
+
+
+def _heads(paths: tuple[Path, ...]) -> dict[str, _Head]:
+    found: dict[str, _Head] = {}
+    for file in (file for path in paths for file in rule_files(path)):
+        content = file.read_bytes()
+        text = content.decode("utf-8", "replace")
+        found[str(file)] = _Head(
+            digest=hashlib.sha256(content).hexdigest(),
+            names=tuple(_NAMES.findall(text)),
+            alone=not _NOTICED.search(text),
+        )
+    return found
+
+
+def _remember(paths: tuple[Path, ...], pipelines: tuple[Path, ...]) -> None:
+    """Keep of which files a set was made."""
+    try:
+        last = _Last(digest=_digest("ours", paths, pipelines), heads=_heads(paths))
+    except OSError:
+        return
+    _keep(_last(paths, pipelines), records.to_json(last).encode())
 
 
 def _folder() -> Path:

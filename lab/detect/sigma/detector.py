@@ -60,7 +60,10 @@ class SigmaDetector:
 
     def feed(self, events: Events, now: Moment) -> tuple[Alert, ...]:
         """Evaluate all rules on new events."""
-        matches = self._matches(events)
+        return self.raised(self.matches(events), now)
+
+    def raised(self, matches: Mapping[str, list[Match]], now: Moment) -> tuple[Alert, ...]:
+        """Return the alerts on matches that came together; correlations remember what came before."""
         alerts = [
             alert for rule in self._rules if rule.alerts for alert in _alerts(rule, matches[rule.id], now)
         ]
@@ -78,7 +81,7 @@ class SigmaDetector:
 
     def hits(self, events: Events) -> Iterator[tuple[Named, Match]]:
         """Evaluate all rules on new events; each match is its own, in the order in which events arrived."""
-        matches = self._matches(events)
+        matches = self.matches(events)
         every: list[tuple[Named, list[Match]]] = [(rule, matches[rule.id]) for rule in self._rules]
         every += self._chained(matches)
         told = ((rule, match) for rule, found in every if rule.alone for match in found)
@@ -90,7 +93,7 @@ class SigmaDetector:
         Args:
             events: What is new; correlations remember what came before.
         """
-        matches = self._matches(events)
+        matches = self.matches(events)
         found = {rule: frozenset(_ids(it)) for rule, it in matches.items()}
         return found | {rule.id: frozenset(_ids(it)) for rule, it in self._chained(matches)}
 
@@ -101,8 +104,11 @@ class SigmaDetector:
         """Give the memory back."""
         self._matcher.close()
 
-    def _matches(self, events: Events) -> dict[str, list[Match]]:
-        """Ask the database those rules that could match at all, about those events they could match."""
+    def matches(self, events: Events) -> dict[str, list[Match]]:
+        """Return of each rule its matches among events.
+
+        The database is asked those rules that could match at all, about those events they could match.
+        """
         if len(events) > _AT_A_TIME:
             return self._piecewise(events)
         found: dict[str, list[int]] = {it.id: [] for it in self._rules}
@@ -143,7 +149,7 @@ class SigmaDetector:
         """Ask about many events a part at a time, since the database holds a part in memory."""
         found: dict[str, list[Match]] = {rule.id: [] for rule in self._rules}
         for begin in range(0, len(events), _AT_A_TIME):
-            for rule, matches in self._matches(events.part(begin, _AT_A_TIME)).items():
+            for rule, matches in self.matches(events.part(begin, _AT_A_TIME)).items():
                 found[rule] += matches
         return found
 

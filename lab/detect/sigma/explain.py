@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from sigma.conditions import ConditionAND, ConditionIdentifier, ConditionNOT, ConditionOR, ConditionSelector
 from sigma.conversion.state import ConversionState
 from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaRule
+from sigma.types import SigmaNull, SigmaRegularExpression, SigmaType
 
 from lab.detect.sigma.backend import EcsBackend, field_mappings, guard, in_words, log_source_of
 from lab.detect.sigma.convert import FAULTS, identity_of
@@ -70,6 +74,37 @@ class Taken:
 
     whole: Condition
     """All of it."""
+
+    tree: Tree
+    """How the clauses are linked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A condition over clauses: a place among them, or others that are linked."""
+
+    link: str
+    """`clause`, `and`, `or`, `not`."""
+
+    place: int = 0
+    """Which clause."""
+
+    parts: tuple[Tree, ...] = ()
+    """What is linked."""
+
+    def holds(self, clauses: Sequence[AbstractSet[int]], every: AbstractSet[int]) -> AbstractSet[int]:
+        """Return for which events it holds.
+
+        Args:
+            clauses: For which each clause does.
+            every: All events there are.
+        """
+        if self.link == "clause":
+            return clauses[self.place]
+        found = [it.holds(clauses, every) for it in self.parts]
+        if self.link == "not":
+            return every - found[0]
+        return reduce(lambda one, other: one & other if self.link == "and" else one | other, found)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,6 +183,28 @@ def take_apart(paths: Iterable[Path], name: str) -> Taken:
         ) from error
 
 
+def take_all_apart(paths: Iterable[Path]) -> dict[str, Taken]:
+    """Take every rule on single events apart that can be evaluated.
+
+    Args:
+        paths: Where rules are: files and folders.
+
+    Returns:
+        Id to rule.
+
+    Raises:
+        BadFile: a file that is named itself is not Sigma.
+    """
+    collection, *_ = parsed(paths)
+    found: dict[str, Taken] = {}
+    for rule in (it for it in collection.rules if isinstance(it, SigmaRule)):
+        try:
+            found[identity_of(rule)] = _taken(rule)
+        except FAULTS:
+            continue  # whoever lists rules says why
+    return found
+
+
 def _taken(rule: SigmaRule) -> Taken:
     backend = EcsBackend(ProcessingPipeline() + field_mappings(), EcsColumns())
     source = log_source_of(rule)
@@ -172,7 +229,65 @@ def _taken(rule: SigmaRule) -> Taken:
         source=guard(source, EcsColumns()),
         clauses=tuple(clauses),
         whole=whole,
+        tree=_tree(rule),
     )
+
+
+def _tree(rule: SigmaRule) -> Tree:
+    """Return how the clauses of a rule are linked; they are numbered as `_items` gives them."""
+    places = {id(item): place for place, (_, item) in enumerate(_items(rule))}
+    conditions = [it.parse(postprocess=False) for it in rule.detection.parsed_condition]
+    return _linked("or", [_condition_tree(it, rule, places) for it in conditions])
+
+
+def _condition_tree(node: Any, rule: SigmaRule, places: dict[int, int]) -> Tree:  # noqa: ANN401  # pySigma's nodes
+    if isinstance(node, ConditionSelector):
+        link = "and" if node.cond_class is ConditionAND else "or"
+        chosen = node.resolve_referenced_detections(rule.detection)
+        return _linked(link, [_condition_tree(it, rule, places) for it in chosen])
+    if isinstance(node, ConditionIdentifier):
+        return _detection_tree(rule.detection.detections[node.identifier], places)
+    parts = [_condition_tree(it, rule, places) for it in node.args]
+    if isinstance(node, ConditionNOT):
+        return Tree("not", parts=tuple(parts))
+    return _linked("or" if isinstance(node, ConditionOR) else "and", parts)
+
+
+def _detection_tree(part: SigmaDetection, places: dict[int, int]) -> Tree:
+    link = "or" if part.item_linking is ConditionOR else "and"
+    return _linked(
+        link,
+        [
+            _detection_tree(it, places) if isinstance(it, SigmaDetection) else Tree("clause", places[id(it)])
+            for it in part.detection_items
+        ],
+    )
+
+
+def _linked(link: str, parts: Sequence[Tree]) -> Tree:
+    return parts[0] if len(parts) == 1 else Tree(link, parts=tuple(parts))
+
+
+def nearly(rule: Taken, events: Events, matcher: Matcher) -> dict[int, list[int]]:
+    """Find the events that a rule would match if one of its clauses were otherwise for them.
+
+    Args:
+        rule: The rule.
+        events: Where to look.
+        matcher: Asks the database.
+
+    Returns:
+        Place of a clause to the places of the events that fail by that one alone.
+    """
+    asked = [rule.source, *(it.condition for it in rule.clauses)]
+    ours, *clauses = map(set, matcher.places(events, asked))
+    matched = rule.tree.holds(clauses, ours)
+    found: dict[int, list[int]] = {}
+    for place, it in enumerate(clauses):
+        turned = [*clauses[:place], ours - it, *clauses[place + 1 :]]
+        if near := (rule.tree.holds(turned, ours) - matched) & ours:
+            found[place] = sorted(near)
+    return found
 
 
 def _items(rule: SigmaRule) -> list[tuple[str, SigmaDetectionItem]]:
@@ -191,7 +306,16 @@ def _words(item: SigmaDetectionItem) -> str:
     modifiers = [it.__name__.removeprefix("Sigma").removesuffix("Modifier").lower() for it in item.modifiers]
     linked = " and " if "all" in modifiers else " or "
     said = " ".join([item.field or "any value", *(it for it in modifiers if it != "all")])
-    return f"{said} {linked.join(repr(str(it)) for it in item.original_value or item.value)}"
+    patterns = any(isinstance(it, SigmaRegularExpression) for it in item.value)
+    values = item.value if patterns else item.original_value or item.value
+    return f"{said} {linked.join(map(_written, values))}"
+
+
+def _written(value: SigmaType) -> str:
+    """Write a value as it is in the file."""
+    if isinstance(value, SigmaNull):
+        return "nothing"
+    return repr(str(value.regexp)) if isinstance(value, SigmaRegularExpression) else repr(str(value))
 
 
 class Explainer:

@@ -1,0 +1,115 @@
+"""Commands of the loop: edit a rule, score again, ask why, compare, look back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lab.cli.options import AsFormat, Format, RunName
+from lab.cli.session import open_session
+
+if TYPE_CHECKING:
+    from lab.flow.loop import Rescored
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example:  lab rescore --watch")
+def rescore(
+    name: RunName = "",
+    *,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Do so again whenever a rule is saved, until Ctrl-C.")
+    ] = False,
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Score a run by today's rules, and show what is different, verdict by verdict; the run stays."""
+    from lab.cli import loop_tables
+    from lab.flow.loop import Rescoring
+    from lab.pipeline import RESCORE
+
+    session = open_session()
+
+    def show(found: Rescored) -> None:
+        """Show one score."""
+        loop_tables.rescored(session.screen, found, as_json=output == Format.JSON)
+
+    found = session.run(RESCORE, Rescoring(run=name, on_score=show if watch else None))
+    if not watch:
+        show(found)
+
+
+@app.command(epilog="Example:  lab why last 3")
+def why(  # noqa: PLR0913  # its options
+    name: RunName = "",
+    step: Annotated[
+        str, typer.Argument(metavar="[STEP]", help="Its number, name or id; else all that were missed.")
+    ] = "",
+    *,
+    draft_rule: Annotated[
+        bool, typer.Option("--draft-rule", help="Write the beginning of a rule for the step, with its cases.")
+    ] = False,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="The file to write the draft to; its cases go beside it.")
+    ] = None,
+    near: Annotated[
+        bool, typer.Option("--near", help="Count benign events that fail one clause of a rule alone.")
+    ] = False,
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Say why steps were missed, what caused the false alarms, and what to mend, by today's rules."""
+    from lab.cli import loop_tables
+    from lab.flow.loop import Asking
+    from lab.pipeline import WHY
+
+    if to is not None and not draft_rule:
+        raise typer.BadParameter("--to goes with --draft-rule")
+    session = open_session()
+    asked = Asking(run="" if name == "last" else name, step=step, draft=draft_rule, near=near)
+    found = session.run(WHY, asked)
+    if to is not None and found.draft is not None:
+        loop_tables.keep_draft(session.screen, found.draft, session.context.path(to))
+        return
+    loop_tables.reasons(session.screen, found, as_json=output == Format.JSON)
+
+
+@app.command(epilog="Example:  lab compare 20261124 20261125")
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Ids of runs, or how they begin.")],
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Compare runs of one exercise, step by step: McNemar's exact test, and each figure's interval."""
+    from lab.cli import loop_tables
+    from lab.pipeline import COMPARE
+
+    session = open_session()
+    found = session.run(COMPARE, tuple(runs))
+    loop_tables.contrasts(session.screen, found, as_json=output == Format.JSON)
+
+
+@app.command(epilog="Example:  lab history mock-breach --chart history.svg")
+def history(
+    scenario: Annotated[str, typer.Argument(metavar="[SCENARIO]", help="Runs of one alone.")] = "",
+    *,
+    degraded: Annotated[
+        bool, typer.Option("--degraded", help="Also runs that were disturbed; they are marked.")
+    ] = False,
+    chart: Annotated[
+        Path | None, typer.Option("--chart", help="Draw them as a picture, into this SVG file.")
+    ] = None,
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Show your scores, delays and false alarms over time; replays are left out."""
+    from lab.cli import loop_tables
+    from lab.flow.loop import Past
+    from lab.pipeline import HISTORY
+
+    session = open_session()
+    found = session.run(HISTORY, Past(scenario=scenario, degraded=degraded))
+    if chart is not None:
+        from lab.report.trend import trend
+
+        session.context.path(chart).write_text(trend(found), encoding="utf-8")
+    loop_tables.history(session.screen, found, as_json=output == Format.JSON)
