@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lab.cli.gating import Gating, Junit, MaxFalse, MinRecall
 from lab.cli.options import AsFormat, Format, RunName
 from lab.cli.session import open_session
 
@@ -17,12 +18,15 @@ app = typer.Typer()
 
 
 @app.command(epilog="Example:  lab rescore --watch")
-def rescore(
+def rescore(  # noqa: PLR0913  # its options
     name: RunName = "",
     *,
     watch: Annotated[
         bool, typer.Option("--watch", help="Do so again whenever a rule is saved, until Ctrl-C.")
     ] = False,
+    min_recall: MinRecall = None,
+    max_fp: MaxFalse = None,
+    to_junit: Junit = None,
     output: AsFormat = Format.TABLE,
 ) -> None:
     """Score a run by today's rules, and show what is different, verdict by verdict; the run stays."""
@@ -30,6 +34,9 @@ def rescore(
     from lab.flow.loop import Rescoring
     from lab.pipeline import RESCORE
 
+    gates = Gating.of(min_recall, max_fp, to_junit)
+    if watch and gates:
+        raise typer.BadParameter("--watch goes on, and gates end; take one of them")
     session = open_session()
 
     def show(found: Rescored) -> None:
@@ -39,6 +46,7 @@ def rescore(
     found = session.run(RESCORE, Rescoring(run=name, on_score=show if watch else None))
     if not watch:
         show(found)
+        gates.judge(session, [(found.run.header(), found.score)])
 
 
 @app.command(epilog="Example:  lab why last 3")

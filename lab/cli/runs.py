@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lab.cli.gating import Gating, Junit, MaxFalse, MinRecall
 from lab.cli.options import AsFormat, Format, LabName, RunName
 from lab.cli.session import Session, open_session
 from lab.errors import LabError, Stopped
 
 if TYPE_CHECKING:
+    from lab.flow.play import Order
     from lab.flow.runs import Scored
 
 app = typer.Typer()
@@ -46,6 +48,15 @@ def run(  # noqa: PLR0913  # its options
         str,
         typer.Option("--siem", help="Send a SIEM what is noticed, while it is; see  lab siem push --help."),
     ] = "",
+    repeat: Annotated[
+        int, typer.Option("--repeat", min=1, max=100, help="Play it so often in a row; shows the spread.")
+    ] = 1,
+    seeds: Annotated[
+        str, typer.Option("--seeds", help="A seed for each time: 1-5, or 3,8,21; else each the next one.")
+    ] = "",
+    min_recall: MinRecall = None,
+    max_fp: MaxFalse = None,
+    to_junit: Junit = None,
     output: AsFormat = Format.TABLE,
 ) -> None:
     """Run an exercise: benign traffic, then the attack; alerts appear while it runs; then the score."""
@@ -54,7 +65,14 @@ def run(  # noqa: PLR0913  # its options
 
     if pause and blind:
         raise typer.BadParameter("--pause says what --blind hides; take one of them")
+    gates = Gating.of(min_recall, max_fp, to_junit)
+    chosen = _seeds(seeds, seed, repeat)
+    if blind and (gates or len(chosen) > 1):
+        raise typer.BadParameter("--blind shows no score; take it alone")
     session = open_session(lab, blind=blind, step_by_step=pause)
+    if gates or len(chosen) > 1:
+        _repeated(session, [Order(scenario=scenario, seed=it, siem=siem) for it in chosen], gates, output)
+        return
     scored = session.run(RUN, Order(scenario=scenario, seed=seed, siem=siem))
     if blind:
         session.screen.line(scored.run.path.name)
@@ -62,6 +80,42 @@ def run(  # noqa: PLR0913  # its options
         _end(session, scored)
         return
     _show(session, scored, output)
+
+
+def _seeds(text: str, first: int | None, repeat: int) -> list[int | None]:
+    """Return the seed of each run; None for what the scenario says."""
+    if not text:
+        return [first] if repeat == 1 else [(first or 1) + number for number in range(repeat)]
+    if first is not None:
+        raise typer.BadParameter("--seed is for one run and --seeds for several; take one of them")
+    found: list[int | None] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part)
+        if match is None or int(match[2] or match[1]) - int(match[1]) not in range(100):
+            raise typer.BadParameter(f"--seeds {text}: write  1-5  or  3,8,21")
+        found += range(int(match[1]), int(match[2] or match[1]) + 1)
+    if repeat not in {1, len(found)}:
+        raise typer.BadParameter(f"--repeat {repeat} and {len(found)} seeds do not go together")
+    return found
+
+
+def _repeated(session: Session, orders: list[Order], gates: Gating, output: Format) -> None:
+    """Play several runs, show how far they spread, and end with what their gates say."""
+    from lab.cli import loop_tables, tables
+    from lab.flow.loop import spread_of
+    from lab.pipeline import RUN
+
+    played: list[Scored] = []
+    for order in orders:
+        played.append(session.run(RUN, order))
+        if output == Format.TABLE:
+            tables.score(session.screen, played[-1], as_json=False)
+    if len(played) > 1 or output == Format.JSON:
+        found = spread_of(tuple(it.run for it in played), session.context)
+        loop_tables.spread(session.screen, found, as_json=output == Format.JSON)
+    gates.judge(session, [(it.run.header(), it.score) for it in played])
+    for it in played:
+        _end(session, it)
 
 
 def _show(session: Session, scored: Scored, output: Format) -> None:

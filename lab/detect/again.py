@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Self
 
 from lab.detect.alert import Alert
-from lab.detect.reported import SuricataDetector
+from lab.detect.reported import SuricataDetector, sensor_rules_of
 from lab.detect.sigma.correlation import Correlator, Match, chained
 from lab.detect.sigma.detector import SigmaDetector
 from lab.detect.sigma.rule import RuleSet
@@ -39,6 +39,7 @@ class Again:
         """
         self._events = Events.all_of(tuple(batches)).by_arrival()
         self._sensor = SuricataDetector(sensor_rules)
+        self.sensor_rules = sensor_rules_of(sensor_rules)
         self._batches = tuple(_batches(self._events))
         self._known: dict[str, list[Match]] = {}
 

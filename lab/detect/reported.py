@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from lab import attack
@@ -15,6 +16,9 @@ from lab.telemetry.events import Events
 
 _SID: Final = re.compile(r"\bsid:\s*(\d+)\s*;")
 _GID: Final = re.compile(r"\bgid:\s*(\d+)\s*;")
+
+_MESSAGE: Final = re.compile(r'\bmsg:\s*"([^"]*)"')
+_TECHNIQUE: Final = re.compile(r"mitre_technique_id\s+(T\d{4}(?:\.\d{3})?)")
 
 _DATASET: Final = "suricata.alert"
 """What its alerts are called among its records."""
@@ -76,6 +80,34 @@ def rule_hashes(text: str) -> dict[str, str]:
     """Return `gid:sid` to the SHA-256 of the rule's line, for each rule of a rule file."""
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     return {_name(line): hashlib.sha256(line.encode()).hexdigest() for line in lines if _SID.search(line)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SensorRule:
+    """A rule of a sensor, as far as its text says."""
+
+    id: str
+    """`gid:sid`."""
+
+    title: str
+    """Its message."""
+
+    techniques: tuple[str, ...]
+    """ATT&CK techniques that its metadata names."""
+
+
+def sensor_rules_of(text: str) -> tuple[SensorRule, ...]:
+    """Return the rules of a rule file, in its order."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return tuple(
+        SensorRule(
+            id=_name(line),
+            title=message[1] if (message := _MESSAGE.search(line)) else _name(line),
+            techniques=tuple(_TECHNIQUE.findall(line)),
+        )
+        for line in lines
+        if _SID.search(line)
+    )
 
 
 def _name(line: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -39,6 +39,9 @@ _ORDER: Final[Sequence[Fault]] = (
 
 _QUIET: Final = "but its level, informational, raises nothing"
 
+_FAR: Final = 0.34
+"""A rule of which no event fulfils a greater part than this is about something else."""
+
 _LONGEST: Final = 120
 """Characters of a value that are shown."""
 
@@ -63,9 +66,13 @@ class Cause:
     """Of the clauses of the rule, the part that the nearest event fulfils."""
 
 
-def nearest_first(causes: Sequence[Cause]) -> tuple[Cause, ...]:
-    """Sort causes: what is nearest to a detection first."""
-    return tuple(sorted(causes, key=lambda it: (_ORDER.index(it.fault), -it.near, it.rule)))
+def nearest_first(causes: Iterable[Cause]) -> tuple[Cause, ...]:
+    """Sort causes: what is nearest to a detection first, and last what fits hardly any clause."""
+    return tuple(sorted(causes, key=lambda it: (_is_far(it), _ORDER.index(it.fault), -it.near, it.rule)))
+
+
+def _is_far(cause: Cause) -> bool:
+    return cause.fault in {"clause", "condition", "field", "log source"} and cause.near < _FAR
 
 
 @dataclass(kw_only=True, slots=True)
@@ -101,6 +108,10 @@ class Diagnosis:
         if isinstance(rule, Correlation):
             return self._of_correlation(rule)
         return self._of_rule(rule) if isinstance(rule, Rule) and name in self.taken else None
+
+    def alerts(self, name: str) -> bool:
+        """Tell whether a rule raises anything by itself."""
+        return self._by_id[name].alerts
 
     def above(self, name: str) -> tuple[str, ...]:
         """Return the correlations that rest on a rule, and those on them."""
@@ -160,7 +171,7 @@ class Diagnosis:
                 rule, "lacking", f"none of the rules it counts matches an event of the step: {names}"
             )
         first = causes[0]
-        return _cause(rule, first.fault, f"it rests on {first.rule!r}: {first.why}", first.near)
+        return _cause(rule, first.fault, f"it rests on {first.rule!r}: {first.why}", first.near / 2)
 
     def _counting(self, rule: Correlation, events: Sequence[Event]) -> Cause:
         grouped: dict[tuple[object, ...], list[Event]] = defaultdict(list)
@@ -241,7 +252,7 @@ class _Failed:
                 return gone
         if dead:
             failing = [clause for clause, held in clauses if self._best not in held]
-            said = "; ".join(f"{it.search}: {it.words}" for it in failing[:2])
+            said = "; ".join(map(_short, failing[:2]))
             return self._say(
                 "clause", f"the nearest event fails {len(failing)} of {len(clauses)} clauses: {said}"
             )
@@ -259,14 +270,15 @@ class _Failed:
         """Say that one clause alone stands between the rule and an event."""
         clause, held = self._taken.clauses[place], self._held[place]
         if held == self._source:  # one that must not hold
-            why = f"all else fits, and {clause.search} rules the step's events out: {clause.words}"
-            return self._say("clause", why)
+            return self._say(
+                "clause", f"all else fits, and this rules the step's events out: {_short(clause)}"
+            )
         if gone := self._gone(clause):
             return gone
         shown = [it for name in clause.fields[:1] for it in self._values(name)]
         there = f"; there it is {shown[0][:_LONGEST]!r}" if shown else ""
         failing = f"{_events(len(self._source) - len(held))} of {len(self._source)}"
-        why = f"one clause alone fails, for {failing}: {clause.search}: {clause.words}{there}"
+        why = f"one clause alone fails, for {failing}: {_short(clause)}{there}"
         return self._say("clause", why)
 
     def _gone(self, clause: Clause) -> Cause | None:
@@ -285,6 +297,12 @@ class _Failed:
 
 def _cause(rule: Named, fault: Fault, why: str, near: float = 0) -> Cause:
     return Cause(rule=rule.title, path=rule.path, fault=fault, why=why, near=near)
+
+
+def _short(clause: Clause) -> str:
+    """Say a clause, and not all of it when it is long."""
+    words = clause.words if len(clause.words) <= _LONGEST else clause.words[:_LONGEST] + " ..."
+    return f"{clause.search}: {words}"
 
 
 def _fields(taken: Taken) -> Iterator[str]:

@@ -58,6 +58,8 @@ class Inquiry:
         self._known = steps.Known(
             collection=read_collection(run.noticed),
             rules=self._rules,
+            sensor_rules=again.sensor_rules,
+            raised=frozenset(str(it) for it in self._events.column("rule.id") if it),
             technique_of_unusable=_techniques_in(self._rules),
             modules=frozenset(str(it) for it in self._events.column("event.module") if it),
         )

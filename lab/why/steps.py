@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from lab.detect.reported import SensorRule
 from lab.detect.sigma.rule import Named, RuleSet
 from lab.exercise.truth import Truth
+from lab.runs import names
 from lab.score.evidence import AttackStep
 from lab.score.values import StepScore
 from lab.score.vocabulary import DETECTED
@@ -33,6 +35,9 @@ Rung = Literal[
 
 _SHOWN: Final = 3
 """Causes, and events, that are shown of a step."""
+
+_SENSOR: Final = "sensor rule "
+"""How the place of a rule begins that a sensor has."""
 
 _TELLING: Final = (
     *("process.command_line", "process.executable", "url.original", "dns.question.name", "rule.name"),
@@ -97,6 +102,12 @@ class Known:
     rules: RuleSet
     """The rules."""
 
+    sensor_rules: tuple[SensorRule, ...]
+    """The rules that the lab's sensors had."""
+
+    raised: frozenset[str]
+    """`gid:sid` of those that were raised in the run."""
+
     technique_of_unusable: Mapping[str, frozenset[str]]
     """Path of a rule that cannot be used to the techniques that its text names."""
 
@@ -135,6 +146,8 @@ def _of_rules(record: Truth, score: StepScore, known: Known, diagnosis: Diagnosi
     if causes:
         first = causes[0]
         mend = f"edit {first.path}, then  lab rescore"
+        if first.path.startswith(_SENSOR):
+            mend = "what sensors run is theirs from the next  lab up  on;  lab rules add-suricata  adds to it"
         return _why(score, "rule", f"{first.rule!r}: {first.why}", mend, causes)
     if "count for another step" in score.reason:
         return _why(score, "elsewhere", score.reason, "a rule that fires on this step alone would credit it")
@@ -212,23 +225,43 @@ def _hosts(step: AttackStep) -> set[str]:
 
 
 def _causes(record: Truth, known: Known, diagnosis: Diagnosis) -> tuple[Cause, ...]:
-    """Ask every rule that is about a step's technique, or expected to be, and the correlations on it."""
+    """Ask every rule that is about a step's technique, or expected to be."""
     named: list[Named] = [*known.rules.rules, *known.rules.correlations]
     wanted = [it.id for it in named if _about(it, record)]
-    every = dict.fromkeys(name for it in wanted for name in (it, *diagnosis.above(it)))
-    silent = {it.id for it in named if not it.alone}
-    found = [
-        cause
-        for it in every
-        if (cause := diagnosis.of(it))
-        and not (it in silent and diagnosis.above(it) and cause.fault == "lacking")
-    ]
+    found = [cause for it in wanted for cause in _asked(it, diagnosis)]
+    found += _of_sensors(record, known)
     found += [
         Cause(rule=it.title, path=it.path, fault="unusable", why=f"it cannot be evaluated: {it.why}")
         for it in known.rules.unusable
         if _kin(known.technique_of_unusable.get(it.path, frozenset()), record.technique)
     ]
-    return nearest_first(found)
+    return nearest_first(dict.fromkeys(found))
+
+
+def _asked(name: str, diagnosis: Diagnosis) -> Iterator[Cause]:
+    """Ask a rule; where it matches and only serves correlations, ask those instead."""
+    cause = diagnosis.of(name)
+    if cause is None:
+        return
+    above = diagnosis.above(name)
+    if cause.fault != "lacking" or not above:
+        yield cause
+        return
+    yield from (found for it in above if diagnosis.alerts(it) and (found := diagnosis.of(it)))
+
+
+def _of_sensors(record: Truth, known: Known) -> list[Cause]:
+    """Name the rules of sensors on a technique that were silent in the whole run."""
+    return [
+        Cause(
+            rule=it.title,
+            path=f"{_SENSOR}{it.id}",
+            fault="lacking",
+            why=f"no sensor raised it in the whole run;  {names.SENSOR_RULES}  has its text",
+        )
+        for it in known.sensor_rules
+        if it.id not in known.raised and _kin(it.techniques, record.technique)
+    ]
 
 
 def _about(rule: Named, record: Truth) -> bool:
