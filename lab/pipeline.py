@@ -16,6 +16,7 @@ from lab.flow.atomic import (
 )
 from lab.flow.bench import measure_detect, measure_up
 from lab.flow.context import Stage
+from lab.flow.exports import bundle_run, export_run, read_bundled
 from lab.flow.free import mark, report_watched, watch
 from lab.flow.imports import bring_in, judge_import, look_at_files
 from lab.flow.labs import (
@@ -236,6 +237,18 @@ REPLAY: Final[Stages] = (
 SCORE: Final[Stages] = (
     find_run,  # name        -> RunFolder
     *_JUDGE,
+)
+
+EXPORT: Final[Stages] = (
+    export_run,  # Export      -> path
+)
+
+BUNDLE: Final[Stages] = (
+    bundle_run,  # Bundling    -> Manifest
+)
+
+UNBUNDLE: Final[Stages] = (
+    read_bundled,  # path        -> Unbundled
 )
 
 RESCORE: Final[Stages] = (

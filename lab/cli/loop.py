@@ -121,3 +121,48 @@ def history(
 
         session.context.path(chart).write_text(trend(found), encoding="utf-8")
     loop_tables.history(session.screen, found, as_json=output == Format.JSON)
+
+
+@app.command(epilog="Example:  lab export last --as navigator --to layer.json")
+def export(  # noqa: PLR0913  # its options
+    name: RunName = "",
+    form: Annotated[
+        str,
+        typer.Option(
+            "--as", help="navigator, attire, timesketch, iris, stix or coverage; of  history  a layer alone."
+        ),
+    ] = "",
+    to: Annotated[Path | None, typer.Option("--to", help="The file to write.")] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", help="Write the whole run, with a label for each event, into this file."),
+    ] = None,
+    *,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="In a bundle, replace private addresses and secrets.")
+    ] = False,
+    secret: Annotated[
+        list[str] | None, typer.Option("--secret", help="A text that is a secret as well; again for more.")
+    ] = None,
+) -> None:
+    """Write a run for other tools, or all of it as a data set that  lab import  reads back."""
+    from lab.flow.exports import FORMATS, Bundling, Export
+    from lab.pipeline import BUNDLE, EXPORT
+
+    run = "" if name == "last" else name
+    session = open_session()
+    if bundle is not None:
+        if form or to:
+            raise typer.BadParameter("--bundle is a format of its own; leave --as and --to")
+        order = Bundling(run=run, to=bundle, replace=replace, secrets=tuple(secret or ()))
+        made = session.run(BUNDLE, order)
+        session.screen.line(str(session.context.path(bundle)))
+        session.screen.tell(
+            f"{len(made.files)} files; README.md among them is the card: say there who may use it"
+        )
+        return
+    if replace or secret:
+        raise typer.BadParameter("--replace and --secret are for --bundle")
+    if form not in FORMATS or to is None:
+        raise typer.BadParameter(f"write  --as {'|'.join(FORMATS)} --to FILE,  or  --bundle FILE")
+    session.screen.line(str(session.run(EXPORT, Export(run=run, form=form, to=to))))

@@ -347,12 +347,21 @@ def import_(
     ] = "imported",
     output: AsFormat = Format.TABLE,
 ) -> None:
-    """Read logs, EVTX files and packets of others: a run without truth, with alerts and a report."""
-    from lab.cli import import_tables
+    """Read logs, EVTX files and packets of others: a run without truth, with alerts and a report.
+
+    A bundle of  lab export --bundle  becomes the run that it was, with its score.
+    """
+    from lab.cli import import_tables, tables
+    from lab.export.bundle import is_bundle
     from lab.flow.imports import Import
-    from lab.pipeline import IMPORT
+    from lab.pipeline import IMPORT, UNBUNDLE
 
     session = open_session()
+    if len(files) == 1 and is_bundle(session.context.path(files[0])):
+        found = session.run(UNBUNDLE, files[0])
+        tables.score(session.screen, found.scored, as_json=output == Format.JSON)
+        session.screen.tell("its score is the one in the bundle" if found.same else "its score is another")
+        raise typer.Exit(0 if found.same else 1)
     order = Import(paths=tuple(files), source=source, host=host)
     brought = session.run(IMPORT, order)
     import_tables.brought(session.screen, brought, as_json=output == Format.JSON)

@@ -5,11 +5,13 @@ The format is MITRE's, layer version 4.5.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from lab import attack
+from lab.score.values import Score, StepScore
+from lab.score.vocabulary import DETECTED, MISSED, QUALITY, VERDICTS
 
 _VERSIONS: Final = {"navigator": "5.1.0", "layer": "4.5"}
 
@@ -52,6 +54,34 @@ def library_layer(techniques: Mapping[str, tuple[str, ...]]) -> dict[str, object
     return {
         **_head("homerange exercises", "Techniques that exercises have steps for, and how many do."),
         "gradient": {"colors": ["#d6eaf8", "#1b4f72"], "minValue": 0, "maxValue": 5},
+        "techniques": found,
+    }
+
+
+def run_layer(name: str, scores: Sequence[Score]) -> dict[str, object]:
+    """Make the layer of one run, or of many: a technique scores how well its steps were detected, on average.
+
+    Args:
+        name: What the layer is called.
+        scores: The scores; steps that did not occur count for nothing.
+    """
+    of: dict[str, list[StepScore]] = {}
+    for it in (step for score in scores for step in score.steps if step.verdict in DETECTED | MISSED):
+        of.setdefault(it.technique, []).append(it)
+    found = [
+        {
+            "techniqueID": technique,
+            "enabled": True,
+            "score": round(100 * sum(QUALITY.get(it.verdict, 0) for it in steps) / len(steps)),
+            "comment": "; ".join(sorted({f"{it.name}: {VERDICTS[it.verdict]}" for it in steps})),
+        }
+        for technique, steps in sorted(of.items())
+    ]
+    return {
+        **_head(
+            name, "How well steps were detected: 100 is the right technique, 25 events alone, 0 nothing."
+        ),
+        "gradient": {"colors": ["#c0392b", "#f4d03f", "#27ae60"], "minValue": 0, "maxValue": 100},
         "techniques": found,
     }
 

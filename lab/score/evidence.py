@@ -203,8 +203,8 @@ class Owned:
     steps: tuple[tuple[str, ...], ...]
     """For each attack step, in the order of the steps, the ids of its events, in order of time."""
 
-    others: frozenset[str]
-    """Ids of all events that are evidence of attack, setup or cleanup: what is not benign."""
+    kinds: Mapping[str, EvidenceKind]
+    """What each event that is not benign is evidence of, by id."""
 
 
 def owned_events(
@@ -226,16 +226,16 @@ def owned_events(
     owners, index = _owners(acts, steps), EvidenceIndex(acts, clocks)
     index.learn(events)
     found: list[list[tuple[Moment, str]]] = [[] for _ in steps]
-    others: set[str] = set()
+    kinds: dict[str, EvidenceKind] = {}
     for event in events:
         places = index.records_of(event)
         if not places:
             continue
         name = str(event["event.id"])
-        others.add(name)
+        kinds[name] = "attack" if any(acts[it].label == "attack" for it in places) else "ignored"
         for step in {owner for it in places if (owner := owners[it]) is not None}:
             found[step].append((index.moment_of(event), name))
-    return Owned(steps=tuple(tuple(name for _, name in sorted(it)) for it in found), others=frozenset(others))
+    return Owned(steps=tuple(tuple(name for _, name in sorted(it)) for it in found), kinds=kinds)
 
 
 def fields_asked(truth: Iterable[Truth]) -> frozenset[str]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -170,6 +170,17 @@ class Store:
         self._appended += len(stored)
         self._next += 1
         return stored
+
+    def rewrite(self, folder: Path, change: Callable[[str], str]) -> None:
+        """Write all events into another folder, each text in them changed; when they were stored stays.
+
+        Args:
+            folder: An empty one.
+            change: From a text to another.
+        """
+        other = Store(folder)
+        for number, events in enumerate(self.batches(), 1):
+            other._write((events.rewritten(change).table,), number, number)
 
     def tidy(self) -> None:
         """Merge what has come since, once it is much: a long run is not thousands of files."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -147,7 +148,7 @@ class NearMiss:
 
 
 def near_misses(
-    rules: Iterable[Taken], batches: Iterable[Events], others: frozenset[str], matcher: Matcher
+    rules: Iterable[Taken], batches: Iterable[Events], others: AbstractSet[str], matcher: Matcher
 ) -> tuple[NearMiss, ...]:
     """Count benign events that fail one clause of a rule alone, where another clause says something of them.
 

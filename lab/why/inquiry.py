@@ -111,7 +111,9 @@ class Inquiry:
 
     def near_misses(self) -> tuple[benign.NearMiss, ...]:
         """Count the benign events that one clause alone kept from an alert."""
-        return benign.near_misses(self._taken.values(), [self._events], self._owned.others, self._matcher)
+        return benign.near_misses(
+            self._taken.values(), [self._events], self._owned.kinds.keys(), self._matcher
+        )
 
     def draft(self, place: int) -> Draft:
         """Begin a rule for a step.
@@ -119,7 +121,7 @@ class Inquiry:
         Raises:
             NotFound: no event of it says what a rule could be made of.
         """
-        others = self._owned.others
+        others = self._owned.kinds.keys()
         rest = [it for name, it in self._by_id.items() if name not in others]
         made = draft(self._score.steps[place], [self._by_id[it] for it in self._owned.steps[place]], rest)
         if made is None:

@@ -1,0 +1,114 @@
+"""A run as a timeline for others: Timesketch's JSON lines, and the CSV that an IRIS case imports."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Final
+
+from lab.detect.alert import Alert
+from lab.exercise.truth import Truth
+from lab.export.material import Material
+from lab.moment import Moment
+from lab.score.values import StepScore
+from lab.score.vocabulary import VERDICTS
+from lab.telemetry.event import Event
+from lab.telemetry.store import Store
+
+_IRIS: Final = (
+    *("event_date", "event_tz", "event_title", "event_category", "event_content", "event_raw"),
+    *("event_source", "event_assets", "event_iocs", "event_tags"),
+)
+"""The columns that IRIS reads, in its order (dfir-iris/iris-web, pull request 240)."""
+
+
+def timesketch(material: Material) -> Iterator[str]:
+    """Write every event, alert and attack step as a JSON line; it asks for the first three fields."""
+    for truth, step in material.steps():
+        yield _line(
+            truth.start,
+            f"{truth.name}: {VERDICTS[step.verdict]}",
+            "Attack step began",
+            {
+                "data_type": "homerange:step",
+                "technique": truth.technique,
+                "tag": [truth.technique, step.verdict],
+            },
+        )
+    for it in material.alerts:
+        yield _line(it.raised, it.title, "Alert raised", {"data_type": "homerange:alert", **_alert_facts(it)})
+    for event in Store(material.run.noticed.events).events():
+        yield _line(
+            Moment(int(str(event["@timestamp"]))),
+            str(event.get("message", event.get("event.original", ""))),
+            str(event.get("event.action", "Event logged")),
+            {"data_type": str(event.get("event.dataset", "homerange:event")), **_plain(event)},
+        )
+
+
+def _line(moment: Moment, message: str, what: str, rest: dict[str, object]) -> str:
+    said = {"message": message, "datetime": moment.iso(), "timestamp_desc": what, "timestamp": moment // 1000}
+    return json.dumps({**said, **rest}, ensure_ascii=False) + "\n"
+
+
+def _alert_facts(alert: Alert) -> dict[str, object]:
+    facts = {name.replace(".", "_"): ", ".join(values) for name, values in alert.entities.items()}
+    return {"level": alert.level, "rule_id": alert.rule_id, "tag": [alert.level, *alert.techniques], **facts}
+
+
+def _plain(event: Event) -> dict[str, object]:
+    """Return an event's fields; Timesketch takes no dots in names, and the message is told already."""
+    left = {"@timestamp", "message", "event.original"}
+    return {
+        name.replace(".", "_"): list(value) if isinstance(value, tuple) else value
+        for name, value in event.items()
+        if name not in left
+    }
+
+
+def iris(material: Material) -> str:
+    """Write the attack steps that ran and the alerts as the CSV of an IRIS timeline."""
+    rows = [(truth.start, _step_row(truth, step)) for truth, step in material.steps()]
+    rows += [(it.raised, _alert_row(it)) for it in material.alerts]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, fieldnames=_IRIS, lineterminator="\n")
+    writer.writeheader()
+    for moment, row in sorted(rows, key=lambda it: it[0]):
+        shown = {name: _harmless(value) for name, value in row.items()}
+        writer.writerow({"event_date": moment.iso()[:26], "event_tz": "+00:00", **shown})
+    return out.getvalue()
+
+
+def _step_row(truth: Truth, step: StepScore) -> dict[str, str]:
+    parties = (*truth.sources, *truth.targets)
+    return {
+        "event_title": truth.name,
+        "event_category": "Unspecified",
+        "event_content": f"{VERDICTS[step.verdict]}: {step.reason}",
+        "event_raw": "\n".join(truth.processes),
+        "event_source": "homerange truth",
+        "event_assets": ";".join(dict.fromkeys(it.node for it in parties)),
+        "event_iocs": "",
+        "event_tags": f"{truth.technique},{step.verdict}",
+    }
+
+
+def _alert_row(alert: Alert) -> dict[str, str]:
+    entities = "; ".join(f"{name} {', '.join(values)}" for name, values in alert.entities.items())
+    return {
+        "event_title": alert.title,
+        "event_category": "Unspecified",
+        "event_content": entities,
+        "event_raw": " ".join(alert.event_ids),
+        "event_source": alert.engine,
+        "event_assets": ";".join(alert.entities.get("host.name", ())),
+        "event_iocs": "",
+        "event_tags": ",".join((alert.level, *alert.techniques)),
+    }
+
+
+def _harmless(text: str) -> str:
+    """Keep a spreadsheet from taking what an attacker wrote for a formula."""
+    return "'" + text if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
