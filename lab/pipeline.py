@@ -61,6 +61,7 @@ from lab.flow.play import (
     reset_dirty,
     restart_sensors,
 )
+from lab.flow.quiet import measure_quiet, play_quiet_days
 from lab.flow.rules import remember_suricata
 from lab.flow.runs import (
     ask_run,
@@ -237,6 +238,11 @@ REPLAY: Final[Stages] = (
 SCORE: Final[Stages] = (
     find_run,  # name        -> RunFolder
     *_JUDGE,
+)
+
+QUIET: Final[Stages] = (
+    play_quiet_days,  # Silence     -> Silence
+    measure_quiet,  # Silence     -> Quiet
 )
 
 EXPORT: Final[Stages] = (

@@ -166,3 +166,49 @@ def export(  # noqa: PLR0913  # its options
     if form not in FORMATS or to is None:
         raise typer.BadParameter(f"write  --as {'|'.join(FORMATS)} --to FILE,  or  --bundle FILE")
     session.screen.line(str(session.run(EXPORT, Export(run=run, form=form, to=to))))
+
+
+@app.command(epilog="Example:  lab quiet --hours 72")
+def quiet(  # noqa: PLR0913  # its options
+    *,
+    hours: Annotated[
+        float,
+        typer.Option(
+            "--hours", min=0, max=100_000, help="Play quiet days until people lived so many host-hours."
+        ),
+    ] = 0.0,
+    lab: Annotated[
+        list[str] | None,
+        typer.Option("--lab", help="A lab to play in; again for several at once; else that of quiet-day."),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="The seed of the first day that is played.")
+    ] = 101,
+    written_on: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--written-on", help="A seed that rules were written on, to be left out; again for more."
+        ),
+    ] = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(
+            "--dataset", help="Measure on labelled logs instead: the AIT log data set v2, or its like."
+        ),
+    ] = None,
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Say how seldom rules cry wolf: a bound on false alarms, with its exposure and what looked at nothing."""
+    from lab.cli import loop_tables
+    from lab.flow.quiet import Silence
+    from lab.pipeline import QUIET
+
+    session = open_session()
+    order = Silence(
+        hours=hours,
+        labs=tuple(lab or ()),
+        first_seed=seed,
+        written_on=tuple(written_on or ()),
+        dataset=dataset,
+    )
+    loop_tables.quiet(session.screen, session.run(QUIET, order), as_json=output == Format.JSON)

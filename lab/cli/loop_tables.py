@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from lab.score.intervals import Rate, Share
     from lab.score.series import Contrast, Spread, Taken
     from lab.why.draft import Draft
+    from lab.why.quiet import Quiet
     from lab.why.steps import Why
 
 _MOST = 20
@@ -175,6 +177,57 @@ def spread(screen: Screen, found: Spread, *, as_json: bool) -> None:
             screen.line(f"{name}: {three[0]:.2f} to {three[2]:.2f}, median {three[1]:.2f}")
     if found.unsteady:
         screen.line(f"detected in some runs and missed in others: {', '.join(found.unsteady)}")
+
+
+def quiet(screen: Screen, found: Quiet, *, as_json: bool) -> None:
+    """Show the bound, what it rests on, and what looked at nothing."""
+    if as_json:
+        screen.json(found)
+        return
+    rows = [
+        (
+            it.name,
+            "-" if it.seed is None else str(it.seed),
+            str(it.hosts),
+            f"{it.hosts * it.hours:.1f}",
+            f"{it.hosts * it.lived:.0f}",
+            f"{len(it.ordinary)} / {len(it.suspicious)}",
+            str(sum(it.ordinary.values()) + sum(it.suspicious.values())),
+            str(sum(it.false_alarms.values())),
+            str(sum(one.count for one in it.near_misses)),
+        )
+        for it in found.watched
+    ]
+    columns = (
+        *("watched", "seed", "hosts", "host-hours", "lived", "kinds", "actions", "false alarms"),
+        "near misses",
+    )
+    screen.table(columns, rows, right=columns[1:])
+    for name, reason in found.left_out:
+        screen.line(f"not counted: {name}: {reason}")
+    for title, count in sorted(_summed(found).items(), key=lambda it: (-it[1], it[0])):
+        screen.line(f"false alarms of {title!r}: {count}")
+    if found.blind:
+        screen.line(f"rules that looked at nothing, and of which nothing is said: {len(found.blind)}")
+        for it in found.blind:
+            screen.line(f"    {it.rule}: {it.sight}: {it.why}")
+    if found.bound is None or found.lived_bound is None:
+        screen.line("nothing was looked at, so nothing can be said")
+        return
+    screen.line(
+        f"{found.false_alarms} false alarms in {found.host_hours:.1f} host-hours by the clock: at most"
+        f" {found.bound:.3g} per host-hour (95 %)"
+    )
+    screen.line(
+        f"people lived {found.lived_hours:.0f} host-hours meanwhile: at most {found.lived_bound:.3g} for each"
+    )
+
+
+def _summed(found: Quiet) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for it in found.watched:
+        counts.update(it.false_alarms)
+    return dict(counts)
 
 
 def _taken(it: Taken) -> tuple[str, ...]:

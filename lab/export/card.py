@@ -37,8 +37,8 @@ def card(header: Header, score: Score, counts: Mapping[str, int], *, replaced: b
 {header.story}
 
 Recorded {header.started.iso()[:10]} with homerange {header.version}, scenario `{header.scenario}`,
-seed {header.seed}, in the lab `{header.lab}`: containers on one machine, attacked by scripted steps while simulated
-people worked. No person's data is in it. {kept}
+seed {header.seed}, in the lab `{header.lab}`: containers on one machine, attacked by scripted steps while
+simulated people worked. No person's data is in it. {kept}
 
 ## What is in it
 

@@ -52,6 +52,18 @@ def _sighting(run: str, step: StepScore, alerts: list[Alert], stamp: str, lab: s
         external_references=[{"source_name": "mitre-attack", "external_id": step.technique}],
     )
     seen = _observables(alerts)
+    times = {"first_seen": _time(first), "last_seen": _time(last), "count": len(alerts)}
+    told = _object(
+        "sighting",
+        f"{run} {step.step}",
+        stamp,
+        description=f"{step.name}: {', '.join(step.rules)}",
+        sighting_of_ref=pattern["id"],
+        where_sighted_refs=[lab],
+        **times,
+    )
+    if not seen:  # a list in STIX is never empty
+        return [pattern, told]
     observed = _object(
         "observed-data",
         f"{run} {step.step} observed",
@@ -61,19 +73,7 @@ def _sighting(run: str, step: StepScore, alerts: list[Alert], stamp: str, lab: s
         number_observed=max(1, sum(it.evidence_count for it in alerts)),
         object_refs=[it["id"] for it in seen],
     )
-    told = _object(
-        "sighting",
-        f"{run} {step.step}",
-        stamp,
-        description=f"{step.name}: {', '.join(step.rules)}",
-        first_seen=_time(first),
-        last_seen=_time(last),
-        count=len(alerts),
-        sighting_of_ref=pattern["id"],
-        observed_data_refs=[observed["id"]],
-        where_sighted_refs=[lab],
-    )
-    return [pattern, *seen, observed, told] if seen else [pattern, {**told, "observed_data_refs": []}]
+    return [pattern, *seen, observed, {**told, "observed_data_refs": [observed["id"]]}]
 
 
 def _observables(alerts: list[Alert]) -> list[_Object]:

@@ -75,6 +75,14 @@ def poisson(count: int) -> tuple[float, float]:
     return low, high
 
 
+def upper_bound(count: int) -> float:
+    """Return the mean that so few events leave one chance in twenty: the one-sided 95 % bound.
+
+    For none at all it is 3.0, the rule of three (Hanley and Lippman-Hand 1983, JAMA 249:1743-1745).
+    """
+    return _solve(lambda mean: -_at_most(count, mean), -2 * _TAIL, count)
+
+
 def _at_most(count: int, mean: float) -> float:
     """Return the probability of at most `count` events."""
     if mean <= 0:

@@ -33,7 +33,7 @@ could hide in a true one.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -122,12 +122,22 @@ def _raw_precision(kinds: Sequence[EvidenceKind]) -> Share:
 
 def _incidents(judged: Judged, kind: EvidenceKind) -> int:
     """Count alerts of a kind, those of one rule with the same entities once in `_REPEAT`."""
+    return repeats(it for it in judged.alerts if judged.kinds[it.id] == kind).total()
+
+
+def repeats(alerts: Iterable[Alert]) -> Counter[str]:
+    """Count alerts by the title of their rule, those of one rule with the same entities once in 5 minutes."""
     times: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for alert in judged.alerts:
-        if judged.kinds[alert.id] == kind:
-            entities = sorted((name, tuple(sorted(values))) for name, values in alert.entities.items())
-            times[alert.rule_id, *entities].append(alert.first_event)
-    return sum(map(_windows, times.values()))
+    titles: dict[tuple[object, ...], str] = {}
+    for alert in alerts:
+        entities = sorted((name, tuple(sorted(values))) for name, values in alert.entities.items())
+        key: tuple[object, ...] = (alert.rule_id, *entities)
+        times[key].append(alert.first_event)
+        titles[key] = alert.title
+    found: Counter[str] = Counter()
+    for key, moments in times.items():
+        found[titles[key]] += _windows(moments)
+    return found
 
 
 def _windows(times: Iterable[int]) -> int:
