@@ -198,7 +198,7 @@ def quiet(  # noqa: PLR0913  # its options
     ] = None,
     output: AsFormat = Format.TABLE,
 ) -> None:
-    """Say how seldom rules cry wolf: a bound on false alarms, with its exposure and what looked at nothing."""
+    """Say how seldom rules cry wolf: a bound on false alarms, and what it rests on."""
     from lab.cli import loop_tables
     from lab.flow.quiet import Silence
     from lab.pipeline import QUIET

@@ -59,9 +59,7 @@ def play_quiet_days(order: Silence, context: Context) -> Silence:
         return order
     found = _Days(order, context)
     while (left := order.hours - found.lived()) > 0 and not context.stop.is_set():
-        context.tell(
-            f"host-hours so far: {order.hours - left:.0f} of {order.hours:.0f}, each day of people {DAY} h"
-        )
+        context.tell(f"host-hours so far: {order.hours - left:.0f} of {order.hours:.0f}")
         if not found.play():
             raise NotReady(
                 "no quiet day could be played to its end",

@@ -27,7 +27,7 @@ _TELLING: Final = (
 _SLACK: Final = 2 * SECOND
 """How long before or after what somebody did its events may be written, in nanoseconds."""
 
-_SELECTIVE: Final = 0.1
+_SELECTIVE: Final = 0.01
 """A clause says something of an event when it holds for less than this part of its log source's events."""
 
 

@@ -219,7 +219,7 @@ def _of_absence(words: str) -> bool:
 
 
 _MOST: Final = 12
-"""Clauses of which all combinations are tried; beyond it all living ones are tried as fulfilled, and as not."""
+"""Clauses of which all combinations are tried; of more, all living ones are tried as fulfilled."""
 
 
 def _assignments(count: int, dead: Sequence[bool]) -> Iterable[list[frozenset[int]]]:
