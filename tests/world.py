@@ -153,11 +153,11 @@ class World:
         stamp = Moment.now().iso()[:26] + "+00:00"
         head = f"{stamp} bastion sshd-session[100]:"
         if program == "hydra":
-            for _ in range(6):
+            for port in range(5, 11):
                 self.log(
                     "bastion",
                     "/var/log/auth.log",
-                    f"{head} Failed password for maria from {source} port 5 ssh2",
+                    f"{head} Failed password for maria from {source} port {port} ssh2",
                 )
         self.log(
             "bastion", "/var/log/auth.log", f"{head} Accepted password for maria from {source} port 5 ssh2"

@@ -117,10 +117,11 @@ def _ssh(told: dict[str, Any]) -> Event:
     made |= {"source.port": int(told.get("port", 40000)), "homerange.auth.method": told.get("by", "password")}
     if "session" in told:
         made["process.entry_leader.entity_id"] = str(told["session"])
+    unknown = " for invalid user" if told.get("unknown") else ""
     return made | {
         "event.action": "ssh_login",
         "event.outcome": str(told["ssh"]),
         "source.ip": str(told["source"]),
         "user.name": str(told["user"]),
-        "event.original": f"{told['ssh']} {told['user']} {told['source']}",
+        "event.original": f"{told['ssh']}{unknown} {told['user']} {told['source']}",
     }

@@ -41,13 +41,13 @@ def titles(batches: Sequence[Sequence[Event]]) -> list[str]:
 
 def failures(count: int, source: str = "10.0.0.5", at: float = 0) -> list[Event]:
     return [
-        event({"ssh": "failure", "source": source, "user": "anna", "at": at + number})
+        event({"ssh": "failure", "source": source, "user": "anna", "at": at + number, "port": 40_000 + number})
         for number in range(count)
     ]
 
 
 def test_evidence_of_one_batch_about_the_same_entities_is_one_alert() -> None:
-    batch = [event({"run": "uname -a", "user": user, "at": at}) for at, user in enumerate("aab")]
+    batch = [event({"run": "chmod u+s x", "user": user, "at": at}) for at, user in enumerate("aab")]
     found = alerts([batch])
     assert [it.event_ids for it in found] == [
         (batch[0]["event.id"], batch[1]["event.id"]),
@@ -57,7 +57,7 @@ def test_evidence_of_one_batch_about_the_same_entities_is_one_alert() -> None:
 
 
 def test_the_same_rule_a_batch_later_is_an_alert_with_its_own_evidence() -> None:
-    first, second = event({"run": "uname -a"}), event({"run": "uname -a", "at": 20})
+    first, second = event({"run": "chmod u+s x"}), event({"run": "chmod u+s x", "at": 20})
     assert [it.event_ids for it in alerts([[first], [second]])] == [
         (first["event.id"],),
         (second["event.id"],),
@@ -65,7 +65,7 @@ def test_the_same_rule_a_batch_later_is_an_alert_with_its_own_evidence() -> None
 
 
 def test_an_alert_says_when() -> None:
-    seen = event({"run": "uname -a", "at": 3})
+    seen = event({"run": "chmod u+s x", "at": 3})
     (alert,) = alerts([[seen]])
     assert (alert.first_event, alert.ingested, alert.raised) == (
         seen["@timestamp"],
@@ -76,14 +76,17 @@ def test_an_alert_says_when() -> None:
 
 def test_guessing_then_a_log_in_is_found_across_batches() -> None:
     login = event({"ssh": "success", "source": "10.0.0.5", "user": "anna", "at": 30})
-    batches = [[it] for it in [*failures(6), login]]
-    assert titles(batches) == ["SSH password guessing from one address", "SSH log-in after password guessing"]
+    found = titles([[it] for it in [*failures(6), login]])
+    assert [it for it in found if it.startswith("SSH")] == [
+        "SSH password guessing from one address",
+        "SSH log-in after password guessing",
+    ]
 
 
 def test_each_log_in_after_guessing_is_news_in_whichever_batch() -> None:
     logins = [event({"ssh": "success", "source": "10.0.0.5", "user": "anna", "at": at}) for at in (30, 40)]
     found = titles([[it] for it in [*failures(4), *logins]])
-    assert found == ["SSH log-in after password guessing"] * 2
+    assert found.count("SSH log-in after password guessing") == 2
 
 
 def test_one_mistyped_password_is_no_alert() -> None:
@@ -93,10 +96,11 @@ def test_one_mistyped_password_is_no_alert() -> None:
 
 def test_rules_that_only_serve_correlations_raise_nothing() -> None:
     assert titles([failures(2)]) == []
+    assert titles([[event({"run": "uname -a"})]]) == []
 
 
 def test_a_flood_is_one_alert_with_bounded_evidence() -> None:
-    batch = [event({"run": "uname -a", "at": number / 100}) for number in range(500)]
+    batch = [event({"run": "chmod u+s x", "at": number / 100}) for number in range(500)]
     (alert,) = alerts([batch])
     assert (len(alert.event_ids), alert.evidence_count) == (100, 500)
 

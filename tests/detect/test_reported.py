@@ -56,11 +56,16 @@ def test_an_alert_of_the_sensor_becomes_one_of_ours() -> None:
 
 @pytest.mark.parametrize(
     ("severity", "level"),
-    [(1, "high"), (2, "medium"), (3, "low"), (4, "informational"), (9, "informational")],
+    [(1, "high"), (2, "medium"), (3, "low")],
 )
 def test_the_level_follows_the_severity(severity: int, level: str) -> None:
     (alert,) = SuricataDetector("").feed(Events.of([seen(**{"event.severity": severity})]), Moment(20))
     assert alert.level == level
+
+
+@pytest.mark.parametrize("severity", [4, 9])
+def test_what_the_sensor_calls_informational_raises_nothing(severity: int) -> None:
+    assert SuricataDetector("").feed(Events.of([seen(**{"event.severity": severity})]), Moment(20)) == ()
 
 
 def test_other_records_of_the_sensor_are_no_alerts() -> None:
