@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import lab
 from lab.flow.context import Context
@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is 
     from lab.runs.folder import RunFolder
     from lab.score.eyes import Eye
     from lab.score.values import Score
+    from lab.why.benign import FalseAlarm
+    from lab.why.steps import Why
 
 DEFAULT_SCENARIO: Final = "ssh-brute-force"
 """What `lab demo` plays."""
@@ -158,7 +160,7 @@ def choose_eyes(scored: Scored, names: tuple[str, ...]) -> tuple[Eye, ...]:
     return tuple(known[name] for name in names)
 
 
-def write_report(scored: Scored, _: Context) -> Scored:
+def write_report(scored: Scored, context: Context) -> Scored:
     """The score -> the same, with a report beside it."""
     from lab import report
     from lab.detect.alert import read_alerts
@@ -183,9 +185,32 @@ def write_report(scored: Scored, _: Context) -> Scored:
         results=records.read_lines(run.happened.results, Result),
         eyes=scored.eyes,
         marks=read_marks(run.happened),
+        **_reasons(scored, context),
     )
     report.write_report(run, story)
     return scored
+
+
+class _Reasons(TypedDict, total=False):
+    whys: tuple[Why, ...]
+    causes: tuple[FalseAlarm, ...]
+
+
+def _reasons(scored: Scored, context: Context) -> _Reasons:
+    """Say why steps were missed and what caused false alarms, where today's rules judge as was judged."""
+    score, header = scored.score, scored.run.header()
+    missed = {it.step: it.verdict for it in score.steps if it.verdict not in {"technique", "not_run"}}
+    if not header.judged or not (missed or score.false_alerts):
+        return {}
+    from lab.why.inquiry import Inquiry
+
+    with Inquiry(scored.run, rule_paths(context)) as inquiry:
+        found = [inquiry.why(it) for it in inquiry.find("")]
+        same = inquiry.false_alerts == score.false_alerts
+        return {
+            "whys": tuple(it for it in found if missed.get(it.step) == it.verdict),
+            "causes": inquiry.false_alarms() if same else (),
+        }
 
 
 # -- questions -----------------------------------------------------------------------------------

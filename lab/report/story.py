@@ -20,6 +20,8 @@ from lab.score.values import Score, StepScore
 from lab.telemetry.event import Event
 from lab.telemetry.tally import Tally
 from lab.watch.collection import Blind, Collection, Disturbance, LogCount
+from lab.why.benign import FalseAlarm
+from lab.why.steps import Why
 
 SHOWN_EVIDENCE: Final = 20
 """EvidenceEvent events shown per alert; the alert says how many there were."""
@@ -159,6 +161,12 @@ class Story:
 
     marks: tuple[Mark, ...]
     """What a person noted, in the order of time."""
+
+    whys: Mapping[str, Why]
+    """Step id to the reason why it was missed, where that was looked for."""
+
+    causes: tuple[FalseAlarm, ...]
+    """What caused the false alarms."""
 
     score: Score
     """The score."""
@@ -334,6 +342,8 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
     results: Iterable[Result] = (),
     eyes: Iterable[Eye] = (),
     marks: Iterable[Mark] = (),
+    whys: Iterable[Why] = (),
+    causes: Iterable[FalseAlarm] = (),
 ) -> Story:
     """Gather what a report shows from what a run left.
 
@@ -348,6 +358,8 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         results: What steps gave to later ones.
         eyes: What each SIEM noticed, where others were asked.
         marks: What a person noted meanwhile.
+        whys: Why steps were missed.
+        causes: What caused the false alarms.
     """
     if not header.judged:  # raised long after: what counts is when it happened
         alerts = [replace(it, raised=it.first_event) for it in alerts]
@@ -373,6 +385,8 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         entries=_entries(raised, score, judged=header.judged),
         incidents=Queue(raised).incidents,
         marks=tuple(marks),
+        whys={it.step: it for it in whys},
+        causes=tuple(causes),
         score=score,
         buckets=tuple(
             Bucket(source=source, second=place * width, count=count)

@@ -99,6 +99,11 @@ class Inquiry:
         )
         return steps.why(self._steps[place], self._score.steps[place], events, self._known, diagnosis)
 
+    @property
+    def false_alerts(self) -> tuple[str, ...]:
+        """Ids of the false alerts, sorted."""
+        return self._score.false_alerts
+
     def false_alarms(self) -> tuple[benign.FalseAlarm, ...]:
         """Say what caused the false alarms."""
         return benign.false_alarms(
