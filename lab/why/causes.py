@@ -68,10 +68,11 @@ class Cause:
 
 def nearest_first(causes: Iterable[Cause]) -> tuple[Cause, ...]:
     """Sort causes: what is nearest to a detection first, and last what fits hardly any clause."""
-    return tuple(sorted(causes, key=lambda it: (_is_far(it), _ORDER.index(it.fault), -it.near, it.rule)))
+    return tuple(sorted(causes, key=lambda it: (is_far(it), _ORDER.index(it.fault), -it.near, it.rule)))
 
 
-def _is_far(cause: Cause) -> bool:
+def is_far(cause: Cause) -> bool:
+    """Tell whether a rule fits so little that it is about something else."""
     return cause.fault in {"clause", "condition", "field", "log source"} and cause.near < _FAR
 
 
@@ -244,6 +245,7 @@ class _Failed:
         """Name the clause, the field or the condition that is at fault."""
         decisive = [place for place in range(len(self._held)) if self._decides(place)]
         if decisive:
+            self._near = max(self._near, 0.5)
             return self._one(min(decisive, key=lambda place: len(self._held[place])))
         clauses = list(zip(self._taken.clauses, self._held, strict=True))
         dead = [clause for clause, held in clauses if not held]

@@ -16,7 +16,7 @@ from lab.score.vocabulary import DETECTED
 from lab.telemetry.event import Event
 from lab.telemetry.events import Events
 from lab.watch.collection import Collection
-from lab.why.causes import Cause, Diagnosis, nearest_first
+from lab.why.causes import Cause, Diagnosis, is_far, nearest_first
 
 Rung = Literal[
     "scenario",
@@ -143,16 +143,20 @@ def _of_rules(record: Truth, score: StepScore, known: Known, diagnosis: Diagnosi
         tag = f"attack.{score.technique.lower()}"
         mend = f"tag one of them {tag}, if that is what it finds; or write a rule that finds this alone"
         return _why(score, "tags", score.reason, mend, causes)
-    if causes:
-        first = causes[0]
-        mend = f"edit {first.path}, then  lab rescore"
-        if first.path.startswith(_SENSOR):
-            mend = "what sensors run is theirs from the next  lab up  on;  lab rules add-suricata  adds to it"
-        return _why(score, "rule", f"{first.rule!r}: {first.why}", mend, causes)
+    if causes and not is_far(causes[0]):
+        return _why(score, "rule", f"{causes[0].rule!r}: {causes[0].why}", _mend(causes[0]), causes)
     if "count for another step" in score.reason:
         return _why(score, "elsewhere", score.reason, "a rule that fires on this step alone would credit it")
-    reason = f"{score.reason}, and no rule that can be used is about {score.technique} or its kin"
+    reason = f"{score.reason}, and no rule on {score.technique} looks at such events"
+    if causes:
+        reason += f"; {causes[0].rule!r}: {causes[0].why}"
     return _why(score, "no rule", reason, "lab why --draft-rule  writes a beginning of one")
+
+
+def _mend(cause: Cause) -> str:
+    if cause.path.startswith(_SENSOR):
+        return "what sensors run is theirs from the next  lab up  on;  lab rules add-suricata  adds to it"
+    return f"edit {cause.path}, then  lab rescore"
 
 
 def _why(score: StepScore, rung: Rung, reason: str, mend: str, causes: Sequence[Cause] = ()) -> Why:

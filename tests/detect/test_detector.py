@@ -41,7 +41,9 @@ def titles(batches: Sequence[Sequence[Event]]) -> list[str]:
 
 def failures(count: int, source: str = "10.0.0.5", at: float = 0) -> list[Event]:
     return [
-        event({"ssh": "failure", "source": source, "user": "anna", "at": at + number, "port": 40_000 + number})
+        event(
+            {"ssh": "failure", "source": source, "user": "anna", "at": at + number, "port": 40_000 + number}
+        )
         for number in range(count)
     ]
 

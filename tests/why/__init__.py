@@ -1,0 +1,1 @@
+"""Tests of the reasons for misses and false alarms."""
