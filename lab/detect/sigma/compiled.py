@@ -142,7 +142,7 @@ def _kept(
         digest = _digest(what, paths, pipelines)
     except OSError:  # whoever reads the rules says which file it is
         return convert()
-    file = _folder() / f"{digest}.json"
+    file = folder_of_kept() / f"{digest}.json"
     try:
         found = records.from_json(careful.read_bytes(file), kind)
         os.utime(file)
@@ -176,7 +176,7 @@ def _mended(paths: tuple[Path, ...], pipelines: tuple[Path, ...]) -> RuleSet | N
     """Convert the rules that were edited since the set was made last; None where that is not all there is."""
     try:
         last = records.from_json(careful.read_bytes(_last(paths, pipelines)), _Last)
-        known = records.from_json(careful.read_bytes(_folder() / f"{last.digest}.json"), RuleSet)
+        known = records.from_json(careful.read_bytes(folder_of_kept() / f"{last.digest}.json"), RuleSet)
         heads = _heads(paths)
     except (OSError, ValueError, LabError):
         return None
@@ -201,7 +201,7 @@ def _last(paths: tuple[Path, ...], pipelines: tuple[Path, ...]) -> Path:
     """Return where it is kept what was made last of some paths, whatever is in them."""
     parts = ("last", *map(str, paths), "pipelines", *map(str, pipelines))
     named = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
-    return _folder() / f"last-{named}.json"
+    return folder_of_kept() / f"last-{named}.json"
 
 
 def _heads(paths: tuple[Path, ...]) -> dict[str, _Head]:
@@ -226,7 +226,8 @@ def _remember(paths: tuple[Path, ...], pipelines: tuple[Path, ...]) -> None:
     _keep(_last(paths, pipelines), records.to_json(last).encode())
 
 
-def _folder() -> Path:
+def folder_of_kept() -> Path:
+    """Return where converted rules are kept."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "homerange" / "rules"
 
