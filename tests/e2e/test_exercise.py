@@ -115,14 +115,18 @@ def test_a_benign_twin_of_a_step_credits_no_step(place: Place) -> None:
     score = records.read(run.score, Score)
     truth = steps_of(run)["Look around"]
     during = [it for it in read_alerts(run.noticed) if truth.start <= it.first_event <= truth.end]
-    theirs = {it.id for it in during if "Local accounts are listed" in it.title}
+    theirs = {it.id for it in during if "T1087.001" in it.techniques}
     assert len(logins) >= 4
     assert set(logins) == {0}
     assert theirs
     assert theirs <= set(score.false_alerts)
     (step_score,) = score.steps
     assert not theirs & set(step_score.alerts)
-    assert step_score.rules == ("Details of the system are read",)
+    assert step_score.verdict == "technique"
+    assert step_score.rules == (
+        "A password log-in runs a command at once",
+        "Looking around, or covering up, by a command without a terminal",
+    )
     assert truth.wide == ()
     assert [it.command_line.split(" ")[0] for it in truth.started] == ["sshpass", "ssh"]
 

@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import pytest
@@ -22,6 +24,18 @@ pytestmark = pytest.mark.docker
 LAB: Final = f"sensor-{os.getpid()}"
 PING: Final = "nmap -sn -n -PE --disable-arp-ping"
 NETCAT: Final = r"printf 'SSH-2.0-client\r\n' | nc -w 1 bastion 22 >/dev/null"
+
+CONNECT: Final = (
+    "python3 -c \"import socket\nfor _ in range({}): socket.create_connection(('shop', 80)).close()\""
+)
+ASK: Final = (
+    "python3 -c \"import http.client as h\nc = h.HTTPConnection('shop')\n"
+    "for _ in range({}): c.request('GET', '/style.css'); c.getresponse().read()\""
+)
+HALF: Final = (
+    "python3 -c \"import socket\nopen = [socket.create_connection(('shop', 80)) for _ in range({})]\n"
+    "for it in open: it.send(b'GET /?x')\""
+)
 
 RULES: Final = {
     "Ping without payload, as a host scanner sends": (f"{PING} bastion", f"{PING} --data-length 32 bastion"),
@@ -38,6 +52,19 @@ RULES: Final = {
         "nmap -sT -n -Pn -p 22,80,443 bastion",
     ),
     "SYN packets made by a scanner": ("nmap -sS -n -Pn -p 1-20 bastion", "nmap -sT -n -Pn -p 1-20 bastion"),
+    "SYN packets made by a scanner, to one machine": (
+        "sleep 11; nmap -sS -n -Pn -p 1-20 bastion",
+        "nmap -sT -n -Pn -p 1-20 bastion",
+    ),
+    "Several services asked for on UDP": (
+        "nmap -sU -n -Pn --max-retries 1 -p 69,123,161 bastion",
+        "nmap -sU -n -Pn --max-retries 1 -p 53 bastion",
+    ),
+    "TCP packet with flags that exclude each other": (
+        "nmap -n -Pn -p 22 --scanflags SYNFINPSHURG bastion",
+        "nmap -sS -n -Pn -p 22 bastion",
+    ),
+    "TCP packet without flags": ("nmap -sN -n -Pn -p 22 bastion", "nmap -sS -n -Pn -p 22 bastion"),
     "Bare HTTP request, as a service scanner sends": (
         r"printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 1 shop 80",
         "curl -s --http1.0 http://shop/",
@@ -59,9 +86,28 @@ RULES: Final = {
         "curl -s -A 'about sqlmap' http://shop/",
     ),
     "UNION SELECT in a web address": (
-        "curl -s 'http://shop/search?q=x%20union%20all%20select%201'",
-        "curl -s 'http://shop/search?q=union+square+selection'",
+        "curl -s 'http://shop/search?q=x%20union%20all%20select%201,2'",
+        "curl -s 'http://shop/search?q=union+select+committee'",
     ),
+    "SQL in a web form": (
+        """curl -s -d "name=admin' -- &password=x" http://shop/login""",
+        """curl -s -d "name=o'brien&password=x" http://shop/login""",
+    ),
+    "PHP code in what is uploaded": (
+        """printf '<?php system($_GET["c"]);' | curl -s -F 'photo=@-;filename=x.php' http://shop/nothing""",
+        "printf '<?php echo 1; ?> is how one writes it' | curl -s -F 'photo=@-' http://shop/nothing",
+    ),
+    "Program that looks for hidden paths": (
+        "curl -s -A gobuster/3.6 http://shop/",
+        "curl -s -A 'about gobuster' http://shop/",
+    ),
+    "Signed token without a signature": (
+        "curl -s -H 'Authorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOjF9.' http://shop/api/me",
+        "curl -s -H 'Authorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOjF9.c2ln' http://shop/api/me",
+    ),
+    "Flood of connections to one machine": (CONNECT.format(700), CONNECT.format(60)),
+    "Flood of requests from one source": (ASK.format(400), ASK.format(40)),
+    "Many requests whose headers do not end": (HALF.format(30), HALF.format(3)),
 }
 """Title of a rule to a command that it is for, and one that looks alike."""
 
@@ -112,7 +158,24 @@ def test_a_rule_fires_on_what_it_is_for_and_not_on_its_like(
     assert _raised(docker_engine, running, title, address) > before
 
 
+def test_what_is_no_tls_is_told_on_its_port(running: RunningLab, docker_engine: DockerEngine) -> None:
+    title = "No TLS on the port of TLS"
+    attacker, bastion = _node(running, "attacker"), _node(running, "bastion")
+    listen = partial(docker_engine.execute, bastion, ("timeout", "10", "nc", "-l", "-p", "443"), user="root")
+    listener = threading.Thread(target=listen)  # what a command starts ends with it
+    listener.start()
+    said = "for _ in 1 2 3 4 5 6; do (echo hello; sleep 1) | nc -w 1 bastion 443 && break; sleep 0.5; done"
+    docker_engine.execute(attacker, ("sh", "-c", said), user="root")
+    listener.join()
+    for _ in range(50):
+        if _raised(docker_engine, running, title, attacker.addresses["outside"]):
+            return
+        time.sleep(0.1)
+    raise AssertionError(title)
+
+
 def test_every_rule_of_the_sensor_is_tried() -> None:
     text = (SHIPPED.roles()["suricata"] / "files" / "homerange.rules").read_text(encoding="utf-8")
-    rules = [line for line in text.splitlines() if line.startswith("alert ")]
-    assert {rule.partition('msg:"')[2].partition('"')[0] for rule in rules} == RULES.keys()
+    rules = [it for it in text.splitlines() if it.startswith("alert ") and "noalert;" not in it]
+    titles = {it.partition('msg:"')[2].partition('"')[0] for it in rules}
+    assert titles == {*RULES, "No TLS on the port of TLS"}
