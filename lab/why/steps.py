@@ -147,9 +147,9 @@ def _of_rules(record: Truth, score: StepScore, known: Known, diagnosis: Diagnosi
         return _why(score, "rule", f"{causes[0].rule!r}: {causes[0].why}", _mend(causes[0]), causes)
     if "count for another step" in score.reason:
         return _why(score, "elsewhere", score.reason, "a rule that fires on this step alone would credit it")
-    reason = f"{score.reason}, and no rule on {score.technique} looks at such events"
+    reason = f"no rule on {score.technique} looks at such events"
     if causes:
-        reason += f"; {causes[0].rule!r}: {causes[0].why}"
+        reason += f"; the nearest is {causes[0].rule!r}: {causes[0].why}"
     return _why(score, "no rule", reason, "lab why --draft-rule  writes a beginning of one")
 
 
@@ -221,7 +221,7 @@ def _unseen(step: AttackStep, score: StepScore, known: Known) -> Why:
             f"the logs of {', '.join(sorted(hosts))} are collected, and none of them writes of such a thing"
         )
     said += "" if "suricata" in known.modules else "; no network sensor told anything at all"
-    return _why(score, "sensor", f"{said}: {score.reason}", "a sensor that sees it has to be added, or moved")
+    return _why(score, "sensor", said, "a sensor that sees it has to be added, or moved")
 
 
 def _hosts(step: AttackStep) -> set[str]:
