@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from lab.errors import LabError, NotFound, WrongInput
 from lab.flow.context import Context
 from lab.flow.rules import rule_paths
+from lab.workers import told_to_stop
 
 if TYPE_CHECKING:
     from lab.runs.folder import RunFolder
@@ -62,22 +63,23 @@ def rescore(order: Rescoring, context: Context) -> Rescored:
     from lab.runs import folder
 
     subject = _Subject(folder.find(context.workplace, order.run), context)
+    seen = _saved(paths := rule_paths(context), rule_files)  # before: what is saved meanwhile is seen next
     found = subject.rescored()
     if order.on_score is None:
         return found
     order.on_score(found)
-    seen = _saved(paths := rule_paths(context), rule_files)
-    while not context.stop.wait(_LOOKS):
-        now = _saved(paths, rule_files)
-        if now == seen:
-            continue
-        seen = now
-        try:
-            found = subject.rescored()
-        except LabError as error:
-            context.tell(str(error))  # half a file was saved, or a wrong one: the next save may mend it
-        else:
-            order.on_score(found)
+    with told_to_stop(context.stop, lambda: None):
+        while not context.stop.wait(_LOOKS):
+            now = _saved(paths, rule_files)
+            if now == seen:
+                continue
+            seen = now
+            try:
+                found = subject.rescored()
+            except LabError as error:
+                context.tell(str(error))  # half a file was saved, or a wrong one: the next save may mend it
+            else:
+                order.on_score(found)
     return found
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
@@ -17,6 +19,7 @@ from lab.errors import BadFile, NotReady, Problem
 from lab.flow.context import Context
 from lab.flow.rules import rule_paths
 from lab.moment import SECOND
+from lab.workers import told_to_stop
 
 if TYPE_CHECKING:
     from lab.detect.again import Again
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 
 SCENARIO: Final = "quiet-day"
 """The exercise in which nobody attacks."""
+
+OWN_SEEDS: Final = frozenset({1, 2})
+"""The seeds that the rules which ship were written on; days of these never count."""
 
 _LOOKS: Final = 0.2
 """Seconds between two looks whether a run has ended."""
@@ -47,7 +53,7 @@ class Silence:
     """The seed of the first run that is played; each further one has the next that was not used."""
 
     written_on: tuple[int, ...] = ()
-    """Seeds that the rules were written on; runs of these are left out."""
+    """Seeds that the user's rules were written on; runs of these are left out as well."""
 
     dataset: Path | None = None
     """A folder of labelled data of others; measured instead."""
@@ -58,14 +64,20 @@ def play_quiet_days(order: Silence, context: Context) -> Silence:
     if order.dataset is not None or not order.hours:
         return order
     found = _Days(order, context)
+    said = partial(context.tell, "stopping; days that were played stay, and the same command goes on")
+    with told_to_stop(context.stop, said):
+        _play(found, order, context)
+    return order
+
+
+def _play(found: _Days, order: Silence, context: Context) -> None:
     while (left := order.hours - found.lived()) > 0 and not context.stop.is_set():
         context.tell(f"host-hours so far: {order.hours - left:.0f} of {order.hours:.0f}")
-        if not found.play():
+        if not found.play() and not context.stop.is_set():
             raise NotReady(
                 "no quiet day could be played to its end",
                 remedy=f"lab run {SCENARIO}  says why; what was played is kept, and the same command goes on",
             )
-    return order
 
 
 class _Days:
@@ -108,13 +120,23 @@ class _Days:
         """Run one of our own commands; when the user stops this one, that is stopped as well."""
         folder = self._context.workplace.folder
         with subprocess.Popen(
-            argv, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            (*_with_us(), *argv),
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a Ctrl-C is ours alone, and told on once
         ) as process:
             while process.poll() is None:
                 if self._context.stop.wait(_LOOKS):
                     process.terminate()
                     break
         return process.returncode
+
+
+def _with_us() -> tuple[str, ...]:
+    """Return what has a command end in order when this one is killed."""
+    program = shutil.which("setpriv")
+    return (program, "--pdeathsig", "TERM") if program else ()
 
 
 def _drained(queue: SimpleQueue[bool]) -> Iterator[bool]:
@@ -167,7 +189,7 @@ def _unfit(run: RunFolder, order: Silence) -> str:
     header = run.header()
     if header.state != "done":
         return f"it is {header.state}"
-    if header.seed in order.written_on:
+    if header.seed in {*order.written_on, *OWN_SEEDS}:
         return f"rules were written on its seed, {header.seed}"
     return ""
 

@@ -13,7 +13,6 @@ from lab.runs import names
 from lab.score.evidence import AttackStep
 from lab.score.values import StepScore
 from lab.score.vocabulary import DETECTED
-from lab.telemetry.event import Event
 from lab.telemetry.events import Events
 from lab.watch.collection import Collection
 from lab.why.causes import Cause, Diagnosis, is_far, nearest_first
@@ -296,10 +295,3 @@ def _telling(usable: Usable) -> tuple[int, str]:
     """Order by the most telling field that an event has."""
     names = [name for name, _ in usable.says]
     return min((_TELLING.index(it) for it in names), default=len(_TELLING)), usable.id
-
-
-def event_says(event: Event) -> str:
-    """Say what an event says, in one line."""
-    return next(
-        (str(event[name]) for name in _TELLING if name in event), str(event.get("event.original", ""))
-    )
