@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from sigma.exceptions import SigmaError
 
-_SPECIAL: Final = set('.?+*|{}[]()"\\#@&<>~^$-/')
+_SPECIAL: Final = set('.?+*|{}[]()"\\#@&<>~^$-')
 """What Lucene reads as more than itself, with all its options on."""
 
 _CLASSES: Final = {
