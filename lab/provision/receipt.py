@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,10 @@ _OBJECTS: Final = ("container ", "network ", "volume ")
 
 _ENGINES_OWN: Final = ("/run/docker/netns/default",)
 """Mounts that the engine makes for itself, once, when the first container of their sort starts."""
+
+_NETNS: Final = "/docker/netns/"
+"""Where the network namespaces of nodes are mounted; one that a process lives in is of a node that runs, and
+may be of another lab's node that was just started again."""
 
 _COUNTERS: Final = (":", "#", "*", "COMMIT")
 """How the lines of iptables-save begin that are no rules."""
@@ -171,7 +176,29 @@ def _mounts() -> tuple[str, ...]:
     if not table.exists():
         return ()
     points = {line.split(" ")[1] for line in table.read_text(encoding="utf-8").splitlines()}
-    return tuple(sorted(point for point in points if not point.endswith(_ENGINES_OWN)))
+    lived_in = _lived_in() if any(_NETNS in it for it in points) else frozenset[int]()
+    return tuple(
+        sorted(
+            it for it in points if not it.endswith(_ENGINES_OWN) and not (_NETNS in it and _is(it, lived_in))
+        )
+    )
+
+
+def _lived_in() -> frozenset[int]:
+    """Return the network namespaces that processes live in, by inode: those of nodes that run."""
+    found: set[int] = set()
+    for path in Path("/proc").glob("[0-9]*/ns/net"):
+        with suppress(OSError):  # it ended meanwhile
+            found.add(path.stat().st_ino)
+    return frozenset(found)
+
+
+def _is(point: str, namespaces: frozenset[int]) -> bool:
+    """Tell whether a mount is one of some namespaces; what is gone meanwhile is none."""
+    try:
+        return Path(point).stat().st_ino in namespaces
+    except OSError:
+        return False
 
 
 def _shims() -> tuple[str, ...]:
