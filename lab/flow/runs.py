@@ -121,9 +121,10 @@ def score_run(run: RunFolder, _: Context) -> Scored:
     from lab.watch.collection import read_collection
 
     header, watched = run.header(), read_collection(run.noticed)
+    noticed = read_alerts(run.noticed)
     products = {it: eyes.alerts_of(run.noticed, it) for it in eyes.products(run.noticed)}
-    material = material_of(run, (read_alerts(run.noticed), *products.values()))
-    found = score_alerts(run, read_alerts(run.noticed), header.rules, material)
+    material = material_of(run, (noticed, *products.values()))
+    found = score_alerts(run, noticed, header.rules, material)
     records.write(run.score, found)
     others = tuple(
         eyes.seen_by(
