@@ -383,6 +383,7 @@ class DockerEngine:
             end=Moment.now(),
             timed_out=not (by_itself or stopped),
             process=talk.process,
+            heard=bool(talk.process) or not by_itself,
             trace=trace,
         )
         if ran.timed_out:

@@ -41,6 +41,9 @@ class Completed:
     process: int = 0
     """Its process id inside the node; 0 where nobody knows it."""
 
+    heard: bool = True
+    """Whether its output is all there. Docker 20.10 can lose what a command writes that ends at once."""
+
     trace: Trace | None = None
     """What it started and opened; None when it was not traced, or could not be."""
 

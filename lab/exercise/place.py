@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from lab.engine.nodes import RunningLab, SeenNode
 from lab.engine.shell import CommandSlow, Completed, Shell
-from lab.errors import LabError, OutOfScope
+from lab.errors import EngineFault, LabError, OutOfScope
 from lab.exercise.evidence import Evidence, evidence_of
 from lab.exercise.journal import Act, Journal
 from lab.exercise.scope import Scope, Target
@@ -58,6 +58,9 @@ def leavable(path: str) -> bool:
     """Tell whether a step may leave a file there, to be removed at the end: not a system's own."""
     return path.startswith(("/tmp/", "/root/")) and ".." not in path and bool(path.split("/", 2)[2])  # noqa: S108
 
+
+_LOOKS: Final = 3
+"""How often a check asks again when the engine lost the answer."""
 
 _ENDS_WITHIN: Final = 5.0
 _LONGEST: Final = 3600.0
@@ -170,14 +173,20 @@ class Place:
         Raises:
             OutOfScope: a target, or an address in the command line, is not of this lab; nothing was sent.
             CommandSlow: a check or a revert took too long and was stopped; a step that did ends as stopped.
+            EngineFault: the engine lost what a check read, again and again.
         """
         said = (stdin.decode("utf-8", "backslashreplace"),) if packed is None else packed
         resolved = self._proved(targets, (*argv, *said))
         with self._journal.entry(self._step, self._act, self.node.name, tuple(argv), attempt=self._attempt):
             self.acted = True
-            ran = Ran(
-                completed=self._execute(tuple(argv), user, stdin, environment, folder), targets=resolved
-            )
+            completed = self._execute(tuple(argv), user, stdin, environment, folder)
+            for _ in range(_LOOKS - 1):
+                if completed.heard or self._act != "check":  # to look once more changes nothing
+                    break
+                completed = self._execute(tuple(argv), user, stdin, environment, folder)
+            if self._act == "check" and not completed.heard:
+                raise EngineFault(doing=f"reading on {self.node.name}", said="the engine lost what was read")
+            ran = Ran(completed=completed, targets=resolved)
             self._ran.append(ran)
         return ran
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,13 @@ import pytest
 from lab.engine.engine import Engine
 from lab.engine.nodes import RunningLab
 from lab.engine.shell import Completed
-from lab.errors import OutOfScope
+from lab.errors import EngineFault, OutOfScope
 from lab.exercise.checks import CHECK_KINDS
 from lab.exercise.checks.counter import Counter
 from lab.exercise.checks.file import File
 from lab.exercise.checks.logged import Logged
 from lab.exercise.checks.open_port import OpenPort
-from lab.exercise.journal import Entry, Journal
+from lab.exercise.journal import Act, Entry, Journal
 from lab.exercise.listed import by_kind
 from lab.exercise.place import Place
 from lab.exercise.rendering import Renderer
@@ -43,12 +44,14 @@ def place(world: World, running: RunningLab, tmp_path: Path) -> Place:
     return door(world.engine, running, tmp_path)
 
 
-def door(engine: Engine, running: RunningLab, folder: Path, node: str = "attacker") -> Place:
+def door(
+    engine: Engine, running: RunningLab, folder: Path, node: str = "attacker", act: Act = "run"
+) -> Place:
     found = running.node(node)
     assert found is not None
     return Place(
         shell=engine, running=running, node=found, journal=Journal(folder / "journal.jsonl"), step="1-x",
-        act="run", timeout=5, pause=lambda _seconds: None,
+        act=act, timeout=5, pause=lambda _seconds: None,
     )  # fmt: skip
 
 
@@ -117,6 +120,32 @@ def test_a_counter_that_grew_enough_is_an_effect(world: World, running: RunningL
         True, "Tcp.OutRsts of bastion grew by 1000; 900 or more were expected",
     )  # fmt: skip
     assert not Counter(node="bastion", counter="Tcp.OutRsts", at_least=5000).after(there, 0).occurred
+
+
+def test_no_count_is_not_a_count_of_zero(world: World, running: RunningLab, tmp_path: Path) -> None:
+    there = door(world.engine, running, tmp_path, "bastion", "check")
+    world.special = lambda _node, argv: completed(argv, "")
+    with pytest.raises(ValueError, match=r"tells no Tcp\.OutRsts"):
+        Counter(node="bastion", counter="Tcp.OutRsts", at_least=1).before(there)
+
+
+@pytest.mark.parametrize(("act", "asked"), [("check", 3), ("run", 1)])
+def test_what_the_engine_lost_is_read_again_and_never_done_again(
+    world: World, running: RunningLab, tmp_path: Path, act: Act, asked: int
+) -> None:
+    there = door(world.engine, running, tmp_path, "bastion", act)
+    world.special = lambda _node, argv: replace(completed(argv, "read"), heard=len(world.ran) == 3)
+    assert there.run(("cat", "/proc/net/snmp")).completed.heard == (act == "check")
+    assert len(world.ran) == asked
+
+
+def test_what_the_engine_goes_on_losing_is_no_finding(
+    world: World, running: RunningLab, tmp_path: Path
+) -> None:
+    there = door(world.engine, running, tmp_path, "bastion", "check")
+    world.special = lambda _node, argv: replace(completed(argv), heard=False)
+    with pytest.raises(EngineFault, match="lost what was read"):
+        there.run(("cat", "/proc/net/snmp"))
 
 
 def test_an_open_port_is_read_from_the_kernel(world: World, running: RunningLab, tmp_path: Path) -> None:

@@ -40,7 +40,11 @@ class Counter:
             yield Fault(key="counter", what=f"{self.counter!r} names no counter", remedy=remedy)
 
     def before(self, place: Place) -> int:
-        """Read the counter."""
+        """Read the counter.
+
+        Raises:
+            ValueError: the node does not tell it.
+        """
         return self._read(place)
 
     def after(self, place: Place, before: int) -> Finding:
@@ -53,7 +57,10 @@ class Counter:
         if self.counter == _FRAMES:
             return received_frames(place.run(("cat", "/proc/net/dev")).completed.stdout.decode())
         table = place.run(("cat", "/proc/net/snmp")).completed.stdout.decode()
-        return snmp_counters(table).get(self.counter, 0)
+        found = snmp_counters(table)
+        if self.counter not in found:  # no count is not a count of zero: all that ever came would be growth
+            raise ValueError(f"its kernel tells no {self.counter}")
+        return found[self.counter]
 
 
 def received_frames(table: str) -> int:
