@@ -43,7 +43,7 @@ from lab.flow.labs import (
     show_labs,
     show_nodes,
 )
-from lab.flow.learn import grade_timeline, measure_coverage
+from lab.flow.learn import grade_handed, measure_coverage
 from lab.flow.loop import compare_runs, explain_run, rescore, show_history
 from lab.flow.machine import engine_for_demo, examine_machine
 from lab.flow.packets import check_suricata
@@ -74,6 +74,7 @@ from lab.flow.runs import (
     write_report,
 )
 from lab.flow.schemas import write_schema
+from lab.flow.screen import serve_pages
 from lab.flow.siem import detect_there, export, push_run, reach_siem, serve_siem, set_up, show_onion
 from lab.flow.trial import find_resumed, gather_outcomes, run_tests
 
@@ -171,8 +172,12 @@ EXERCISES: Final[Stages] = (
     list_exercises,  # nothing     -> Exercise, ...
 )
 
+SERVE: Final[Stages] = (
+    serve_pages,  # Serving     -> nothing, once the user has seen enough
+)
+
 GRADE: Final[Stages] = (
-    grade_timeline,  # Handed      -> Grade
+    grade_handed,  # Handed      -> Grade, or Graded
 )
 
 COVERAGE: Final[Stages] = (

@@ -39,3 +39,12 @@ def _escape(character: str) -> str:
     if code < 0x100:  # noqa: PLR2004  # what two digits can say
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"  # noqa: PLR2004  # likewise four
+
+
+_FORMULA: Final = "=+-@\t\r\n|%"
+"""With what a text begins that a spreadsheet runs."""
+
+
+def for_spreadsheet(text: str) -> str:
+    """Show a text in a spreadsheet's cell: nothing in it is obeyed, by a terminal or as a formula."""
+    return f"'{visible(text)}" if text[:1] in _FORMULA and text else visible(text)

@@ -19,5 +19,8 @@ class Asked:
     since: float = 0
     """Only what happened in so many seconds before the last event is shown; all when 0."""
 
+    noticed_only: bool = False
+    """Whether truth is left out, as while a blind run is not answered."""
+
     parquet: bool = False
     """Whether the answer is wanted as a Parquet file."""

@@ -121,6 +121,8 @@ def _lay_out(tables: Tables, asked: Asked) -> None:
     folders = {run: Path(folder) for run, folder in asked.runs.items()}
     tables.add_events({run: it / names.EVENTS for run, it in folders.items()}, since=asked.since)
     for name, file in _FILES.items():
+        if asked.noticed_only and name == "truth":
+            continue
         paths = {run: it / file for run, it in folders.items() if (it / file).exists()}
         if paths:
             _add(tables, name, paths)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from lab.files import records
-from lab.text import visible
+from lab.text import for_spreadsheet, visible
 
 if TYPE_CHECKING:
     from lab.ask.bounded import Answer
@@ -87,7 +87,4 @@ def _cell(value: object, *, guard: bool = False) -> str:
     text = value if isinstance(value, str) else records.to_json(value).strip('"')
     if not guard:
         return text
-    return f"'{visible(text)}" if isinstance(value, str) and text[:1] in _FORMULA and text else visible(text)
-
-
-_FORMULA: Final = "=+-@\t\r\n|%"
+    return for_spreadsheet(text) if isinstance(value, str) else visible(text)

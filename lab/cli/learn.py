@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -13,6 +13,7 @@ from lab.cli.session import open_session
 
 if TYPE_CHECKING:
     from lab.cli.screen import Screen
+    from lab.learn.answers import Graded
     from lab.learn.coverage import Coverage
     from lab.learn.grade import Grade
     from lab.score.intervals import Share
@@ -23,23 +24,46 @@ app = typer.Typer()
 @app.command(epilog="Example:  lab grade 20261125 timeline.csv")
 def grade(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or how it begins.")],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Your timeline, as YAML or CSV.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="Your timeline, as YAML or CSV; else your answers on the page."
+        ),
+    ] = None,
     *,
     hints: Annotated[
         bool, typer.Option("--hints", help="Say where to look for what is missing, and not what it is.")
     ] = False,
     output: AsFormat = Format.TABLE,
 ) -> None:
-    """Compare the timeline that you wrote of a run with what happened: order, time, technique, indicators."""
+    """Compare with what happened what you wrote of a run: a timeline, or what you answered in  lab serve."""
     from lab.flow.learn import Handed
     from lab.pipeline import GRADE
 
     session = open_session()
-    found: Grade = session.run(GRADE, Handed(run=run, path=file))
+    found: Grade | Graded = session.run(GRADE, Handed(run=run, path=file))
     if output == Format.JSON:
         session.screen.json(found)
-        return
-    _show_grade(session.screen, found, hints=hints)
+    elif file is None:
+        _show_answers(session.screen, cast("Graded", found))
+    else:
+        _show_grade(session.screen, cast("Grade", found), hints=hints)
+
+
+def _show_answers(screen: Screen, found: Graded) -> None:
+    parts = {
+        "alerts answered": found.answered,
+        "dispositions right": found.verdicts,
+        "reasons right, of those": found.reasons,
+        "floor: all called attacks": found.floor,
+    }
+    rows = [(name, _percent(it), f"{it.hits} of {it.total}") for name, it in parts.items()]
+    screen.table(("measure", "", ""), rows)
+    wrong = [
+        it for it in found.answers if it.said and not (it.verdict_right and it.reason_right in {True, None})
+    ]
+    told = [(it.title, it.said, it.right, it.reason or "-", it.why) for it in wrong]
+    screen.table(("alert", "answered", "right", "reason", "what happened"), told)
 
 
 def _show_grade(screen: Screen, found: Grade, *, hints: bool) -> None:

@@ -11,7 +11,7 @@ import click
 import typer
 import typer.core
 
-from lab.cli import atomic, bench, detect, labs, learn, loop, machine, rules, runs, siem
+from lab.cli import atomic, bench, detect, labs, learn, loop, machine, rules, runs, serve, siem
 from lab.cli.session import Outside
 from lab.errors import LabError, Leak, NotReady, Stopped, WrongInput
 
@@ -45,7 +45,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with:  lab demo",
 )
-for group in (labs, runs, detect, loop, learn, machine):
+for group in (labs, runs, serve, detect, loop, learn, machine):
     app.registered_commands += group.app.registered_commands
 app.add_typer(atomic.app, name="atomic")
 app.add_typer(bench.app)

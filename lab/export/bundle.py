@@ -27,7 +27,8 @@ from lab.runs.folder import RunFolder
 from lab.score.evidence import EvidenceKind, attack_steps, owned_events
 from lab.score.values import Score
 from lab.telemetry.events import Events
-from lab.telemetry.store import Store, present_segments
+from lab.telemetry.segments import present_segments
+from lab.telemetry.store import Store
 
 MANIFEST: Final = "bundle.json"
 LABELS: Final = "labels.jsonl"

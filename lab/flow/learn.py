@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.errors import NotFound
 from lab.flow.context import Context
 from lab.flow.play import readable_scenarios
 
 if TYPE_CHECKING:
+    from lab.learn.answers import Graded
     from lab.learn.coverage import Coverage
     from lab.learn.grade import Grade
 
@@ -21,12 +23,43 @@ class Handed:
     run: str
     """The run's id, or how it begins."""
 
-    path: Path
-    """The file."""
+    path: Path | None = None
+    """The file; what was answered on the page when None."""
 
 
-def grade_timeline(handed: Handed, context: Context) -> Grade:
-    """A timeline -> how well it tells what happened."""
+def grade_handed(handed: Handed, context: Context) -> Grade | Graded:
+    """A timeline, or answers on the page -> how well they tell what happened."""
+    return _grade_answers(handed, context) if handed.path is None else _grade_timeline(handed, context)
+
+
+def _grade_answers(handed: Handed, context: Context) -> Graded:
+    from lab.detect.alert import read_alerts
+    from lab.exercise.truth import read_truth
+    from lab.files import records
+    from lab.learn.answers import grade_answers
+    from lab.runs import folder, names
+    from lab.runs.header import LabRecord
+    from lab.runs.triage import Triage, answered, standings
+    from lab.score.values import Score
+
+    run = folder.find(context.workplace, handed.run)
+    acts = answered(records.read_lines(run.path / names.TRIAGE, Triage))
+    if acts is None:
+        remedy = "answer on the page of  lab serve  and hand in; a timeline is graded by  lab grade RUN FILE"
+        raise NotFound("answers handed in for", name=run.path.name, remedy=remedy)
+    if not run.score.exists():
+        raise NotFound("score of", name=run.path.name, remedy=f"lab score {run.path.name}  makes it")
+    return grade_answers(
+        run.path.name,
+        alerts=read_alerts(run.noticed),
+        standings=standings(acts),
+        truth=read_truth(run.happened),
+        score=records.read(run.score, Score),
+        lab=records.read(run.path / names.LAB, LabRecord),
+    )
+
+
+def _grade_timeline(handed: Handed, context: Context) -> Grade:
     from lab.exercise.truth import read_truth
     from lab.files import records
     from lab.learn.grade import grade
@@ -36,6 +69,7 @@ def grade_timeline(handed: Handed, context: Context) -> Grade:
 
     run = folder.find(context.workplace, handed.run)
     header = run.header()
+    assert handed.path is not None  # noqa: S101  # its caller looked
     noted = read_timeline(context.path(handed.path), header.started)
     return grade(header.id, header.started, noted, read_truth(run.happened), records.read(run.score, Score))
 

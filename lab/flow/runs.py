@@ -163,32 +163,33 @@ def choose_eyes(scored: Scored, names: tuple[str, ...]) -> tuple[Eye, ...]:
 
 def write_report(scored: Scored, context: Context) -> Scored:
     """The score -> the same, with a report beside it."""
-    from lab import report
     from lab.detect.alert import read_alerts
     from lab.exercise.recorder import Result
     from lab.exercise.truth import read_truth
     from lab.files import records
+    from lab.report import story as told
+    from lab.report.page import write_report as write_pages
     from lab.runs.marks import read_marks
     from lab.telemetry.store import Store
     from lab.watch.collection import read_collection
 
     run, store = scored.run, Store(scored.run.noticed.events)
     header, alerts = run.header(), read_alerts(run.noticed)
-    tally = store.tally(header.started, report.bar_width(header) * SECOND)
-    story = report.make_story(
+    tally = store.tally(header.started, told.bar_width(header) * SECOND)
+    story = told.make_story(
         header=header,
         truth=read_truth(run.happened),
         alerts=alerts,
         score=scored.score,
         tally=tally,
-        evidence=store.some(report.SHOWN_FIELDS, span=None, ids=report.shown_evidence(alerts)),
+        evidence=store.some(told.SHOWN_FIELDS, span=None, ids=told.shown_evidence(alerts)),
         collection=read_collection(run.noticed),
         results=records.read_lines(run.happened.results, Result),
         eyes=scored.eyes,
         marks=read_marks(run.happened),
         **_reasons(scored, context),
     )
-    report.write_report(run, story)
+    write_pages(run, story)
     return scored
 
 

@@ -1,4 +1,4 @@
-"""A story as report.html and report.md. With `lab.exercise.template`, the only importer of jinja2.
+"""A story as report.html and report.md. With `lab.report.paper` and `lab.exercise.template`, the importers of jinja2.
 
 Logs are written by an attacker. Nothing reaches a page but through `finalize`: in HTML every text
 is made visible and then escaped; in Markdown it is escaped, or becomes code where that is safer.
@@ -10,7 +10,7 @@ import base64
 import hashlib
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,38 +19,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from lab import attack
-from lab.detect.alert import Level
 from lab.files import careful
-from lab.report import timeline
+from lab.report import paper, timeline
 from lab.report.story import SHOWN_ALERTS, Story, duration
 from lab.runs.folder import RunFolder
 from lab.score.intervals import Rate, Share
 from lab.score.values import Floor
-from lab.score.vocabulary import DETECTED, MISSED, MODIFIERS, VERDICTS, Verdict
+from lab.score.vocabulary import VERDICTS
 from lab.text import visible
-
-_TEMPLATES: Final = Path(__file__).parent / "templates"
-
-_SIGNS: Final = {"detected": "✓", "missed": "✕", "void": "\N{EN DASH}"}
-
-_NO_VALUE: Final = "\N{EN DASH}"
-
-_LEVEL_SIGNS: Final[Mapping[Level, str]] = {
-    "informational": "○",
-    "low": "●",
-    "medium": "■",
-    "high": "◆",
-    "critical": "★",
-}
-"""The shapes of `timeline.MARKS`, as characters."""
-
-_LONGEST_LINE: Final = 1000
-"""Characters of a log line that are shown: a flood of long ones must not make a page too large to open."""
 
 _SHOWN_ENTITIES: Final = 12
 """Values of an entity that are shown."""
-
-_TECHNIQUE: Final = re.compile(r"T\d{4}(\.\d{3})?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,22 +74,15 @@ def _replace(path: Path, text: str) -> Path:
 
 
 def _html(story: Story) -> str:
-    made = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_harmless,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    _equip(made)
-    script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
+    made = paper.html_environment()
+    made.filters["duration"] = duration
+    script = (paper.TEMPLATES / "report.js").read_text(encoding="utf-8")
     return made.get_template("report.html.j2").render(
         _contents(story),
         drawn=timeline.draw(story),
         newline=Markup("\n"),  # between our lines; one that a log brings is shown as what it is
         script=Markup(script),  # noqa: S704  # our own
-        style=Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8")),  # noqa: S704  # our own
+        style=Markup(paper.style()),  # noqa: S704  # our own
         policy=_policy(script),
     )
 
@@ -125,11 +97,6 @@ def _policy(script: str) -> str:
 
 def _sha256(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _harmless(value: object) -> object:
-    """Show what a reader would not see; jinja2 escapes the result, unless it is our own markup."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 # -- Markdown ------------------------------------------------------------------------------------
@@ -150,14 +117,15 @@ _LINKED: Final = re.compile(r"@|://|www\.|(?:mailto|xmpp):", re.IGNORECASE)
 
 def _markdown(story: Story) -> str:
     made = Environment(  # Markdown is escaped by `finalize`; HTML entities would show in code
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader(paper.TEMPLATES),
         autoescape=False,  # noqa: S701
         undefined=StrictUndefined,
         finalize=_as_text,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    _equip(made)
+    paper.equip(made)
+    made.filters["duration"] = duration
     made.filters.update(cell=_as_cell, code=_as_code, fenced=_fenced)
     made.filters["verdict"] = lambda verdict: _Safe(VERDICTS[verdict])
     return made.get_template("report.md.j2").render(_contents(story))
@@ -211,23 +179,6 @@ def _longest_run(text: str) -> int:
 # -- both ----------------------------------------------------------------------------------------
 
 
-def _equip(made: Environment) -> None:
-    """Give a template the words and figures it may use."""
-    made.filters.update(
-        seconds=_seconds,
-        percent=_percent,
-        duration=duration,
-        verdict=VERDICTS.__getitem__,
-        modifier=MODIFIERS.__getitem__,
-        role=_role,
-        sign=lambda verdict: _SIGNS[_role(verdict)],
-        level_sign=_LEVEL_SIGNS.__getitem__,
-        technique=_technique,
-        link=_link,
-        shortened=_shortened,
-    )
-
-
 def _contents(story: Story) -> dict[str, object]:
     shown = enumerate(story.entries[:SHOWN_ALERTS], 1)
     places = {alert.id: place for place, entry in shown for alert in entry.alerts}
@@ -244,37 +195,6 @@ def _contents(story: Story) -> dict[str, object]:
     }
 
 
-def _role(verdict: Verdict) -> str:
-    return "detected" if verdict in DETECTED else "missed" if verdict in MISSED else "void"
-
-
-def _technique(identity: str) -> str:
-    """Name a technique; one that the table lacks has no name."""
-    found = attack.techniques().get(identity)
-    return found.name if found else ""
-
-
-def _link(identity: str) -> str:
-    """Return the page of a technique at MITRE; nothing for what is no technique's id."""
-    if not _TECHNIQUE.fullmatch(identity):
-        return ""
-    return f"https://attack.mitre.org/techniques/{identity.replace('.', '/')}/"
-
-
-def _shortened(line: str) -> str:
-    """Cut a line that is too long to show, and say so."""
-    rest = len(line) - _LONGEST_LINE
-    return line if rest <= 0 else f"{line[:_LONGEST_LINE]}… ({rest} characters more)"
-
-
-def _seconds(value: float | None) -> str:
-    return _NO_VALUE if value is None else f"{value:.1f} s"
-
-
-def _percent(value: float | None) -> str:
-    return _NO_VALUE if value is None else f"{value:.0%}"
-
-
 def _measures(story: Story) -> tuple[_Measure, ...]:
     score, delay = story.score, story.score.time_to_detect
     steps = f"{delay.observed} of {delay.observed + delay.censored} steps detected"
@@ -284,8 +204,8 @@ def _measures(story: Story) -> tuple[_Measure, ...]:
         _share("Precision", score.precision, [it.precision for it in _floors(story)]),
         _share("Precision, repeats counted", score.raw_precision),
         _rate("False alarms per hour", score.false_positives),
-        _Measure(name="Time to detect, median", value=_seconds(delay.median), n=steps),
-        _Measure(name="Time to detect, 90th percentile", value=_seconds(delay.p90), n=steps),
+        _Measure(name="Time to detect, median", value=paper.seconds(delay.median), n=steps),
+        _Measure(name="Time to detect, 90th percentile", value=paper.seconds(delay.p90), n=steps),
         _Measure(name="Steps done before the first alert", value=_count(score.steps_before_first_alert)),
     )
 
@@ -298,24 +218,24 @@ def _floors(story: Story) -> tuple[Floor, ...]:
 def _share(name: str, share: Share, floors: Iterable[Share] = ()) -> _Measure:
     return _Measure(
         name=name,
-        value=_percent(share.value),
-        interval="" if share.low is None else f"{_percent(share.low)} to {_percent(share.high)}",
+        value=paper.percent(share.value),
+        interval="" if share.low is None else f"{paper.percent(share.low)} to {paper.percent(share.high)}",
         n=f"{share.hits} of {share.total}",
-        floors=tuple(_percent(it.value) for it in floors),
+        floors=tuple(paper.percent(it.value) for it in floors),
     )
 
 
 def _rate(name: str, rate: Rate) -> _Measure:
     return _Measure(
         name=name,
-        value=_NO_VALUE if rate.value is None else f"{rate.value:.1f}",
+        value=paper.NO_VALUE if rate.value is None else f"{rate.value:.1f}",
         interval="" if rate.low is None or rate.high is None else f"{rate.low:.1f} to {rate.high:.1f}",
         n=f"{rate.count} in {duration(rate.hours * 3600)}",
     )
 
 
 def _count(value: int | None) -> str:
-    return _NO_VALUE if value is None else str(value)
+    return paper.NO_VALUE if value is None else str(value)
 
 
 def _commands(story: Story) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from lab.runs import names
 from lab.runs.happened import Happened
 from lab.runs.header import Header, LabRecord
 from lab.runs.noticed import Noticed
+from lab.telemetry.segments import present_segments
 
 _RECORDED: Final = (
     *(names.HEADER, names.LAB, names.SCENARIO, names.TRUTH),
@@ -94,8 +95,6 @@ class RunFolder:
         for name in _RECORDED:
             if os.path.lexists(self.path / name):
                 careful.copy(self.path / name, folder / name)
-        from lab.telemetry.store import present_segments  # whoever only lists runs needs no Parquet
-
         (folder / names.EVENTS).mkdir()
         for segment in present_segments(self.noticed.events):
             careful.copy(segment.path, folder / names.EVENTS / segment.path.name)

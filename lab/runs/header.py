@@ -49,6 +49,9 @@ class Header:
     state: State = "running"
     """Whether all of it took place."""
 
+    blind: bool = False
+    """Whether whoever plays it wants to see nothing of what is done until they have answered."""
+
     replay_of: str = ""
     """The recorded run this is a replay of; empty for a real run."""
 

@@ -2,7 +2,7 @@
 
 runs/<run id>/   run.json lab.json scenario.yml journal.jsonl truth.jsonl results.jsonl clock.jsonl
                  atomics.jsonl imports.jsonl collection.json sensor.rules raw/ events/*.parquet packets/*.pcap
-                 alerts.jsonl siem/ score.json report.html report.md
+                 alerts.jsonl triage.jsonl case.jsonl siem/ score.json report.html report.md
 """
 
 from __future__ import annotations
@@ -59,6 +59,12 @@ EVENTS: Final = "events"
 
 ALERTS: Final = "alerts.jsonl"
 """What was raised."""
+
+TRIAGE: Final = "triage.jsonl"
+"""What a person made of alerts, one act a line."""
+
+CASE: Final = "case.jsonl"
+"""What a person gathered about the run, one entry a line."""
 
 SIEM: Final = "siem"
 """What other SIEMs were sent, and what they raised, a file of each sort for each of them."""

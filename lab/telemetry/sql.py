@@ -28,7 +28,7 @@ from lab.telemetry.database import (
     stopped_after,
 )
 from lab.telemetry.event import FIELDS
-from lab.telemetry.store import present_segments
+from lab.telemetry.segments import present_segments
 from lab.telemetry.table import SCHEMA
 
 Read = TypeVar("Read")

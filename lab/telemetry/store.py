@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
@@ -32,6 +30,7 @@ from lab.moment import Moment
 from lab.telemetry.event import Event
 from lab.telemetry.events import Events
 from lab.telemetry.order import in_order
+from lab.telemetry.segments import Segment, all_segments, present_segments
 from lab.telemetry.table import (
     NEEDED,
     SCHEMA,
@@ -52,7 +51,6 @@ from lab.telemetry.tally import COUNTED, Tally
 _AT_A_TIME: Final = 50_000
 """Events that are read together."""
 
-_SEGMENT: Final = re.compile(r"(\d{8})-(\d{8})\.parquet")
 _MERGE_EVERY: Final = 128
 """Batches after which small segments become one: half a minute of a live run."""
 
@@ -79,44 +77,6 @@ _DISTINCT: Final = frozenset({"event.id", "event.original", "message", "homerang
 
 _LARGEST: Final = 1_000_000
 """Rows that merging puts into one segment at most."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, order=True)
-class _Segment:
-    """One file of events."""
-
-    first: int
-    """Number of its first batch."""
-
-    last: int
-    """Number of its last batch; the same unless compacted."""
-
-    path: Path
-    """Where it is."""
-
-    def within(self, other: _Segment) -> bool:
-        """Tell whether another segment holds all of this one."""
-        return self is not other and other.first <= self.first and self.last <= other.last
-
-
-def _all_segments(folder: Path) -> list[_Segment]:
-    """List the segments; what a link leads to is not ours.
-
-    Raises:
-        BadFile: the folder, or a segment, is a link.
-    """
-    for path in (folder, *folder.glob("*.parquet")):
-        if path.is_symlink():
-            raise BadFile(Problem(path=str(path), line=0, what="is a link; a run's folder must not have any"))
-    found = ((_SEGMENT.fullmatch(path.name), path) for path in folder.glob("*.parquet"))
-    return sorted(_Segment(first=int(m[1]), last=int(m[2]), path=path) for m, path in found if m)
-
-
-def present_segments(folder: Path) -> list[_Segment]:
-    """List what is to be read, in order of time: nothing that another segment holds as well."""
-    everything = _all_segments(folder)
-    wide = [segment for segment in everything if segment.last > segment.first]
-    return [one for one in everything if not any(one.within(other) for other in wide)]
 
 
 @contextmanager
@@ -149,7 +109,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._next = 1 + max((segment.last for segment in _all_segments(folder)), default=0)
+        self._next = 1 + max((segment.last for segment in all_segments(folder)), default=0)
         self._merged = self._next
         self._appended = self._tidied = 0
 
@@ -199,7 +159,7 @@ class Store:
 
     def _remove_covered(self) -> None:
         kept = {it.path for it in present_segments(self._folder)}
-        for it in _all_segments(self._folder):
+        for it in all_segments(self._folder):
             if it.path not in kept:
                 it.path.unlink(missing_ok=True)
 
@@ -361,9 +321,9 @@ def _whole(table: pa.Table) -> pa.Table:
     return widened(table, SCHEMA)
 
 
-def _small(segments: Sequence[_Segment]) -> Iterator[list[_Segment]]:
+def _small(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
     """Group neighbours that are to become one segment: each small, and all together not too large."""
-    group: list[_Segment] = []
+    group: list[Segment] = []
     rows = 0
     for segment in segments:
         own = _rows(segment)
@@ -385,7 +345,6 @@ def _write_tables(file: IO[bytes], tables: Iterable[pa.Table]) -> None:
     options: dict[str, Any] = {
         "compression": "zstd",
         "use_dictionary": repeats or False,
-        "write_batch_size": _GROUP,
     }
     with pq.ParquetWriter(file, first.schema, **options) as writer:
         writer.write_table(first)
@@ -415,7 +374,7 @@ def _file_errors(path: Path) -> Iterator[None]:
         raise BadFile(Problem(path=str(path), line=0, what=what)) from error
 
 
-def _batches(segment: _Segment, size: int, columns: Sequence[str] = ()) -> Iterator[pa.Table]:
+def _batches(segment: Segment, size: int, columns: Sequence[str] = ()) -> Iterator[pa.Table]:
     """Read a segment batch by batch: all of it, or some columns, as far as it has them."""
     with _file_errors(segment.path), pq.ParquetFile(segment.path) as file:
         held = [name for name in file.schema_arrow.names if name in columns] if columns else None
@@ -431,27 +390,27 @@ def _read(folder: Path, skip: int, values_of: ValuesOf) -> Iterator[Any]:
         skip = max(0, skip - rows)
 
 
-def _events_in(segment: _Segment, values_of: ValuesOf) -> Iterator[Any]:
+def _events_in(segment: Segment, values_of: ValuesOf) -> Iterator[Any]:
     for table in _batches(segment, _GROUP):
         with _file_errors(segment.path):
             yield from events_of(table, values_of)
 
 
-def _rows(segment: _Segment) -> int:
+def _rows(segment: Segment) -> int:
     with _file_errors(segment.path), pq.ParquetFile(segment.path) as file:
         return int(file.metadata.num_rows)
 
 
-def _schema_of(segments: Sequence[_Segment]) -> pa.Schema:
+def _schema_of(segments: Sequence[Segment]) -> pa.Schema:
     return schema_of([name for it in segments for name in _columns(it)])
 
 
-def _gathered(segments: Sequence[_Segment], schema: pa.Schema) -> Iterator[pa.Table]:
+def _gathered(segments: Sequence[Segment], schema: pa.Schema) -> Iterator[pa.Table]:
     """Read segments of any schema version as tables of one schema, neither many nor large."""
     tables = (widened(table, schema) for it in segments for table in _batches(it, _BATCH))
     return gathered(tables, size=_GATHERED, rows=_GROUP)
 
 
-def _columns(segment: _Segment) -> list[str]:
+def _columns(segment: Segment) -> list[str]:
     with _file_errors(segment.path), pq.ParquetFile(segment.path) as file:
         return list(file.schema_arrow.names)

@@ -83,7 +83,7 @@ def false_alarms(
         if alert.id not in wrong:
             right[alert.rule_id] += [events[it] for it in alert.event_ids if it in events]
             continue
-        act = _act_of(alert, acts, node_of)
+        act = act_of(alert, acts, node_of)
         grouped[alert.rule_id, act.sources[0].node if act else "", act.name if act else ""].append(alert)
         if act and act.suspicious:
             suspicious.add(act.name)
@@ -102,8 +102,14 @@ def false_alarms(
     return tuple(sorted(found, key=lambda it: (-it.count, it.rule, it.who, it.action)))
 
 
-def _act_of(alert: Alert, acts: Sequence[Truth], node_of: Mapping[str, str]) -> Truth | None:
-    """Find what somebody did there and then: the shortest act that the alert lies in."""
+def act_of(alert: Alert, acts: Sequence[Truth], node_of: Mapping[str, str]) -> Truth | None:
+    """Find what somebody did there and then: the shortest act that the alert lies in.
+
+    Args:
+        alert: The alert.
+        acts: What people did.
+        node_of: Address to the node that has it.
+    """
     named = {
         node_of.get(it, it) for name in ("host.name", "source.ip") for it in alert.entities.get(name, ())
     }

@@ -16,7 +16,7 @@ from lab import attack
 from lab.detect.alert import Alert, Level
 from lab.exercise.truth import Label, Party, Predicate, Truth
 from lab.moment import SECOND, Moment
-from lab.report import Story, bar_width, make_story
+from lab.report.story import Story, bar_width, make_story
 from lab.runs.header import Header
 from lab.score.measures import score_run
 from lab.score.values import Score

@@ -23,8 +23,9 @@ from lab.detect.alert import LEVELS, Alert
 from lab.exercise.recorder import Result
 from lab.exercise.truth import Party
 from lab.moment import SECOND, Moment
-from lab.report import Story, make_story, page, timeline, write_report
-from lab.report.story import Bucket
+from lab.report import page, timeline
+from lab.report.page import write_report
+from lab.report.story import Bucket, Story, make_story
 from lab.runs.folder import RunFolder
 from lab.score.intervals import Rate, Share
 from lab.telemetry.event import Event

@@ -1,0 +1,353 @@
+"""The events of one run, looked up by a person who hunts: a page of them, one, how many, of what, when.
+
+DuckDB in memory over the run's Parquet, for a process that stays: small memory, no file of its own, and new
+segments are seen as they come. What a person types reaches the database as values; names of columns are those
+of the schema. Does without pyarrow, which alone would take a third of the memory.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from lab.errors import BadQuery
+from lab.moment import SECOND
+from lab.telemetry.database import Connection, Interrupted, connected, duckdb_errors, quoted, stopped_after
+from lab.telemetry.event import FIELDS, Event, FieldType, Value
+from lab.telemetry.segments import present_segments
+
+MEMORY: Final = "100MB"
+"""What the database may use: with the program around it, less than 150 MB."""
+
+_SECONDS: Final = 20.0
+"""What one look may take."""
+
+_NARROW: Final = 16
+"""A part of the whole span that is smaller than one in so many is read at once."""
+
+_TYPES: Final[Mapping[FieldType, str]] = {
+    "keyword": "VARCHAR",
+    "keywords": "VARCHAR[]",
+    "long": "BIGINT",
+    "float": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "TIMESTAMPTZ_NS",
+    "ip": "VARCHAR",
+    "ips": "VARCHAR[]",
+}
+"""DuckDB's type of each of ours."""
+
+Row = tuple[Any, ...]
+"""A row of an answer."""
+
+_PLACE: Final = ("filename", "file_row_number")
+"""Where a row stands: by that it is read without the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """What is asked of one field."""
+
+    field: str
+    """Its name, of `FIELDS`."""
+
+    value: str | None
+    """What it holds; None asks whether it is there at all."""
+
+    wanted: bool = True
+    """Whether events are wanted of which this holds, or those of which it does not."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """Which events are meant."""
+
+    text: str = ""
+    """What stands somewhere in the line, whatever its case."""
+
+    clauses: tuple[Clause, ...] = ()
+    """What is asked of fields; all of it."""
+
+    start: int | None = None
+    """From when on, in nanoseconds; from the first when None."""
+
+    end: int | None = None
+    """Until before when; to the last when None."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bars:
+    """How many events there were when."""
+
+    start: int
+    """When the first bar begins, in nanoseconds."""
+
+    width: int
+    """How long each is, in nanoseconds."""
+
+    counts: tuple[int, ...]
+    """How many events are in each."""
+
+
+class Lookup:
+    """The events of one run. May be asked by several threads, one after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        """Look at a store, which may be empty and may grow.
+
+        Args:
+            folder: Its folder.
+        """
+        self._folder = folder
+        self._connection = connected(memory_limit=MEMORY)
+        self._lock = threading.Lock()
+        self._seen: tuple[str, ...] | None = None
+        self._held: frozenset[str] = frozenset()
+        self._span: tuple[int, int] | None = None
+
+    def close(self) -> None:
+        """Give the memory back."""
+        with self._lock:
+            self._connection.close()
+
+    # -- what is asked -----------------------------------------------------------------------------
+
+    def span(self) -> tuple[int, int] | None:
+        """Return when the first and the last event were, in nanoseconds; None without any."""
+        if self._files() != self._seen or self._span is None:
+            sql = 'SELECT epoch_ns(min("@timestamp")), epoch_ns(max("@timestamp")) FROM events'
+            first, last = self._ask(sql, ())[0]
+            self._span = None if first is None else (int(first), int(last))
+        return self._span
+
+    def count(self, asked: Asked) -> int:
+        """Count events."""
+        where, values = _where(asked)
+        return int(self._ask(f"SELECT count(*) FROM events{where}", values)[0][0])  # noqa: S608 -- our own names
+
+    def page(self, asked: Asked, fields: Sequence[str], *, skip: int = 0, size: int = 100) -> list[Event]:
+        """Return some events, the newest first.
+
+        Args:
+            asked: Which.
+            fields: What of them.
+            skip: How many of the newest to leave out.
+            size: How many at most.
+        """
+        found: list[Row] = []
+        for part in self._newest(asked):
+            where, values = _where(part)
+            order = '"@timestamp" DESC, filename DESC, file_row_number DESC'
+            sql = f"SELECT filename, file_row_number FROM events{where} ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608 -- our own names
+            found = self._ask(sql, (*values, size, skip))
+            if len(found) == size:
+                break
+        return self._rows(found, fields)
+
+    def _newest(self, asked: Asked) -> Iterator[Asked]:
+        """Narrow a question to the newest events, less and less: the rest need not be read for their page."""
+        span = self.span()
+        if span is not None:
+            first, last = max(span[0], asked.start or span[0]), min(span[1], asked.end or span[1])
+            if (last - first) * _NARROW > span[1] - span[0]:
+                yield from (replace(asked, start=last - (last - first) // part) for part in (64, 8))
+        yield asked
+
+    def bars(self, asked: Asked, span: tuple[int, int], most: int = 120) -> Bars:
+        """Count events over a span of time.
+
+        Args:
+            asked: Which.
+            span: From when to when, in nanoseconds.
+            most: How many bars at most.
+        """
+        start, width = _even(span, most)
+        where, values = _where(asked)
+        sql = f'SELECT (epoch_ns("@timestamp") - ?) // ? AS bar, count(*) FROM events{where} GROUP BY bar'  # noqa: S608 -- our own names
+        found = {int(bar): int(count) for bar, count in self._ask(sql, (start, width, *values))}
+        length = (span[1] - start) // width + 1
+        return Bars(start=start, width=width, counts=tuple(found.get(it, 0) for it in range(length)))
+
+    def top(self, asked: Asked, field: str, most: int = 50) -> list[tuple[str | None, int]]:
+        """Count events by the values of a field, the most frequent first.
+
+        Args:
+            asked: Which.
+            field: By what.
+            most: How many values.
+        """
+        where, values = _where(asked)
+        each = f"unnest({_name(field)})" if _is_list(field) else _name(field)
+        sql = f"SELECT value::VARCHAR, count(*) AS n FROM (SELECT {each} AS value FROM events{where}) GROUP BY value ORDER BY n DESC, value LIMIT {most:d}"  # noqa: S608, E501 -- our own names
+        return [(value, int(count)) for value, count in self._ask(sql, values)]
+
+    def event(self, identity: str) -> Event | None:
+        """Return one event, whole; None when it is not there."""
+        found = self.events((identity,))
+        return found[0] if found else None
+
+    def events(self, identities: Sequence[str], fields: Sequence[str] = ()) -> list[Event]:
+        """Return events by their ids, the earliest first.
+
+        Args:
+            identities: Their `event.id`.
+            fields: What of them; all when empty.
+        """
+        marks = ", ".join("?" * len(identities))
+        sql = f'SELECT filename, file_row_number FROM events WHERE "event.id" IN ({marks})'  # noqa: S608 -- marks
+        found = self._rows(self._ask(sql, tuple(identities)), fields)
+        return sorted(found, key=lambda it: int(str(it["@timestamp"])))
+
+    def fresh(self, since: int) -> dict[str, int]:
+        """Count events by log source that entered the store after a moment, in nanoseconds."""
+        sql = 'SELECT "event.module", count(*) FROM events WHERE epoch_ns("event.ingested") > ? GROUP BY ALL'
+        return {str(module): int(count) for module, count in self._ask(sql, (since,))}
+
+    def last_by(self, field: str) -> dict[str, int]:
+        """Return when the last event was, in nanoseconds, by the values of a field."""
+        name = _name(field)
+        sql = f'SELECT {name}, epoch_ns(max("@timestamp")) FROM events WHERE {name} IS NOT NULL GROUP BY ALL'  # noqa: S608 -- our own names
+        return {str(value): int(moment) for value, moment in self._ask(sql, ())}
+
+    def between(self, asked: Asked, first: str, second: str) -> list[tuple[str, str, int]]:
+        """Count events by two fields together, the most frequent first; those that lack one are left out."""
+        where, values = _where(asked)
+        sql = f"SELECT a, b, count(*) AS n FROM (SELECT {_name(first)} AS a, {_name(second)} AS b FROM events{where}) WHERE a IS NOT NULL AND b IS NOT NULL GROUP BY a, b ORDER BY n DESC LIMIT 400"  # noqa: S608, E501 -- our own names
+        return [(str(a), str(b), int(n)) for a, b, n in self._ask(sql, values)]
+
+    # -- how ---------------------------------------------------------------------------------------
+
+    def _rows(self, places: Sequence[Row], fields: Sequence[str]) -> list[Event]:
+        """Read rows by where they stand, in that order."""
+        names = [it for it in ("@timestamp", "event.id", *fields) if it in FIELDS] if fields else list(FIELDS)
+        names = list(dict.fromkeys(names))
+        read: dict[Row, Event] = {}
+        for file in dict.fromkeys(file for file, _ in places):
+            wanted = sorted(row for one, row in places if one == file)
+            numbers = ", ".join(str(int(it)) for it in wanted)
+            shown = ", ".join(_read(it) for it in names if it in self._held)
+            kept = [it for it in names if it in self._held]
+            sql = f"SELECT file_row_number, {shown} FROM events WHERE filename = ? AND file_row_number BETWEEN ? AND ? AND file_row_number IN ({numbers})"  # noqa: S608, E501 -- numbers
+            for row, *values in self._ask(sql, (file, wanted[0], wanted[-1])):
+                read[file, row] = _event(kept, values)
+        return [read[it] for it in places if it in read]
+
+    def _ask(self, sql: str, values: Sequence[object]) -> list[Row]:
+        """Ask, again when segments were merged away meanwhile."""
+        with self._lock:
+            for again in (True, False):
+                self._refresh()
+                try:
+                    with duckdb_errors(sql), _in_time(self._connection, sql):
+                        return self._connection.execute(sql, list(values)).fetchall()
+                except BadQuery:
+                    if not again or self._files() == self._seen:
+                        raise
+        return []
+
+    def _files(self) -> tuple[str, ...]:
+        return tuple(str(it.path.resolve()) for it in present_segments(self._folder))
+
+    def _refresh(self) -> None:
+        """Show the segments that are there now."""
+        files = self._files()
+        if files == self._seen:
+            return
+        listed = ", ".join(map(quoted, files))
+        read = f"read_parquet([{listed}], union_by_name = true, filename = true, file_row_number = true)"
+        with duckdb_errors("events"):
+            told = self._connection.execute(f"DESCRIBE FROM {read}").fetchall() if files else []
+            self._held = frozenset(str(it[0]) for it in told)
+            columns = [
+                f'"{name}"' if name in self._held else f'NULL::{_TYPES[kind]} AS "{name}"'
+                for name, kind in FIELDS.items()
+            ]
+            place = ", ".join(_PLACE) if files else "'' AS filename, 0::BIGINT AS file_row_number"
+            source = f" FROM {read}" if files else " WHERE false"
+            self._connection.execute(
+                f"CREATE OR REPLACE VIEW events AS SELECT {place}, {', '.join(columns)}{source}"
+            )
+        self._seen = files
+
+
+@contextmanager
+def _in_time(connection: Connection, sql: str) -> Iterator[None]:
+    try:
+        with stopped_after(connection, _SECONDS):
+            yield
+    except Interrupted as error:
+        raise BadQuery(sql, said=f"it took longer than {_SECONDS:g} s and was stopped") from error
+
+
+def _even(span: tuple[int, int], most: int) -> tuple[int, int]:
+    """Return when bars begin and how long each is: whole seconds, minutes or hours where that fits."""
+    length = max(1, span[1] - span[0])
+    steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400)
+    fitting = (it * SECOND for it in steps if it * SECOND * most >= length)
+    width = next(fitting, -(-length // most))
+    return span[0] // width * width, width
+
+
+def _is_list(field: str) -> bool:
+    return FIELDS.get(field) in {"keywords", "ips"}
+
+
+def _name(field: str) -> str:
+    """Return a column.
+
+    Raises:
+        BadQuery: the schema has no such field.
+    """
+    if field not in FIELDS:
+        raise BadQuery(field, said=f"{field!r} is no field of an event")
+    return f'"{field}"'
+
+
+def _read(field: str) -> str:
+    """Return a column as Python reads it: moments as nanoseconds."""
+    return f'epoch_ns("{field}")' if FIELDS[field] == "date" else f'"{field}"'
+
+
+def _event(names: Sequence[str], values: Sequence[object]) -> Event:
+    found: dict[str, Value] = {}
+    for name, value in zip(names, values, strict=True):
+        if isinstance(value, list):
+            found[name] = tuple(map(str, value))
+        elif isinstance(value, str | int | float | bool):
+            found[name] = value
+    return found
+
+
+def _where(asked: Asked) -> tuple[str, tuple[object, ...]]:
+    """Say what is asked in SQL, and the values that go with it."""
+    parts: list[str] = []
+    values: list[object] = []
+    for bound, sign in ((asked.start, ">="), (asked.end, "<")):
+        if bound is not None:
+            parts.append(f'"@timestamp" {sign} make_timestamp_ns(?)::TIMESTAMPTZ_NS')
+            values.append(bound)
+    for clause in asked.clauses:
+        said, given = _clause(clause)
+        parts.append(said)
+        values += given
+    if asked.text:
+        parts.append('contains(lower("event.original"), ?)')
+        values.append(asked.text.lower())
+    return (f" WHERE {' AND '.join(parts)}" if parts else ""), tuple(values)
+
+
+def _clause(clause: Clause) -> tuple[str, tuple[object, ...]]:
+    name = _name(clause.field)
+    if clause.value is None:
+        return f"{name} IS {'NOT ' if clause.wanted else ''}NULL", ()
+    if _is_list(clause.field):
+        holds = f"list_contains({name}, ?)"
+    elif FIELDS[clause.field] in {"keyword", "ip"}:
+        holds = f"{name} = ?"
+    else:
+        holds = f"{name}::VARCHAR = ?"
+    return (holds if clause.wanted else f"NOT coalesce({holds}, false)"), (clause.value,)

@@ -1,0 +1,1 @@
+"""Pages over run folders, for one person on this machine."""

@@ -1,0 +1,129 @@
+"""The screen of `lab serve`: which address shows what. Start reading here."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from lab.errors import LabError, NotReady
+from lab.files.workplace import Workplace
+from lab.web.guard import PARAMETER, Guard, new_token
+from lab.web.opened import Shelf
+from lab.web.pages import acting, static, trouble
+from lab.web.views import case, entity, hunt, inbox, live, runs, why
+
+LOOPBACK: Final = "127.0.0.1"
+
+ROUTES: Final = (
+    Route("/", runs.runs),
+    Route("/compare", runs.compare),
+    Route("/coverage", runs.coverage),
+    Route("/history", runs.history),
+    Route("/static/{name}", static),
+    Route("/run/{run}/inbox", inbox.inbox),
+    Route("/run/{run}/group", inbox.group),
+    Route("/run/{run}/alert/{alert}", inbox.alert),
+    Route("/run/{run}/triage", acting(inbox.triage), methods=["POST"]),
+    Route("/run/{run}/hunt", hunt.hunt),
+    Route("/run/{run}/bars", hunt.bars),
+    Route("/run/{run}/events.csv", hunt.download),
+    Route("/run/{run}/event/{event}", hunt.event),
+    Route("/run/{run}/sql", hunt.sql),
+    Route("/run/{run}/entity", entity.entity),
+    Route("/run/{run}/connection", entity.connection),
+    Route("/run/{run}/packets", entity.download),
+    Route("/run/{run}/case", case.case),
+    Route("/run/{run}/case", acting(case.add), methods=["POST"]),
+    Route("/run/{run}/live", live.live),
+    Route("/run/{run}/stream", live.stream),
+    Route("/run/{run}/why", why.why),
+    Route("/run/{run}/reasons", why.reasons),
+    Route("/run/{run}/rule", why.rule),
+    Route("/run/{run}/answers", why.answers),
+    Route("/run/{run}/graded", why.graded),
+    Route("/run/{run}/report", runs.report),
+)
+"""Every address. What changes something is a POST, and there are two."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where to serve."""
+
+    host: str = LOOPBACK
+    """The address to listen on."""
+
+    port: int = 0
+    """The port; a free one when 0."""
+
+    token: str = ""
+    """The secret of the first address; a new one when empty."""
+
+
+def screen(shelf: Shelf) -> Starlette:
+    """Make the application, without its guard.
+
+    Args:
+        shelf: The runs.
+    """
+    made = Starlette(routes=list(ROUTES), exception_handlers={LabError: _trouble, 404: _nowhere})
+    made.state.shelf = shelf
+    return made
+
+
+def _trouble(request: Request, error: Exception) -> Response:
+    return trouble(request, error)
+
+
+def _nowhere(request: Request, error: Exception) -> Response:
+    del error
+    from lab.errors import NotFound
+
+    return trouble(request, NotFound("page", name=request.url.path, remedy="the list of runs is at /"))
+
+
+def serve(workplace: Workplace, place: Place, shown: Callable[[str], None]) -> None:
+    """Serve until the program is stopped.
+
+    Args:
+        workplace: The folder that has `runs/`.
+        place: Where.
+        shown: Takes the first address, with the token, once a browser can open it.
+
+    Raises:
+        NotReady: the port is taken, or the address is none of this machine.
+    """
+    token = place.token or new_token()
+    try:
+        listening = socket.create_server((place.host, place.port))
+    except OSError as error:
+        raise NotReady(
+            f"{place.host}:{place.port} cannot be listened on: {error.strerror}",
+            remedy="lab serve --port 0  takes a port that is free",
+        ) from error
+    port = listening.getsockname()[1]
+    shelf = Shelf(workplace)
+    guarded = Guard(screen(shelf), hosts=names_of(place.host), port=port, token=token)
+    config = uvicorn.Config(
+        guarded, log_level="error", access_log=False, lifespan="off", server_header=False, date_header=False,
+        ws="none", timeout_graceful_shutdown=1, timeout_keep_alive=30,
+    )  # fmt: skip
+    shown(f"http://{place.host}:{port}/?{PARAMETER}={token}")
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        shelf.close()
+        listening.close()
+
+
+def names_of(host: str) -> Iterable[str]:
+    """Return by which names a server on an address may be called."""
+    return (host, "localhost") if host == LOOPBACK else (host,)
