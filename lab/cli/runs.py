@@ -42,7 +42,10 @@ def run(  # noqa: PLR0913  # its options
         bool, typer.Option("--pause", help="Wait before each step, and say what it does and where to look.")
     ] = False,
     blind: Annotated[
-        bool, typer.Option("--blind", help="Show neither steps nor alerts nor score; see  lab grade.")
+        bool,
+        typer.Option(
+            "--blind", help="Show neither steps nor score, before you answered in  lab serve; see  lab grade."
+        ),
     ] = False,
     siem: Annotated[
         str,
@@ -73,10 +76,11 @@ def run(  # noqa: PLR0913  # its options
     if gates or len(chosen) > 1:
         _repeated(session, [Order(scenario=scenario, seed=it, siem=siem) for it in chosen], gates, output)
         return
-    scored = session.run(RUN, Order(scenario=scenario, seed=seed, siem=siem))
+    scored = session.run(RUN, Order(scenario=scenario, seed=seed, siem=siem, blind=blind))
     if blind:
         session.screen.line(scored.run.path.name)
-        session.screen.tell(f"write down what you saw, then:  lab grade {scored.run.path.name} FILE")
+        session.screen.tell("answer in  lab serve,  or write down what you saw and then:")
+        session.screen.tell(f"  lab grade {scored.run.path.name} FILE")
         _end(session, scored)
         return
     _show(session, scored, output)

@@ -23,7 +23,9 @@ from lab.export.replacing import Replacing
 from lab.files import careful, records
 from lab.files.workplace import Workplace
 from lab.runs import names
+from lab.runs.case import CaseEntry
 from lab.runs.folder import RunFolder
+from lab.runs.triage import Triage
 from lab.score.evidence import EvidenceKind, attack_steps, owned_events
 from lab.score.values import Score
 from lab.telemetry.events import Events
@@ -38,6 +40,7 @@ _NEEDED: Final = (names.HEADER, names.LAB, names.TRUTH, names.ALERTS, names.SCOR
 _TEXTS: Final = (
     *_NEEDED,
     *(names.SCENARIO, names.RESULTS, names.CLOCK, names.COLLECTION, names.SENSOR_RULES),
+    *(names.TRIAGE, names.CASE),
 )
 """Files of a run that go into a bundle as they are, but for what is replaced."""
 
@@ -274,6 +277,8 @@ def _check_contents(path: Path, run: RunFolder, manifest: Manifest) -> None:
         read_truth(run.happened)
         read_clocks(run.happened)
         records.read(run.score, Score)
+        records.read_lines(run.path / names.TRIAGE, Triage)
+        records.read_lines(run.path / names.CASE, CaseEntry)
         Store(run.noticed.events).count()
         for _ in Store(run.noticed.events).batches():
             pass

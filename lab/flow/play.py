@@ -55,6 +55,9 @@ class Prepared:
     siem: Sink | None = None
     """The SIEM that is sent what is noticed, while it is."""
 
+    blind: bool = False
+    """Whether nothing of what is done is to be seen until the user has answered."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opened:
@@ -103,6 +106,9 @@ class Order:
     siem: str = ""
     """A SIEM that is sent what is noticed, while it is; none when empty."""
 
+    blind: bool = False
+    """Whether nothing of what is done is to be seen until the user has answered."""
+
 
 def read_exercise(order: Order, context: Context) -> Prepared:
     """Order -> the scenario, read for the lab that runs; of several, for the one it was written for."""
@@ -122,7 +128,7 @@ def read_exercise(order: Order, context: Context) -> Prepared:
         raise
     if order.seed is not None:
         scenario = replace(scenario, seed=order.seed)
-    return Prepared(lab=lab_now, scenario=scenario, siem=_siem(order, context))
+    return Prepared(lab=lab_now, scenario=scenario, siem=_siem(order, context), blind=order.blind)
 
 
 def _siem(order: Order, context: Context) -> Sink | None:
@@ -177,6 +183,7 @@ def open_run(prepared: Prepared, context: Context) -> Opened:
             version=lab.__version__,
             seed=prepared.scenario.seed,
             started=started,
+            blind=prepared.blind,
         )
     )
     return Opened(prepared=prepared, running=running, run=run)

@@ -1,16 +1,17 @@
 """What an analyst made of alerts beside what happened: disposition and reason, apart. Pure.
 
-An alert on an attack is a true positive; its reason is right when it names the technique of a step it is on, or
-the technique that is a part of. An alert on something that only looks like an attack is a benign positive, one on
-ordinary work or on nothing a false positive; the reason is right when it names who did it or what was done. Alerts
-on what prepares or tidies up an exercise do not count. "Undetermined" is no right answer, and is better than a
-wrong one only to the next reader.
+An alert on an attack is a true positive; its reason is right when it names the technique of a step it is
+on, or the technique that is a part of. An alert on something that only looks like an attack is a benign
+positive, one on ordinary work or on nothing a false positive; the reason is right when it names who did it
+or what was done. Alerts on what prepares or tidies up an exercise do not count. "Undetermined" is no right
+answer, and is better than a wrong one only to the next reader.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from lab.detect.alert import Alert
 from lab.exercise.truth import Truth
@@ -19,6 +20,9 @@ from lab.runs.triage import UNTOUCHED, Disposition, Standing
 from lab.score.intervals import Share, share
 from lab.score.values import Score
 from lab.why.benign import act_of
+
+_SHORTEST: Final = 3
+"""Letters of a word that says something: "in" and "of" stand in any reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,10 +138,10 @@ def _known(alert: Alert, score: Score, acts: Sequence[Truth], node_of: Mapping[s
     if act is None:
         return _Known(disposition="FalsePositive", words=(), why="nobody did anything then")
     who = act.sources[0].node if act.sources else "somebody"
-    words = tuple(it for it in (who, *act.users, *act.action.split("-"), act.action) if len(it) > 2)  # noqa: PLR2004  # "on", "in"
+    said = (who, *act.users, act.action, *act.action.split("-"))
     return _Known(
         disposition="BenignPositive" if act.suspicious else "FalsePositive",
-        words=words,
+        words=tuple(it for it in said if len(it) >= _SHORTEST),
         why=f"{who} did: {act.name}",
     )
 

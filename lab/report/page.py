@@ -1,4 +1,4 @@
-"""A story as report.html and report.md. With `lab.report.paper` and `lab.exercise.template`, the importers of jinja2.
+"""A story as report.html and report.md.
 
 Logs are written by an attacker. Nothing reaches a page but through `finalize`: in HTML every text
 is made visible and then escaped; in Markdown it is escaped, or becomes code where that is safer.

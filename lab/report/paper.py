@@ -1,7 +1,7 @@
 """What every page of ours is written on: the report of a run, and the screen of `lab serve`.
 
-Logs are written by an attacker. Nothing reaches a page but through `finalize`: every text is made visible and then
-escaped. Knows neither runs nor scores, so that whoever serves pages need not load what reads them.
+Logs are written by an attacker. Nothing reaches a page but through `finalize`: every text is made visible
+and then escaped. Knows neither runs nor scores, so that whoever serves pages need not load what reads them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The packets of one connection, out of files of packets. The only module that imports dpkt.
 
-A frame is matched by addresses, ports and protocol, whichever way it goes. What cannot be read as a frame is left
-out; a file whose end is missing is read up to there.
+A frame is matched by addresses, ports and protocol, whichever way it goes. What cannot be read as a frame
+is left out; a file whose end is missing is read up to there.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from lab.telemetry.database import Connection, Interrupted, connected, duckdb_er
 from lab.telemetry.event import FIELDS, Event, FieldType, Value
 from lab.telemetry.segments import present_segments
 
-MEMORY: Final = "100MB"
+MEMORY: Final = "64MB"
 """What the database may use: with the program around it, less than 150 MB."""
 
 _SECONDS: Final = 20.0
@@ -44,8 +44,8 @@ _TYPES: Final[Mapping[FieldType, str]] = {
 Row = tuple[Any, ...]
 """A row of an answer."""
 
-_PLACE: Final = ("filename", "file_row_number")
-"""Where a row stands: by that it is read without the rest."""
+_MOST_SORTS: Final = 12
+"""Sorts of files that are read apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Lookup:
         self._connection = connected(memory_limit=MEMORY)
         self._lock = threading.Lock()
         self._seen: tuple[str, ...] | None = None
-        self._held: frozenset[str] = frozenset()
+        self._columns: dict[str, frozenset[str]] = {}
         self._span: tuple[int, int] | None = None
 
     def close(self) -> None:
@@ -223,16 +223,18 @@ class Lookup:
 
     def _rows(self, places: Sequence[Row], fields: Sequence[str]) -> list[Event]:
         """Read rows by where they stand, in that order."""
-        names = [it for it in ("@timestamp", "event.id", *fields) if it in FIELDS] if fields else list(FIELDS)
-        names = list(dict.fromkeys(names))
+        names = list(dict.fromkeys(("@timestamp", "event.id", *fields))) if fields else list(FIELDS)
         read: dict[Row, Event] = {}
         for file in dict.fromkeys(file for file, _ in places):
-            wanted = sorted(row for one, row in places if one == file)
-            numbers = ", ".join(str(int(it)) for it in wanted)
-            shown = ", ".join(_read(it) for it in names if it in self._held)
-            kept = [it for it in names if it in self._held]
-            sql = f"SELECT file_row_number, {shown} FROM events WHERE filename = ? AND file_row_number BETWEEN ? AND ? AND file_row_number IN ({numbers})"  # noqa: S608, E501 -- numbers
-            for row, *values in self._ask(sql, (file, wanted[0], wanted[-1])):
+            wanted = sorted(int(row) for one, row in places if one == file)
+            kept = [it for it in names if it in self._columns.get(file, ())]
+            shown = ", ".join(map(_read, kept))
+            rows = (
+                f"BETWEEN {wanted[0]} AND {wanted[-1]} AND file_row_number IN ({', '.join(map(str, wanted))})"
+            )
+            source = f"read_parquet({quoted(file)}, file_row_number = true)"
+            sql = f"SELECT file_row_number, {shown} FROM {source} WHERE file_row_number {rows}"  # noqa: S608 -- our own names
+            for row, *values in self._ask(sql, ()):
                 read[file, row] = _event(kept, values)
         return [read[it] for it in places if it in read]
 
@@ -257,21 +259,27 @@ class Lookup:
         files = self._files()
         if files == self._seen:
             return
-        listed = ", ".join(map(quoted, files))
-        read = f"read_parquet([{listed}], union_by_name = true, filename = true, file_row_number = true)"
         with duckdb_errors("events"):
-            told = self._connection.execute(f"DESCRIBE FROM {read}").fetchall() if files else []
-            self._held = frozenset(str(it[0]) for it in told)
-            columns = [
-                f'"{name}"' if name in self._held else f'NULL::{_TYPES[kind]} AS "{name}"'
-                for name, kind in FIELDS.items()
-            ]
-            place = ", ".join(_PLACE) if files else "'' AS filename, 0::BIGINT AS file_row_number"
-            source = f" FROM {read}" if files else " WHERE false"
-            self._connection.execute(
-                f"CREATE OR REPLACE VIEW events AS SELECT {place}, {', '.join(columns)}{source}"
-            )
+            self._columns = {it: self._columns.get(it) or self._columns_of(it) for it in files}
+            parts = [_selected(*it) for it in self._alike(files)] or [_selected((), frozenset())]
+            self._connection.execute(f"CREATE OR REPLACE VIEW events AS {' UNION ALL '.join(parts)}")
         self._seen = files
+
+    def _columns_of(self, file: str) -> frozenset[str]:
+        told = self._connection.execute(f"DESCRIBE FROM read_parquet({quoted(file)})").fetchall()
+        return frozenset(str(it[0]) for it in told)
+
+    def _alike(self, files: Sequence[str]) -> list[tuple[tuple[str, ...], frozenset[str], str]]:
+        """Put files of the same columns together; all, where there are many sorts.
+
+        DuckDB looks into each file before each question where it has to compare their columns.
+        """
+        sorts: dict[frozenset[str], list[str]] = {}
+        for it in files:
+            sorts.setdefault(self._columns[it], []).append(it)
+        if len(sorts) > _MOST_SORTS:
+            return [(tuple(files), frozenset().union(*sorts), "true")]
+        return [(tuple(them), columns, "false") for columns, them in sorts.items()]
 
 
 @contextmanager
@@ -281,6 +289,19 @@ def _in_time(connection: Connection, sql: str) -> Iterator[None]:
             yield
     except Interrupted as error:
         raise BadQuery(sql, said=f"it took longer than {_SECONDS:g} s and was stopped") from error
+
+
+def _selected(files: Sequence[str], columns: frozenset[str], mixed: str = "false") -> str:
+    """Select every column of the schema from some files, with where each row stands."""
+    shown = ", ".join(
+        f'"{name}"' if name in columns else f'NULL::{_TYPES[kind]} AS "{name}"'
+        for name, kind in FIELDS.items()
+    )
+    if not files:
+        return f"SELECT '' AS filename, 0::BIGINT AS file_row_number, {shown} WHERE false"
+    listed = ", ".join(map(quoted, files))
+    read = f"read_parquet([{listed}], union_by_name = {mixed}, filename = true, file_row_number = true)"
+    return f"SELECT filename, file_row_number, {shown} FROM {read}"  # noqa: S608 -- our own names
 
 
 def _even(span: tuple[int, int], most: int) -> tuple[int, int]:

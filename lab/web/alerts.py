@@ -1,21 +1,26 @@
 """The alerts of a run as they come: read once, line by line, and little of each kept.
 
-A run may have ten thousand alerts with a hundred ids each. What a list shows is kept; the rest is read again from
-its line when one alert is opened.
+A run may have ten thousand alerts with a hundred ids each. What a list shows is kept; the rest is read
+again from its line when one alert is opened.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
-from lab.detect.alert import Alert, Level
+from lab.detect.alert import LEVELS, Alert, Level
 from lab.errors import BadFile, Problem
 from lab.files import careful, records
 from lab.files.records import QuickRecord
 from lab.moment import Moment
+
+_SIGN: Final = "\x1f"
+"""Parts the words of an alert."""
 
 
 class _Brief(QuickRecord, frozen=True):
@@ -64,14 +69,24 @@ class Row:
     target: str
     """To whom."""
 
-    entities: Mapping[str, tuple[str, ...]]
-    """Who and where, field by field."""
-
     events: int
     """How many events it rests on."""
 
     techniques: tuple[str, ...]
     """Its techniques."""
+
+    rank: int
+    """Place of its level among all, from 0."""
+
+    pair: str
+    """Rule, source and target in one."""
+
+    words: str
+    """All that a search looks through, in lower case: title, rule, techniques, `source.ip=10.0.0.5`."""
+
+    def names(self, field: str, value: str) -> bool:
+        """Tell whether it names a host, an account or an address."""
+        return f"{_SIGN}{field}={value}{_SIGN}".lower() in self.words
 
 
 class AlertFile:
@@ -102,6 +117,14 @@ class AlertFile:
         with self._lock:
             self._catch_up()
             return tuple(self._rows)
+
+    def without_evidence(self) -> Iterator[Alert]:
+        """Read all alerts, without the ids of their events, which are most of them."""
+        if self._path.exists():
+            with careful.open_plain(self._path) as file:
+                for line in file:
+                    if line.endswith(b"\n"):
+                        yield replace(records.from_json(line, Alert), event_ids=())
 
     def whole(self, identity: str) -> Alert | None:
         """Read one alert, whole; None when there is none of that id."""
@@ -145,17 +168,22 @@ def _row(brief: _Brief) -> Row:
     named = brief.entities
     account = "@".join((*named.get("user.name", ())[:1], *named.get("host.name", ())[:1]))
     hosts = ", ".join(named.get("host.name", ()))
+    source = ", ".join(named.get("source.ip", ())[:3]) or account
+    target = ", ".join(named.get("destination.ip", ())[:3]) or hosts
+    who = (f"{name}={value}" for name, values in named.items() for value in values)
     return Row(
         id=brief.id,
         engine=brief.engine,
-        rule=brief.rule_id,
-        title=brief.title,
+        rule=sys.intern(brief.rule_id),
+        title=sys.intern(brief.title),
         level=brief.level,
         first=int(brief.first_event),
         raised=int(brief.raised),
-        source=", ".join(named.get("source.ip", ())[:3]) or account,
-        target=", ".join(named.get("destination.ip", ())[:3]) or hosts,
-        entities=named,
+        source=sys.intern(source),
+        target=sys.intern(target),
         events=brief.evidence_count,
         techniques=brief.techniques,
+        rank=LEVELS.index(brief.level),
+        pair=f"{brief.rule_id}\0{source}\0{target}",
+        words=_SIGN.join(("", brief.title, brief.rule_id, *brief.techniques, *who, "")).lower(),
     )

@@ -1,8 +1,9 @@
 """Who may ask, and what a page may do: stands before every route, so that none can forget it.
 
-Other pages that the user has open can send requests here as well; names that somebody else controls can be made
-to lead here. So the Host header must name this server, whoever changes something must come from a page of ours,
-and each request needs a token that only the address printed at the start has; it then lives in a cookie.
+Other pages that the user has open can send requests here as well; names that somebody else controls can be
+made to lead here. So the Host header must name this server, whoever changes something must come from a page
+of ours, and each request needs a token that only the address printed at the start has; it then lives in a
+cookie.
 """
 
 from __future__ import annotations

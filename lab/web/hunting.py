@@ -63,6 +63,10 @@ class Hunt:
         clause = Clause(field, value, wanted)
         return self if clause in self.clauses else replace(self, clauses=(*self.clauses, clause), page=0)
 
+    def adding(self) -> str:
+        """Return it as an address to which one filter more can be put: `name=value`, quoted."""
+        return f"{replace(self, page=0).query()}&f="
+
     def without(self, clause: Clause) -> Hunt:
         """Ask for one thing less."""
         return replace(self, clauses=tuple(it for it in self.clauses if it != clause), page=0)

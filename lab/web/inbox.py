@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from lab.detect.alert import LEVELS, Level
@@ -81,16 +81,79 @@ class Group:
     """What they turned out to be, and how often."""
 
 
-@dataclass(slots=True)
-class _Gathering:
-    rows: list[Row] = field(default_factory=list)
-    standings: list[Standing] = field(default_factory=list)
+class Lines:
+    """The lines of the queue, the most urgent first, of these the latest; each is made when it is shown."""
+
+    def __init__(self, found: Mapping[str, Sequence[Row]], standing: Mapping[str, Standing], by: By) -> None:
+        """Put lines in order.
+
+        Args:
+            found: What a line is known by, and its alerts.
+            standing: What was made of alerts.
+            by: What makes alerts one line.
+        """
+        self._found = found
+        self._standing = standing
+        self._by = by
+        self._order = sorted(found, key=self._urgency)
+
+    def _urgency(self, name: str) -> tuple[int, int, str]:
+        rows = self._found[name]
+        if len(rows) == 1:  # most lines, where there are many
+            return -rows[0].rank, -rows[0].raised, name
+        return -max(row.rank for row in rows), -max(row.raised for row in rows), name
+
+    def __len__(self) -> int:
+        """Count the lines."""
+        return len(self._order)
+
+    @property
+    def total(self) -> int:
+        """How many alerts they have; one that is in several lines counts once."""
+        if self._by == "technique":
+            return len({row.id for rows in self._found.values() for row in rows})
+        return sum(map(len, self._found.values()))
+
+    def page(self, start: int, size: int) -> tuple[Group, ...]:
+        """Return some lines."""
+        return tuple(self._group(name) for name in self._order[start : start + size])
+
+    def find(self, key: str) -> Group | None:
+        """Return the line of a key; None when there is none any more."""
+        return next((self._group(name) for name in self._order if self._key(name) == key), None)
+
+    def alerts(self, keys: Collection[str] | None) -> tuple[str, ...]:
+        """Return the ids of the alerts of some lines, each once; of all lines when None."""
+        names = self._order if keys is None else [it for it in self._order if self._key(it) in keys]
+        return tuple(dict.fromkeys(row.id for name in names for row in self._found[name]))
+
+    def _key(self, name: str) -> str:
+        return hashlib.sha256(f"{self._by}\0{name}".encode()).hexdigest()[:12]
+
+    def _group(self, name: str) -> Group:
+        rows = sorted(self._found[name], key=lambda row: (row.raised, row.id))
+        held = [self._standing.get(row.id, UNTOUCHED) for row in rows]
+        counted = Counter(str(it.disposition) for it in held if it.disposition)
+        in_time = sorted(rows, key=lambda it: it.first)
+        return Group(
+            key=self._key(name),
+            title=_title(rows, name, self._by),
+            level=max((row.level for row in rows), key=LEVELS.index),
+            source=_one(row.source for row in rows),
+            target=_one(row.target for row in rows),
+            techniques=tuple(dict.fromkeys(it for row in in_time for it in row.techniques)),
+            first=in_time[0].first,
+            last=rows[-1].raised,
+            alerts=tuple(row.id for row in rows),
+            escalated=sum(it.escalated for it in held),
+            dispositions=dict(counted),
+        )
 
 
-def groups(
+def lines(
     rows: Iterable[Row], standing: Mapping[str, Standing], view: View, stories: Mapping[str, str]
-) -> tuple[Group, ...]:
-    """Group all alerts that a view shows, the most urgent first and of these the latest.
+) -> Lines:
+    """Group all alerts that a view shows.
 
     Args:
         rows: All alerts.
@@ -98,45 +161,36 @@ def groups(
         view: Which are shown, and how.
         stories: Alert id to the incident it is of; needed for `incident` alone.
     """
-    found: dict[str, _Gathering] = {}
-    for row in rows:
-        held = standing.get(row.id, UNTOUCHED)
-        if _shown(row, held, view):
-            for name in _names(row, view.by, stories):
-                gathering = found.setdefault(name, _Gathering())
-                gathering.rows.append(row)
-                gathering.standings.append(held)
-    made = (_group(name, it, view.by) for name, it in found.items())
-    return tuple(sorted(made, key=lambda it: (-LEVELS.index(it.level), -it.last, it.key)))
+    found: dict[str, list[Row]] = {}
+    for row in _shown(rows, standing, view):
+        for name in _names(row, view.by, stories):
+            found.setdefault(name, []).append(row)
+    return Lines(found, standing, view.by)
 
 
-def _shown(row: Row, held: Standing, view: View) -> bool:
-    match view.state:
-        case "open":
-            wanted = not held.acknowledged
-        case "escalated":
-            wanted = held.escalated
-        case "done":
-            wanted = held.acknowledged
-        case _:
-            wanted = True
-    return (
-        wanted
-        and LEVELS.index(row.level) >= LEVELS.index(view.level)
-        and view.rule in {"", row.rule}
-        and (not view.text or _says(row, view.text.lower()))
-    )
-
-
-def _says(row: Row, text: str) -> bool:
-    values = (value for them in row.entities.values() for value in them)
-    return any(text in it.lower() for it in (row.title, row.rule, *row.techniques, *values))
+def _shown(rows: Iterable[Row], standing: Mapping[str, Standing], view: View) -> Iterable[Row]:
+    """Leave out what a view does not show; a condition is looked at only where it can leave anything out."""
+    if view.state == "open":
+        rows = [it for it in rows if not standing.get(it.id, UNTOUCHED).acknowledged]
+    elif view.state == "done":
+        rows = [it for it in rows if standing.get(it.id, UNTOUCHED).acknowledged]
+    elif view.state == "escalated":
+        rows = [it for it in rows if standing.get(it.id, UNTOUCHED).escalated]
+    if view.level != LEVELS[0]:
+        least = LEVELS.index(view.level)
+        rows = [it for it in rows if it.rank >= least]
+    if view.rule:
+        rows = [it for it in rows if it.rule == view.rule]
+    if view.text:
+        text = view.text.lower()
+        rows = [it for it in rows if text in it.words]
+    return rows
 
 
 def _names(row: Row, by: By, stories: Mapping[str, str]) -> Sequence[str]:
     match by:
         case "pair":
-            return (f"{row.rule}\0{row.source}\0{row.target}",)
+            return (row.pair,)
         case "rule":
             return (row.rule,)
         case "incident":
@@ -147,26 +201,6 @@ def _names(row: Row, by: By, stories: Mapping[str, str]) -> Sequence[str]:
             return row.techniques or ("",)
         case _:
             return (row.id,)
-
-
-def _group(name: str, it: _Gathering, by: By) -> Group:
-    rows = sorted(it.rows, key=lambda row: (row.raised, row.id))
-    counted = Counter(held.disposition for held in it.standings if held.disposition)
-    return Group(
-        key=hashlib.sha256(f"{by}\0{name}".encode()).hexdigest()[:12],
-        title=_title(rows, name, by),
-        level=max((row.level for row in rows), key=LEVELS.index),
-        source=_one(row.source for row in rows),
-        target=_one(row.target for row in rows),
-        techniques=tuple(
-            dict.fromkeys(t for row in sorted(rows, key=lambda it: it.first) for t in row.techniques)
-        ),
-        first=min(row.first for row in rows),
-        last=rows[-1].raised,
-        alerts=tuple(row.id for row in rows),
-        escalated=sum(held.escalated for held in it.standings),
-        dispositions=dict(counted),
-    )
 
 
 def _title(rows: Sequence[Row], name: str, by: By) -> str:

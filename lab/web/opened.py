@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Final
 
-from lab.detect.alert import read_alerts
 from lab.detect.queue import Queue
 from lab.errors import BadFile, NotFound
 from lab.files import records
@@ -85,7 +84,7 @@ class Opened:
         """Say of which incident each alert is."""
         count = len(self.alerts.rows())
         if self._stories[0] != count:
-            found = Queue(read_alerts(self.run.noticed)).incidents
+            found = Queue(self.alerts.without_evidence()).incidents
             self._stories = count, {alert: it.id for it in found for alert in it.alert_ids}
         return self._stories[1]
 

@@ -1,4 +1,4 @@
-"""The case of a run: pinned events and entries of one's own in the order of time, notes, indicators, responses."""
+"""The case of a run: pinned events and entries of one's own by time, notes, indicators, responses."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from starlette.responses import Response
 
 from lab.errors import NotFound, WrongInput
 from lab.moment import Moment
-from lab.runs.case import SORTS, new_entry, present
+from lab.runs.case import SORTS, CaseEntry, new_entry, present
 from lab.runs.triage import DISPOSITIONS
+from lab.web.alerts import Row
 from lab.web.pages import Form, back_to, one, opened, page
 
 _LONGEST: Final = 4000
@@ -29,7 +30,8 @@ def case(request: Request) -> Response:
     standings = run.standings()
     rows = run.alerts.rows()
     attacks = [it for it in rows if it.id in standings and standings[it.id].disposition == DISPOSITIONS[0]]
-    line = [(int(it.when), it, None) for it in entries if it.when is not None]
+    line: list[tuple[int, CaseEntry | None, Row | None]] = []
+    line += [(int(it.when), it, None) for it in entries if it.when is not None]
     line += [(it.first, None, it) for it in attacks]
     return page(
         request,

@@ -84,7 +84,7 @@ def _starts(run: Opened, clause: Clause) -> tuple[Event, ...]:
 
 
 def _named(row: Row, field: str, value: str) -> bool:
-    return any(value in row.entities.get(it, ()) for it in _SIDES[field])
+    return any(row.names(it, value) for it in _SIDES[field])
 
 
 # -- one connection --------------------------------------------------------------------------------

@@ -59,8 +59,20 @@ def hunt(request: Request) -> Response:
         fields=tuple(FIELDS),
         more=len(events) == PAGE and asked.page < DEEPEST,
         bars=_bars(run, asked) if "bars" in request.query_params else None,
-        values=run.events.top(asked.asked, asked.group) if asked.group else None,
+        values=_values(run, asked) if "bars" in request.query_params else None,
     )
+
+
+def _values(run: Opened, asked: Hunt) -> list[tuple[str | None, int]] | None:
+    """Count the values of the field that a hunt groups by; None when it does not."""
+    return run.events.top(asked.asked, asked.group) if asked.group else None
+
+
+def values(request: Request) -> Response:
+    """Show how many events there are of each value: a part of the page."""
+    run = opened(request)
+    asked = hunt_of(request.query_params.multi_items())
+    return page(request, "values.html.j2", opened=run, hunt=asked, values=_values(run, asked) or [])
 
 
 def _bars(run: Opened, asked: Hunt) -> dict[str, object]:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from lab.detect.alert import LEVELS
 from lab.errors import NotFound, WrongInput
 from lab.runs.triage import ACTS, DISPOSITIONS, UNTOUCHED, new_act
-from lab.web.inbox import BYS, STATES, Group, View, groups
+from lab.web.inbox import BYS, STATES, Lines, View, lines
 from lab.web.opened import Opened
 from lab.web.pages import Form, back_to, one, opened, page
 
@@ -41,16 +41,16 @@ def view_of(query: Mapping[str, str]) -> View:
     return view
 
 
-def _groups(run: Opened, view: View) -> tuple[Group, ...]:
+def _lines(run: Opened, view: View) -> Lines:
     stories = run.stories() if view.by == "incident" else {}
-    return groups(run.alerts.rows(), run.standings(), view, stories)
+    return lines(run.alerts.rows(), run.standings(), view, stories)
 
 
 def inbox(request: Request) -> Response:
     """Show the queue."""
     run, query = opened(request), request.query_params
     view = view_of(query)
-    found = _groups(run, view)
+    found = _lines(run, view)
     start = _PAGE * (int(query["page"]) if query.get("page", "").isdecimal() else 0)
     kept = {name: value for name, value in query.items() if name not in {"page", "done"}}
     return page(
@@ -58,8 +58,8 @@ def inbox(request: Request) -> Response:
         "inbox.html.j2",
         opened=run,
         view=view,
-        groups=found[start : start + _PAGE],
-        total=sum(len(it.alerts) for it in found),
+        groups=found.page(start, _PAGE),
+        total=found.total,
         lines=len(found),
         start=start,
         query=kept,
@@ -78,7 +78,7 @@ def group(request: Request) -> Response:
     """Show the alerts of one line."""
     run = opened(request)
     view = view_of(request.query_params)
-    found = next((it for it in _groups(run, view) if it.key == request.query_params.get("key")), None)
+    found = _lines(run, view).find(request.query_params.get("key", ""))
     if found is None:
         raise NotFound("line of the queue", name=request.query_params.get("key", ""), remedy="it may be done")
     wanted = set(found.alerts)
@@ -143,9 +143,7 @@ def _meant(run: Opened, form: Form) -> tuple[str, ...]:
         known = {it.id for it in run.alerts.rows()}
         return tuple(it for it in form["alert"] if it in known)
     query = dict(parse_qsl(urlsplit(one(form, "back")).query, keep_blank_values=True))
-    keys, every = set(form.get("key", ())), bool(one(form, "all"))
-    found = [it for it in _groups(run, view_of(query)) if every or it.key in keys]
-    return tuple(dict.fromkeys(alert for it in found for alert in it.alerts))
+    return _lines(run, view_of(query)).alerts(None if one(form, "all") else frozenset(form.get("key", ())))
 
 
 def _to_confirm(request: Request, run: Opened, form: Form, alerts: tuple[str, ...]) -> Response | None:

@@ -183,7 +183,8 @@ async def _told(request: Request, run: Opened, known: int, folder: Path) -> Asyn
         now = await run_in_threadpool(_now, run, rows[known:], rows, looked if everything else None)
         if tick % _HEALTH == _EVERY and not now.ended:
             health = await run_in_threadpool(_health, run, folder)
-            yield f"data: {records.to_json(Now(state=now.state, ended=False, raised=len(rows), health=health))}\n\n"
+            well = Now(state=now.state, ended=False, raised=len(rows), health=health)
+            yield f"data: {records.to_json(well)}\n\n"
         if everything:
             looked = int(Moment.now())
         if everything or now.alerts:

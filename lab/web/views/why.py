@@ -1,4 +1,4 @@
-"""Reasons: why steps were missed, what a rule matched and nearly matched, what a filter would cost; and grades."""
+"""Reasons: why steps were missed, what a rule matched or nearly did, what a filter would cost; and grades."""
 
 from __future__ import annotations
 
