@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import duckdb
@@ -77,7 +77,7 @@ def _moved(table: pa.Table, first: int, times: int) -> pa.Table:
     later = pc.add(table["@timestamp"], pa.scalar(times * _MINUTE, pa.duration("ns")))
     lines = table["event.original"].to_pylist()
     numbers = [f" n={chance.randrange(10**9)}" for _ in lines]
-    new = {
+    new: dict[str, pa.Array[Any] | pa.ChunkedArray[Any]] = {
         "@timestamp": later,
         "event.id": pa.array([f"{first + it:024x}" for it in range(len(table))]),
         "event.original": pa.array([f"{line}{it}" for line, it in zip(lines, numbers, strict=True)]),

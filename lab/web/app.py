@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import uvicorn
+from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,6 +23,10 @@ from lab.web.pages import acting, static, trouble
 from lab.web.views import case, entity, hunt, inbox, live, runs, why
 
 LOOPBACK: Final = "127.0.0.1"
+"""The address that nobody else reaches."""
+
+_THREADS: Final = 4
+"""Threads that answer."""
 
 ROUTES: Final = (
     Route("/", runs.runs),
@@ -76,7 +82,17 @@ def screen(shelf: Shelf) -> Starlette:
     Args:
         shelf: The runs.
     """
-    made = Starlette(routes=list(ROUTES), exception_handlers={LabError: _trouble, 404: _nowhere})
+
+    @asynccontextmanager
+    async def living(_app: Starlette) -> AsyncIterator[None]:
+        """Keep threads few while the server runs: each of them has memory of its own."""
+        current_default_thread_limiter().total_tokens = _THREADS
+        yield
+        shelf.close()
+
+    made = Starlette(
+        routes=list(ROUTES), exception_handlers={LabError: _trouble, 404: _nowhere}, lifespan=living
+    )
     made.state.shelf = shelf
     return made
 
@@ -117,14 +133,13 @@ def serve(workplace: Workplace, place: Place, shown: Callable[[str], None]) -> N
     shelf = Shelf(workplace)
     guarded = Guard(screen(shelf), hosts=names_of(place.host), port=port, token=token)
     config = uvicorn.Config(
-        guarded, log_level="error", access_log=False, lifespan="off", server_header=False, date_header=False,
+        guarded, log_level="error", access_log=False, lifespan="on", server_header=False, date_header=False,
         ws="none", timeout_graceful_shutdown=1, timeout_keep_alive=30,
     )  # fmt: skip
     shown(f"http://{place.host}:{port}/?{PARAMETER}={token}")
     try:
         uvicorn.Server(config).run(sockets=[listening])
     finally:
-        shelf.close()
         listening.close()
 
 

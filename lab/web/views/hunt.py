@@ -39,6 +39,9 @@ GROUPS: Final = (
 _CSV: Final = 10_000
 """Rows of a table that is downloaded."""
 
+_CELL: Final = 32_000
+"""Characters of a cell: spreadsheets take 32,767, and break what is longer into rows."""
+
 _SHOWN_ROWS: Final = 1000
 """Rows of an answer in SQL that are shown."""
 
@@ -108,7 +111,8 @@ def download(request: Request) -> Response:
 
 def _csv(name: str, rows: list[list[str]]) -> Response:
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([[for_spreadsheet(it) for it in row] for row in rows])
+    shown = ([for_spreadsheet(it[:_CELL]) for it in row] for row in rows)
+    csv.writer(out, lineterminator="\n").writerows(shown)
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return Response(out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
