@@ -33,7 +33,7 @@ ROUTES: Final = (
     Route("/compare", runs.compare),
     Route("/coverage", runs.coverage),
     Route("/history", runs.history),
-    Route("/static/{name}", static),
+    Route("/static/{version}/{name}", static),
     Route("/favicon.ico", lambda _: Response(status_code=204)),
     Route("/run/{run}/inbox", inbox.inbox),
     Route("/run/{run}/group", inbox.group),

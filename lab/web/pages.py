@@ -32,7 +32,7 @@ Form = Mapping[str, Sequence[str]]
 def _environment() -> Any:  # noqa: ANN401  # jinja2's, which is imported in lab.report.paper alone
     made = paper.html_environment(_HERE / "templates")
     made.filters.update(clock=_clock, day=_day, number=_number, url=quote, kept=_kept, lasting=_lasting)
-    made.globals["asset"] = lambda name: f"/static/{name}?{_digest(name)}"
+    made.globals["asset"] = lambda name: f"/static/{_version()}/{name}"
     return made
 
 
@@ -113,8 +113,9 @@ def _static(name: str) -> bytes:
 
 
 @cache
-def _digest(name: str) -> str:
-    return hashlib.sha256(_static(name)).hexdigest()[:12]
+def _version() -> str:
+    """Name the state of all files in one: a script then finds those that it imports beside itself."""
+    return hashlib.sha256(b"".join(map(_static, STATIC))).hexdigest()[:12]
 
 
 STATIC: Final = ("report.css", "screen.css", "screen.js", "inbox.js", "hunt.js", "live.js")

@@ -148,8 +148,8 @@ def test_tuning_says_which_true_alerts_would_be_lost(screen: Server) -> None:
         (f"/run/{RUN}/hunt?group=nonsense", 400),
         (f"/run/{RUN}/connection?id=none", 404),
         (f"/run/{RUN}/packets?id=none", 404),
-        ("/static/../app.py", 404),
-        ("/static/app.py", 404),
+        ("/static/x/../../app.py", 404),
+        ("/static/x/app.py", 404),
         ("/nowhere", 404),
     ],
 )
@@ -169,7 +169,7 @@ def test_without_the_token_nothing_is_shown(screen: Server) -> None:
     assert stranger.ask("/?token=guessed").status == 401
     stranger.cookie = f"homerange-{stranger.port}=guessed"
     assert stranger.ask(f"/run/{RUN}/inbox").status == 401
-    assert stranger.ask("/static/screen.js").status == 401
+    assert stranger.ask("/static/x/screen.js").status == 401
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1", "localhost:1", ""])
@@ -202,13 +202,13 @@ def test_nothing_is_changed_by_reading(screen: Server) -> None:
     assert screen.client.ask(f"/run/{RUN}/triage?act=acknowledge&all=1").status == 405
 
 
-@pytest.mark.parametrize("path", ["/", f"/run/{RUN}/inbox", "/nowhere", "/static/screen.css"])
+@pytest.mark.parametrize("path", ["/", f"/run/{RUN}/inbox", "/nowhere", "/static/x/screen.css"])
 def test_every_answer_says_what_a_page_may_load(screen: Server, path: str) -> None:
     headers = screen.client.ask(path).headers
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "no-referrer")
+    assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "same-origin")
 
 
 def test_the_cookie_is_not_for_scripts_or_other_sites(screen: Server) -> None:
