@@ -247,14 +247,14 @@ def _measure(workplace: Path, folder: Path, events: int, rounds: int) -> None:
     chance = random.Random(7)
     with serving(workplace) as (process, client, first):
         write(f"first page after {first:.2f} s, {_memory(process)} MB, {os.cpu_count()} cores\n")
-        write(f"{'page':22} {'p50 ms':>8} {'p95 ms':>8} {'DuckDB alone':>13} {'ratio':>6}\n")
+        write(f"{'page':22} {'p50 ms':>8} {'p95 ms':>8} {'DuckDB alone':>13} {'ratio':>6} {'MB':>6}\n")
         for name, (address, sql) in _questions(events).items():
             client.ask(address(chance))
             taken = sorted(client.ask(address(chance))[0] for _ in range(rounds))
             middle, late = statistics.median(taken), taken[int(0.95 * (len(taken) - 1))]
             alone = _alone(folder, sql) if sql else None
             beside = f"{alone:13.1f} {middle / alone:6.2f}" if alone else f"{'-':>13} {'-':>6}"
-            write(f"{name:22} {middle:8.1f} {late:8.1f} {beside}\n")
+            write(f"{name:22} {middle:8.1f} {late:8.1f} {beside} {_memory(process)['VmHWM']:6}\n")
         write(f"{_memory(process)} MB\n")
 
 

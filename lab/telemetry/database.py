@@ -20,6 +20,9 @@ Relation = duckdb.DuckDBPyRelation
 Interrupted = duckdb.InterruptException
 """What a question that was stopped ends in."""
 
+OutOfMemory = duckdb.OutOfMemoryException
+"""What a question that needs more than it may have ends in."""
+
 MEMORY_LIMIT: Final = "600MB"
 """What a database may use; nothing is written to disk beyond it."""
 
@@ -66,6 +69,7 @@ def connected(**settings: str | int) -> duckdb.DuckDBPyConnection:
     """
     connection = duckdb.connect(":memory:", config={**_SAFE, **settings})
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")  # it would write onto our terminal
     return connection
 
 

@@ -7,8 +7,11 @@ of the schema. Does without pyarrow, which alone would take a third of the memor
 
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,12 +19,27 @@ from typing import Any, Final
 
 from lab.errors import BadQuery
 from lab.moment import SECOND
-from lab.telemetry.database import Connection, Interrupted, connected, duckdb_errors, quoted, stopped_after
+from lab.telemetry.database import (
+    Connection,
+    Interrupted,
+    OutOfMemory,
+    connected,
+    duckdb_errors,
+    quoted,
+    stopped_after,
+)
 from lab.telemetry.event import FIELDS, Event, FieldType, Value
+from lab.telemetry.lineindex import LARGE, Block, LineIndex, begin, opened, tells
 from lab.telemetry.segments import present_segments
 
-MEMORY: Final = "64MB"
+MEMORY: Final = "40MB"
 """What the database may use: with the program around it, less than 150 MB."""
+
+_MORE_MEMORY: Final = "400MB"
+"""What a question may use that could not be answered with that."""
+
+_GIVEN_BACK: Final = "2MB"
+"""Memory that a question may leave behind before it is given back to the system."""
 
 _SECONDS: Final = 20.0
 """What one look may take."""
@@ -46,6 +64,12 @@ _ASCII: Final = 0x7F
 
 Row = tuple[Any, ...]
 """A row of an answer."""
+
+_MOST_BLOCKS: Final = 40
+"""Blocks that a search looks into; where more may hold a text, it is frequent, or everything is read."""
+
+_LAST_ROW: Final = 2**40
+"""A row that no segment has."""
 
 _MOST_SORTS: Final = 12
 """Sorts of files that are read apart."""
@@ -107,15 +131,22 @@ class Lookup:
         """
         self._folder = folder
         self._connection = connected(memory_limit=MEMORY)
+        for name in ("allocator_flush_threshold", "allocator_bulk_deallocation_flush_threshold"):
+            self._connection.execute(f"SET {name} = {quoted(_GIVEN_BACK)}")
         self._lock = threading.Lock()
         self._seen: tuple[str, ...] | None = None
         self._columns: dict[str, frozenset[str]] = {}
         self._span: tuple[int, int] | None = None
+        self._indexes: dict[str, LineIndex] = {}
+        self._indexing: subprocess.Popen[bytes] | None = None
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Give the memory back; an index that is being made is left for another time."""
         with self._lock:
             self._connection.close()
+        if self._indexing is not None:
+            self._indexing.terminate()
+            self._indexing.wait()
 
     # -- what is asked -----------------------------------------------------------------------------
 
@@ -141,6 +172,9 @@ class Lookup:
             skip: How many of the newest to leave out.
             size: How many at most.
         """
+        held = self._by_index(asked)
+        if held is not None:
+            return self._rows([place for _, place in held[skip : skip + size]], fields)
         found: list[Row] = []
         for part in self._newest(asked):
             where, values = _where(part)
@@ -157,8 +191,50 @@ class Lookup:
         if span is not None:
             first, last = max(span[0], asked.start or span[0]), min(span[1], asked.end or span[1])
             if (last - first) * _NARROW > span[1] - span[0]:
-                yield from (replace(asked, start=last - (last - first) // part) for part in (64, 8))
+                yield from (replace(asked, start=last - (last - first) // part) for part in (64, 16, 4))
         yield asked
+
+    def _by_index(self, asked: Asked) -> list[tuple[int, Row]] | None:
+        """Find all events that hold a text, the newest first, with when and where they are.
+
+        None where the indexes cannot tell, or say that it is frequent: then it is found soon by reading.
+        """
+        blocks = self._blocks(asked.text) if tells(asked.text) else None
+        if blocks is None or len(blocks) > _MOST_BLOCKS:
+            return None
+        if not blocks:
+            return []
+        with self._lock:
+            self._refresh()
+        where, values = _where(asked)
+        names = {"@timestamp", "event.original", *(it.field for it in asked.clauses)}
+        parts = [
+            f'SELECT epoch_ns("@timestamp"), filename, file_row_number'  # noqa: S608 -- our own names
+            f" FROM ({_selected((it.file,), self._columns.get(it.file, frozenset()), names=names)})"
+            f"{where} AND file_row_number BETWEEN {it.first} AND {it.last}"
+            for it in blocks
+        ]
+        found = self._ask(" UNION ALL ".join(parts), values * len(parts))
+        return sorted(((int(at), (file, row)) for at, file, row in found), reverse=True)
+
+    def _blocks(self, text: str) -> list[Block] | None:
+        """Return the parts of the store that may hold a text; None while an index is missing."""
+        found: list[Block] = []
+        for file in self._files():
+            if os.stat(file).st_size < LARGE:  # noqa: PTH116 -- asked for each segment of each search
+                found.append(Block(file, 0, _LAST_ROW))
+                continue
+            index = self._indexes.get(file) or opened(file)
+            if index is None:
+                self._begin_indexing()
+                return None
+            self._indexes[file] = index
+            found += index.holding(text)
+        return found
+
+    def _begin_indexing(self) -> None:
+        if self._indexing is None or self._indexing.poll() is not None:
+            self._indexing = begin(self._folder)
 
     def bars(self, asked: Asked, span: tuple[int, int], most: int = 120) -> Bars:
         """Count events over a span of time.
@@ -169,10 +245,14 @@ class Lookup:
             most: How many bars at most.
         """
         start, width = _even(span, most)
+        length = (span[1] - start) // width + 1
+        held = self._by_index(asked)
+        if held is not None:
+            counted = Counter((at - start) // width for at, _ in held)
+            return Bars(start=start, width=width, counts=tuple(counted[it] for it in range(length)))
         where, values = _where(asked)
         sql = f'SELECT (epoch_ns("@timestamp") - ?) // ? AS bar, count(*) FROM events{where} GROUP BY bar'  # noqa: S608 -- our own names
         found = {int(bar): int(count) for bar, count in self._ask(sql, (start, width, *values))}
-        length = (span[1] - start) // width + 1
         return Bars(start=start, width=width, counts=tuple(found.get(it, 0) for it in range(length)))
 
     def top(self, asked: Asked, field: str, most: int = 50) -> list[tuple[str | None, int]]:
@@ -188,10 +268,21 @@ class Lookup:
         sql = f"SELECT value::VARCHAR, count(*) AS n FROM (SELECT {each} AS value FROM events{where}) GROUP BY value ORDER BY n DESC, value LIMIT {most:d}"  # noqa: S608, E501 -- our own names
         return [(value, int(count)) for value, count in self._ask(sql, values)]
 
-    def event(self, identity: str) -> Event | None:
-        """Return one event, whole; None when it is not there."""
-        found = self.events((identity,))
-        return found[0] if found else None
+    def event(self, identity: str, *, near: int | None = None) -> Event | None:
+        """Return one event, whole; None when it is not there.
+
+        Args:
+            identity: Its `event.id`.
+            near: When it happened, where that is known, in nanoseconds: that is quicker.
+        """
+        sql = 'SELECT filename, file_row_number FROM events WHERE "event.id" = ?'
+        found: list[Row] = []
+        if near is not None:
+            found = self._ask(
+                f'{sql} AND "@timestamp" = make_timestamp_ns(?)::TIMESTAMPTZ_NS', (identity, near)
+            )
+        whole = self._rows(found or self._ask(sql, (identity,)), ())
+        return whole[0] if whole else None
 
     def events(self, identities: Sequence[str], fields: Sequence[str] = ()) -> list[Event]:
         """Return events by their ids, the earliest first.
@@ -248,11 +339,24 @@ class Lookup:
                 self._refresh()
                 try:
                     with duckdb_errors(sql), _in_time(self._connection, sql):
-                        return self._connection.execute(sql, list(values)).fetchall()
+                        return self._answered(sql, list(values))
                 except BadQuery:
                     if not again or self._files() == self._seen:
                         raise
         return []
+
+    def _answered(self, sql: str, values: list[object]) -> list[Row]:
+        """Ask with little memory; where lines are so long that it does not suffice, once with more."""
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except OutOfMemory:
+            self._connection.execute(f"SET memory_limit = {quoted(_MORE_MEMORY)}")
+            self._connection.execute("SET threads = 1")
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        finally:
+            self._connection.execute("SET threads = 2")
+            self._connection.execute(f"SET memory_limit = {quoted(MEMORY)}")
 
     def _files(self) -> tuple[str, ...]:
         return tuple(str(it.path.resolve()) for it in present_segments(self._folder))
@@ -269,8 +373,15 @@ class Lookup:
         self._seen = files
 
     def _columns_of(self, file: str) -> frozenset[str]:
-        told = self._connection.execute(f"DESCRIBE FROM read_parquet({quoted(file)})").fetchall()
-        return frozenset(str(it[0]) for it in told)
+        """Return the columns of a segment in which anything stands; large ones have all there can be."""
+        if os.stat(file).st_size < LARGE:  # noqa: PTH116 -- as above
+            told = self._connection.execute(f"DESCRIBE FROM read_parquet({quoted(file)})").fetchall()
+            return frozenset(str(it[0]) for it in told)
+        filled = "sum(num_values) > sum(coalesce(stats_null_count, 0))"
+        told = self._connection.execute(
+            f"SELECT path_in_schema FROM parquet_metadata({quoted(file)}) GROUP BY ALL HAVING {filled}"  # noqa: S608 -- our own names
+        ).fetchall()
+        return frozenset(str(it[0]).partition(", list")[0] for it in told)
 
     def _alike(self, files: Sequence[str]) -> list[tuple[tuple[str, ...], frozenset[str], str]]:
         """Put files of the same columns together; all, where there are many sorts.
@@ -294,11 +405,18 @@ def _in_time(connection: Connection, sql: str) -> Iterator[None]:
         raise BadQuery(sql, said=f"it took longer than {_SECONDS:g} s and was stopped") from error
 
 
-def _selected(files: Sequence[str], columns: frozenset[str], mixed: str = "false") -> str:
-    """Select every column of the schema from some files, with where each row stands."""
+def _selected(
+    files: Sequence[str],
+    columns: frozenset[str],
+    mixed: str = "false",
+    *,
+    names: Collection[str] = FIELDS.keys(),
+) -> str:
+    """Select columns of the schema from some files, with where each row stands; all of them, or some."""
     shown = ", ".join(
         f'"{name}"' if name in columns else f'NULL::{_TYPES[kind]} AS "{name}"'
         for name, kind in FIELDS.items()
+        if name in names
     )
     if not files:
         return f"SELECT '' AS filename, 0::BIGINT AS file_row_number, {shown} WHERE false"

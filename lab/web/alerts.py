@@ -124,7 +124,7 @@ class AlertFile:
             with careful.open_plain(self._path) as file:
                 for line in file:
                     if line.endswith(b"\n"):
-                        yield replace(records.from_json(line, Alert), event_ids=())
+                        yield replace(records.from_json(line, Alert), rule_hash="", event_ids=())
 
     def whole(self, identity: str) -> Alert | None:
         """Read one alert, whole; None when there is none of that id."""
@@ -149,9 +149,9 @@ class AlertFile:
             return
         with careful.open_plain(self._path) as file:
             file.seek(self._read)
-            text = file.read()
-        for line in text[: text.rfind(b"\n") + 1].splitlines(keepends=True):
-            self._take(line)
+            for line in file:
+                if line.endswith(b"\n"):  # else it is being written
+                    self._take(line)
 
     def _take(self, line: bytes) -> None:
         try:

@@ -25,7 +25,7 @@ from lab.web.views import case, entity, hunt, inbox, live, runs, why
 LOOPBACK: Final = "127.0.0.1"
 """The address that nobody else reaches."""
 
-_THREADS: Final = 4
+_THREADS: Final = 2
 """Threads that answer."""
 
 ROUTES: Final = (

@@ -82,10 +82,13 @@ class Opened:
 
     def stories(self) -> Mapping[str, str]:
         """Say of which incident each alert is."""
-        count = len(self.alerts.rows())
-        if self._stories[0] != count:
+        rows = self.alerts.rows()
+        if self._stories[0] != len(rows):
+            # Of what is made on the way nothing stays, not even a text: it would keep its memory from others.
+            ours = {it.id: it.id for it in rows}
             found = Queue(self.alerts.without_evidence()).incidents
-            self._stories = count, {alert: it.id for it in found for alert in it.alert_ids}
+            stories = {ours[alert]: ours[it.id] for it in found for alert in it.alert_ids if alert in ours}
+            self._stories = len(rows), stories
         return self._stories[1]
 
 

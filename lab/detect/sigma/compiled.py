@@ -24,7 +24,7 @@ import lab
 from lab.detect.sigma.rule import RuleSet, WrittenRules
 from lab.detect.sigma.taxonomy import Source
 from lab.errors import BadFile, LabError
-from lab.files import careful, records
+from lab.files import cache, careful, records
 
 _Rules = TypeVar("_Rules", RuleSet, WrittenRules)
 
@@ -228,8 +228,7 @@ def _remember(paths: tuple[Path, ...], pipelines: tuple[Path, ...]) -> None:
 
 def folder_of_kept() -> Path:
     """Return where converted rules are kept."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "homerange" / "rules"
+    return cache.kept("rules")
 
 
 def _keep(file: Path, content: bytes) -> None:

@@ -88,7 +88,7 @@ async function unfold(link) {
     link.setAttribute("aria-expanded", "false");
     return;
   }
-  const answer = await fetch(`${link.href}?part=1`);
+  const answer = await fetch(`${link.href}&part=1`);
   const read = new DOMParser().parseFromString(await answer.text(), "text/html");
   const made = document.createElement("tr");
   made.className = "unfolded";

@@ -120,7 +120,9 @@ def _csv(name: str, rows: list[list[str]]) -> Response:
 def event(request: Request) -> Response:
     """Show one event: its fields, the line as it was, and where that stands."""
     run = opened(request)
-    found = run.events.event(request.path_params["event"])
+    at = request.query_params.get("at", "")
+    near = int(at) if at.isdecimal() else None
+    found = run.events.event(request.path_params["event"], near=near)
     if found is None:
         raise NotFound("event", name=request.path_params["event"])
     template = "event_part.html.j2" if "part" in request.query_params else "event.html.j2"
