@@ -13,6 +13,9 @@ SERVES := $(PYTHON) -m pip --python $$(command -v $(PYTHON)) --version >/dev/nul
 PIP = $$([ -x $(BIN)/pip ] && echo $(BIN)/pip || echo $(PYTHON) -m pip --python $(BIN)/python) install \
 	--quiet --disable-pip-version-check --constraint constraints.txt
 
+# The tests of pages need a browser. Where none is, and none can be installed, they fail and say so.
+BROWSER := command -v chromium chromium-browser google-chrome >/dev/null
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check clean
 
@@ -24,6 +27,8 @@ demo: $(VENV)/.installed ## set everything up, run the whole job, show the repor
 
 test: $(VENV)/.developer ## set everything up and run all tests, those with a real engine included
 	-$(BIN)/lab doctor --fix --yes
+	@$(BROWSER) || { echo "installing chromium, for the tests of lab serve"; \
+		apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || $(BROWSER)
 	$(BIN)/pytest -n 2 --dist loadfile -m "not docker"
 	$(BIN)/pytest -n 2 --dist loadfile -m docker
 

@@ -29,11 +29,17 @@ from lab.web.pages import opened, page, shelf_of
 _TICK: Final = 0.1
 """Seconds between two looks for alerts."""
 
-_EVERY: Final = 10
-"""Ticks between two looks at everything else."""
+_EVERY: Final = 1.0
+"""Seconds between two looks at everything else."""
 
-_HEALTH: Final = 80
-"""Ticks between two looks at the nodes, which takes a process of its own."""
+_HEALTH: Final = 8.0
+"""Seconds between two looks at the nodes, which takes a process of its own."""
+
+_SILENCE: Final = 2.0
+"""Seconds without news after which it is looked whether anybody listens."""
+
+_WAITING: Final = 100
+"""Messages that wait for a slow listener; then those who write them wait."""
 
 _LATELY: Final = 60 * SECOND
 """How far back traffic is shown, in nanoseconds."""
@@ -168,52 +174,89 @@ def _traffic(run: Opened) -> list[tuple[str, str, int]]:
 
 def stream(request: Request) -> Response:
     """Send what is new, until the run is over or nobody listens any more."""
-    run = opened(request)
     known = request.query_params.get("known", "0")
-    folder = shelf_of(request).workplace.folder
-    told = _told(request, run, int(known) if known.isdecimal() else 0, folder)
+    follower = _Follower(opened(request), int(known) if known.isdecimal() else 0)
+    told = follower.told(request, shelf_of(request).workplace.folder)
     return StreamingResponse(told, media_type="text/event-stream")
 
 
-async def _told(request: Request, run: Opened, known: int, folder: Path) -> AsyncIterator[str]:
-    looked, tick = int(Moment.now()), 0
-    while not await request.is_disconnected():
-        rows = await run_in_threadpool(run.alerts.rows)
-        everything = tick % _EVERY == 0
-        now = await run_in_threadpool(_now, run, rows[known:], rows, looked if everything else None)
-        if tick % _HEALTH == _EVERY and not now.ended:
-            health = await run_in_threadpool(_health, run, folder)
-            well = Now(state=now.state, ended=False, raised=len(rows), health=health)
-            yield f"data: {records.to_json(well)}\n\n"
-        if everything:
-            looked = int(Moment.now())
-        if everything or now.alerts:
-            yield f"data: {records.to_json(now)}\n\n"
-        if now.ended:
-            return
-        known, tick = len(rows), tick + 1
-        await asyncio.sleep(_TICK)
+class _Follower:
+    """Follows one run for one page. Alerts do not wait for what takes longer to find out."""
+
+    def __init__(self, run: Opened, known: int) -> None:
+        self._run = run
+        self._known = known
+        self._news: asyncio.Queue[Now] = asyncio.Queue(_WAITING)
+
+    async def told(self, request: Request, folder: Path) -> AsyncIterator[str]:
+        """Give messages as server-sent events have them."""
+        tasks = [
+            asyncio.create_task(it)
+            for it in (self._follow_alerts(), self._follow_all(), self._follow_health(folder))
+        ]
+        try:
+            while not await request.is_disconnected():
+                try:
+                    now = await asyncio.wait_for(self._news.get(), _SILENCE)
+                except TimeoutError:
+                    yield ": still here\n\n"
+                    continue
+                yield f"data: {records.to_json(now)}\n\n"
+                if now.ended:
+                    return
+        finally:
+            for it in tasks:
+                it.cancel()
+
+    async def _follow_alerts(self) -> None:
+        while True:
+            rows = await run_in_threadpool(self._run.alerts.rows)
+            if len(rows) > self._known:
+                alerts = tuple(map(_alert, rows[self._known :][-_SHOWN:]))
+                self._known = len(rows)
+                await self._news.put(Now(state="running", ended=False, alerts=alerts, raised=len(rows)))
+            await asyncio.sleep(_TICK)
+
+    async def _follow_all(self) -> None:
+        since = int(Moment.now())
+        while True:
+            now = await run_in_threadpool(_everything, self._run, since)
+            since = int(Moment.now())
+            if now.ended:  # whatever was raised at the very end comes first
+                await asyncio.sleep(2 * _TICK)
+            await self._news.put(now)
+            await asyncio.sleep(_EVERY)
+
+    async def _follow_health(self, folder: Path) -> None:
+        while True:
+            health = await run_in_threadpool(_health, self._run, folder)
+            rows = await run_in_threadpool(self._run.alerts.rows)
+            await self._news.put(Now(state="running", ended=False, raised=len(rows), health=health))
+            await asyncio.sleep(_HEALTH)
 
 
-def _now(run: Opened, fresh: tuple[Row, ...], rows: tuple[Row, ...], since: int | None) -> Now:
-    """Gather what is new; all of it where `since` says when that was done last."""
-    alerts = tuple(_alert(it) for it in fresh[-_SHOWN:])
-    if since is None:
-        return Now(state="running", ended=False, alerts=alerts, raised=len(rows))
-    header, now = run.header(), int(Moment.now())
+def _everything(run: Opened, since: int) -> Now:
+    """Gather all but alerts and health.
+
+    Args:
+        run: The run.
+        since: When that was done last, in nanoseconds.
+    """
+    header, now, rows = run.header(), int(Moment.now()), run.alerts.rows()
     length = max(0.5, (now - since) / SECOND)
     delays = sorted((it.raised - it.first) / SECOND for it in rows)
     ended = header.ended is not None
-    last = run.events.last_by("event.module")
     return Now(
         state=header.state,
         ended=ended,
-        alerts=alerts,
         raised=len(rows),
         delay=round(delays[len(delays) // 2], 2) if delays else None,
         rates={name: round(count / length, 1) for name, count in run.events.fresh(since).items()},
         totals={name or "?": count for name, count in run.events.top(Asked(), "event.module")},
-        silent={name: round((now - moment) / SECOND, 1) for name, moment in last.items()},
+        silent={
+            name: round((now - moment) / SECOND, 1)
+            for name, moment in run.events.last_by("event.module").items()
+        },
         steps=None if run.hidden() else _steps(run),
         traffic=tuple(
             Flowing(first=it.first.name, second=it.second.name, count=it.count) for it in _picture(run).links
