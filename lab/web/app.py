@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -19,7 +20,7 @@ from lab.errors import LabError, NotReady
 from lab.files.workplace import Workplace
 from lab.web.guard import PARAMETER, Guard, new_token
 from lab.web.opened import Shelf
-from lab.web.pages import acting, static, trouble
+from lab.web.pages import Ending, acting, static, trouble
 from lab.web.views import case, entity, hunt, inbox, live, runs, why
 
 LOOPBACK: Final = "127.0.0.1"
@@ -76,6 +77,19 @@ class Place:
     """The secret of the first address; a new one when empty."""
 
 
+class _Server(uvicorn.Server):
+    """Tells whoever sends without end that it is time to go."""
+
+    def __init__(self, config: uvicorn.Config, ending: Ending) -> None:
+        super().__init__(config)
+        self._ending = ending
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Hear a signal."""
+        self._ending.begun = True
+        super().handle_exit(sig, frame)
+
+
 def screen(shelf: Shelf) -> Starlette:
     """Make the application, without its guard.
 
@@ -91,14 +105,23 @@ def screen(shelf: Shelf) -> Starlette:
         shelf.close()
 
     made = Starlette(
-        routes=list(ROUTES), exception_handlers={LabError: _trouble, 404: _nowhere}, lifespan=living
+        routes=list(ROUTES),
+        exception_handlers={LabError: _trouble, 404: _nowhere, Exception: _fault},
+        lifespan=living,
     )
     made.state.shelf = shelf
+    made.state.ending = Ending()
     return made
 
 
 def _trouble(request: Request, error: Exception) -> Response:
     return trouble(request, error)
+
+
+def _fault(request: Request, error: Exception) -> Response:
+    """Say that this program is at fault."""
+    said = f"{type(error).__name__} while {request.url.path} was made: {error}"
+    return trouble(request, LabError(f"this program is at fault, please report it\n{said}"))
 
 
 def _nowhere(request: Request, error: Exception) -> Response:
@@ -130,17 +153,15 @@ def serve(workplace: Workplace, place: Place, shown: Callable[[str], None]) -> N
     # What is accepted inherits it. Without it a client waits 40 ms for the second packet of each answer.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     port = listening.getsockname()[1]
-    shelf = Shelf(workplace)
-    guarded = Guard(screen(shelf), hosts=names_of(place.host), port=port, token=token)
+    app = screen(Shelf(workplace))
+    guarded = Guard(app, hosts=names_of(place.host), port=port, token=token)
     config = uvicorn.Config(
-        guarded, log_level="error", access_log=False, lifespan="on", server_header=False, date_header=False,
-        ws="none", timeout_graceful_shutdown=1, timeout_keep_alive=30,
+        guarded, log_level="critical", access_log=False, lifespan="on", server_header=False,
+        date_header=False, ws="none", timeout_graceful_shutdown=1, timeout_keep_alive=30,
     )  # fmt: skip
     shown(f"http://{place.host}:{port}/?{PARAMETER}={token}")
-    try:
-        uvicorn.Server(config).run(sockets=[listening])
-    finally:
-        listening.close()
+    with closing(listening), suppress(KeyboardInterrupt):  # to stop it is how it ends
+        _Server(config, app.state.ending).run(sockets=[listening])
 
 
 def names_of(host: str) -> Iterable[str]:

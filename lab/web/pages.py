@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,14 @@ _LARGEST: Final = 2**20
 
 Form = Mapping[str, Sequence[str]]
 """What was sent: each name with its values."""
+
+
+@dataclass(slots=True)
+class Ending:
+    """Whether the server is about to end: who sends without end looks at it."""
+
+    begun: bool = False
+    """Whether it is."""
 
 
 @cache

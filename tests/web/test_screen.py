@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -230,6 +231,33 @@ def test_others_reach_it_only_with_a_word_and_a_token(recorded: Path) -> None:
     refused = subprocess.run(command, cwd=recorded, capture_output=True, text=True, timeout=60, check=False)
     assert refused.returncode == 2
     assert "--token" in refused.stderr
+
+
+def test_ctrl_c_ends_it_at_once_and_in_order_whoever_listens(recorded: Path, tmp_path: Path) -> None:
+    shutil.copytree(recorded, tmp_path / "lab")
+    with serving(tmp_path / "lab") as server:
+        header = json.loads((server.run / "run.json").read_text("utf-8"))
+        going = {**header, "ended": None, "state": "running"}
+        (server.run / "run.json").write_text(json.dumps(going), encoding="utf-8")
+        listener = threading.Thread(target=server.client.ask, args=(f"/run/{RUN}/stream",), daemon=True)
+        listener.start()
+        time.sleep(0.5)
+        server.process.send_signal(signal.SIGTERM)
+        _, said = server.process.communicate(timeout=10)
+        assert server.process.returncode == 0
+        assert "Ctrl-C ends it" in said
+        assert "ERROR" not in said
+        assert "Traceback" not in said
+
+
+def test_a_port_that_is_taken_is_said(screen: Server) -> None:
+    command = [sys.executable, "-c", "from lab.cli.entry import entry; entry()", "serve"]
+    command += ["--port", str(screen.client.port)]
+    refused = subprocess.run(
+        command, cwd=screen.folder, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert refused.returncode == 3
+    assert "cannot be listened on" in refused.stderr
 
 
 # -- what is done ------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from lab.web.alerts import Row
 from lab.web.apart import asked_of_lab
 from lab.web.charts import Picture, picture
 from lab.web.opened import Opened
-from lab.web.pages import opened, page, shelf_of
+from lab.web.pages import Ending, opened, page, shelf_of
 
 _TICK: Final = 0.1
 """Seconds between two looks for alerts."""
@@ -35,8 +35,8 @@ _EVERY: Final = 1.0
 _HEALTH: Final = 8.0
 """Seconds between two looks at the nodes, which takes a process of its own."""
 
-_SILENCE: Final = 2.0
-"""Seconds without news after which it is looked whether anybody listens."""
+_SILENCE: Final = 0.25
+"""Seconds without news after which it is looked whether anybody listens, and whether the server ends."""
 
 _WAITING: Final = 100
 """Messages that wait for a slow listener; then those who write them wait."""
@@ -195,11 +195,11 @@ class _Follower:
             for it in (self._follow_alerts(), self._follow_all(), self._follow_health(folder))
         ]
         try:
-            while not await request.is_disconnected():
+            ending: Ending = request.app.state.ending
+            while not ending.begun and not await request.is_disconnected():
                 try:
                     now = await asyncio.wait_for(self._news.get(), _SILENCE)
                 except TimeoutError:
-                    yield ": still here\n\n"
                     continue
                 yield f"data: {records.to_json(now)}\n\n"
                 if now.ended:

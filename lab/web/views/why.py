@@ -133,7 +133,13 @@ def reasons(request: Request) -> Response:
             found = _reasons(request, run)
         except LabError as error:
             wrong = str(error)
-    return page(request, "reasons.html.j2", opened=run, found=found, wrong=wrong)
+    only = request.query_params.get("rule", "")
+    if found is not None and only:
+        found = Reasons(
+            false_alarms=tuple(it for it in found.false_alarms if it.rule == only),
+            near_misses=tuple(it for it in found.near_misses if it.rule == only),
+        )
+    return page(request, "reasons.html.j2", opened=run, found=found, wrong=wrong, only=only)
 
 
 def _reasons(request: Request, run: Opened) -> Reasons:
