@@ -10,24 +10,28 @@ from types import FrameType
 from typing import Final
 
 import uvicorn
+from anyio import CapacityLimiter
 from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lab.errors import LabError, NotReady
+from lab.errors import LabError, NotFound, NotReady
 from lab.files.workplace import Workplace
 from lab.web.guard import PARAMETER, Guard, new_token
 from lab.web.opened import Shelf
-from lab.web.pages import Ending, acting, static, trouble
+from lab.web.pages import Ending, acting, slowly, static, trouble
 from lab.web.views import case, entity, hunt, inbox, live, runs, why
 
 LOOPBACK: Final = "127.0.0.1"
 """The address that nobody else reaches."""
 
 _THREADS: Final = 2
-"""Threads that answer."""
+"""Threads that answer what is answered at once."""
+
+_SLOW: Final = 2
+"""Threads that wait for other processes, and for large files."""
 
 ROUTES: Final = (
     Route("/", runs.runs),
@@ -43,21 +47,21 @@ ROUTES: Final = (
     Route("/run/{run}/hunt", hunt.hunt),
     Route("/run/{run}/bars", hunt.bars),
     Route("/run/{run}/values", hunt.values),
-    Route("/run/{run}/events.csv", hunt.download),
+    Route("/run/{run}/events.csv", slowly(hunt.download)),
     Route("/run/{run}/event/{event}", hunt.event),
-    Route("/run/{run}/sql", hunt.sql),
+    Route("/run/{run}/sql", slowly(hunt.sql)),
     Route("/run/{run}/entity", entity.entity),
     Route("/run/{run}/connection", entity.connection),
-    Route("/run/{run}/packets", entity.download),
+    Route("/run/{run}/packets", slowly(entity.download)),
     Route("/run/{run}/case", case.case),
     Route("/run/{run}/case", acting(case.add), methods=["POST"]),
     Route("/run/{run}/live", live.live),
     Route("/run/{run}/stream", live.stream),
     Route("/run/{run}/why", why.why),
-    Route("/run/{run}/reasons", why.reasons),
+    Route("/run/{run}/reasons", slowly(why.reasons)),
     Route("/run/{run}/rule", why.rule),
     Route("/run/{run}/answers", why.answers),
-    Route("/run/{run}/graded", why.graded),
+    Route("/run/{run}/graded", slowly(why.graded)),
     Route("/run/{run}/report", runs.report),
 )
 """Every address. What changes something is a POST, and there are two."""
@@ -98,9 +102,10 @@ def screen(shelf: Shelf) -> Starlette:
     """
 
     @asynccontextmanager
-    async def living(_app: Starlette) -> AsyncIterator[None]:
+    async def living(app: Starlette) -> AsyncIterator[None]:
         """Keep threads few while the server runs: each of them has memory of its own."""
         current_default_thread_limiter().total_tokens = _THREADS
+        app.state.slow = CapacityLimiter(_SLOW)
         yield
         shelf.close()
 
@@ -126,8 +131,6 @@ def _fault(request: Request, error: Exception) -> Response:
 
 def _nowhere(request: Request, error: Exception) -> Response:
     del error
-    from lab.errors import NotFound
-
     return trouble(request, NotFound("page", name=request.url.path, remedy="the list of runs is at /"))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
+from anyio.to_thread import run_sync
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -98,6 +99,17 @@ def acting(view: Callable[[Request, Form], Response]) -> Callable[[Request], Any
 
     sent.__name__ = view.__name__
     return sent
+
+
+def slowly(view: Callable[[Request], Response]) -> Callable[[Request], Any]:
+    """Make a view of one that takes seconds: such ones wait for each other, and nobody else for them."""
+
+    async def waited(request: Request) -> Response:
+        """Answer when there is room."""
+        return await run_sync(view, request, limiter=request.app.state.slow)
+
+    waited.__name__ = view.__name__
+    return waited
 
 
 def one(form: Form, name: str, otherwise: str = "") -> str:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 from lab.errors import BadFile, WrongInput
+from lab.flow import loop
+from lab.learn import answers
 from lab.runs.header import LabRecord, NodeRecord
 from lab.runs.triage import new_act, standings
+from lab.score import intervals
 from lab.telemetry.event import Event
 from lab.telemetry.lookup import Bars, Clause
+from lab.web import told
 from lab.web.alerts import AlertFile
 from lab.web.charts import bars_drawn, picture
 from lab.web.charts import lines as drawn_lines
 from lab.web.hunting import hunt_of
 from lab.web.inbox import View, lines
 from lab.web.tree import flattened, process_tree
+from lab.why import benign, causes, steps
 from tests.web.serving import an_alert
 
 
@@ -175,3 +181,24 @@ def test_traffic_joins_nodes_and_nothing_else() -> None:
 def test_a_run_without_a_value_leaves_a_gap() -> None:
     (line,) = drawn_lines({"recall": [0.5, None, 1.0]}, ["a", "b", "c"])
     assert (len(line.dots), line.last) == (2, "100%")
+
+
+# -- what other processes say ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        (told.Reasons, loop.Reasons),
+        (told.Reason, steps.Why),
+        (told.Cause, causes.Cause),
+        (told.FalseAlarm, benign.FalseAlarm),
+        (told.NearMiss, benign.NearMiss),
+        (told.Graded, answers.Graded),
+        (told.Judged, answers.Judged),
+        (told.Share, intervals.Share),
+    ],
+)
+def test_what_is_read_is_what_is_said(read: type, said: type) -> None:
+    names = {it.name for it in dataclasses.fields(said)}
+    assert {it.name for it in dataclasses.fields(read)} <= names

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import replace
 from typing import Final
 
 from starlette.requests import Request
@@ -16,7 +15,6 @@ from lab.ask.questions import saved_questions
 from lab.errors import BadQuery, NotFound
 from lab.files import records
 from lab.telemetry.event import FIELDS
-from lab.telemetry.lookup import Clause
 from lab.text import for_spreadsheet
 from lab.web.charts import HEIGHT, WIDTH, bars_drawn
 from lab.web.hunting import DEEPEST, PAGE, Hunt, hunt_of
@@ -134,11 +132,6 @@ def event(request: Request) -> Response:
 
 def _pinned(run: Opened, identity: str) -> bool:
     return any(it.event == identity for it in run.case.entries() if it.sort == "pin")
-
-
-def only(hunt_now: Hunt, field: str, value: str | None) -> Hunt:
-    """Ask for one thing and nothing else, in the same time."""
-    return replace(Hunt(start=hunt_now.start, end=hunt_now.end), clauses=(Clause(field, value),))
 
 
 def sql(request: Request) -> Response:

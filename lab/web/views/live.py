@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -175,7 +177,7 @@ def _traffic(run: Opened) -> list[tuple[str, str, int]]:
 def stream(request: Request) -> Response:
     """Send what is new, until the run is over or nobody listens any more."""
     known = request.query_params.get("known", "0")
-    follower = _Follower(opened(request), int(known) if known.isdecimal() else 0)
+    follower = _Follower(opened(request), int(known) if known.isdecimal() else 0, request.app.state.slow)
     told = follower.told(request, shelf_of(request).workplace.folder)
     return StreamingResponse(told, media_type="text/event-stream")
 
@@ -183,9 +185,10 @@ def stream(request: Request) -> Response:
 class _Follower:
     """Follows one run for one page. Alerts do not wait for what takes longer to find out."""
 
-    def __init__(self, run: Opened, known: int) -> None:
+    def __init__(self, run: Opened, known: int, slow: CapacityLimiter) -> None:
         self._run = run
         self._known = known
+        self._slow = slow
         self._news: asyncio.Queue[Now] = asyncio.Queue(_WAITING)
 
     async def told(self, request: Request, folder: Path) -> AsyncIterator[str]:
@@ -229,7 +232,7 @@ class _Follower:
 
     async def _follow_health(self, folder: Path) -> None:
         while True:
-            health = await run_in_threadpool(_health, self._run, folder)
+            health = await run_sync(_health, self._run, folder, limiter=self._slow)
             rows = await run_in_threadpool(self._run.alerts.rows)
             await self._news.put(Now(state="running", ended=False, raised=len(rows), health=health))
             await asyncio.sleep(_HEALTH)
