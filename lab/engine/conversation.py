@@ -192,9 +192,13 @@ def release(stream: Any) -> None:  # noqa: ANN401  # docker gives a SocketIO or 
         beneath.close()
 
 
+_FULL: Final = ("temporarily unavailable", "read init-p: connection reset by peer")
+"""What is said where no process can be started any more: by the system, or by runc, whose own one died."""
+
+
 def not_started(node: SeenNode, code: int | None, said: bytes) -> str:
     """Say why a node could not even start a command."""
     silent = f"it ended with {code} and said nothing"
     words = (said.decode("utf-8", "backslashreplace").strip().splitlines() or [silent])[0]
-    full = "its limit of processes is reached: " if "temporarily unavailable" in words else ""
+    full = "its limit of processes is reached: " if any(it in words for it in _FULL) else ""
     return f"{full}{words}\n    lab reset {node.name}  makes it anew"

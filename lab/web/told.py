@@ -1,8 +1,8 @@
 """What `lab why` and `lab grade` say as JSON, as far as pages show it.
 
-The values themselves are those of `lab.why` and `lab.learn`. To import them is to load what reads rules, and that
-takes more memory than all of this server. So a process of its own is asked (`apart`), and these say what is
-read of its answer; a test compares their fields.
+The values themselves are those of `lab.why` and `lab.learn`. To import them is to load what reads rules, and
+that takes more memory than all of this server. So a process of its own is asked (`apart`), and these say what
+is read of its answer; a test compares their fields.
 """
 
 from __future__ import annotations
