@@ -46,6 +46,7 @@ from lab.flow.labs import (
 from lab.flow.learn import grade_handed, measure_coverage
 from lab.flow.loop import compare_runs, explain_run, rescore, show_history
 from lab.flow.machine import engine_for_demo, examine_machine
+from lab.flow.models import find_model, forget_model, learn_values, list_models, switch_model
 from lab.flow.packets import check_suricata
 from lab.flow.play import (
     clean_run,
@@ -170,6 +171,26 @@ ATOMIC_RUN: Final[Stages] = (
 
 EXERCISES: Final[Stages] = (
     list_exercises,  # nothing     -> Exercise, ...
+)
+
+LEARN_VALUES: Final[Stages] = (
+    learn_values,  # Lesson      -> Learnt
+)
+
+LIST_MODELS: Final[Stages] = (
+    list_models,  # nothing     -> Kept, ...
+)
+
+FIND_MODEL: Final[Stages] = (
+    find_model,  # name        -> Kept
+)
+
+SWITCH_MODEL: Final[Stages] = (
+    switch_model,  # Switch      -> Kept
+)
+
+FORGET_MODEL: Final[Stages] = (
+    forget_model,  # name        -> Path
 )
 
 SERVE: Final[Stages] = (

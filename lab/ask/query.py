@@ -36,6 +36,8 @@ STRUCTURES: Final[dict[str, dict[str, object]]] = {
         "entities": "MAP(VARCHAR, VARCHAR[])",
         "event_ids": ["VARCHAR"],
         "evidence_count": "BIGINT",
+        "score": "DOUBLE",
+        "moved": "JSON",
     },
     "truth": {
         "run": "VARCHAR",

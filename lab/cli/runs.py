@@ -235,7 +235,8 @@ def score(
     by: Annotated[
         str,
         typer.Option(
-            "--by", help="Whose alerts: embedded, and SIEMs that  lab siem detect  asked, by commas."
+            "--by",
+            help="Whose alerts, by commas: rules, models, both; embedded, and SIEMs that were asked.",
         ),
     ] = "",
     output: AsFormat = Format.TABLE,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Self
 
-from lab.detect.alert import Alert
+from lab.detect.alert import Alert, read_alerts
 from lab.detect.reported import SuricataDetector, sensor_rules_of
 from lab.detect.sigma.correlation import Correlator, Match, chained
 from lab.detect.sigma.detector import SigmaDetector
@@ -30,13 +30,15 @@ from lab.telemetry.store import Store
 class Again:
     """The events of a run, and what each rule matched in them."""
 
-    def __init__(self, batches: Iterable[Events], sensor_rules: str) -> None:
+    def __init__(self, batches: Iterable[Events], sensor_rules: str, models: Iterable[Alert] = ()) -> None:
         """Take the events of a run.
 
         Args:
             batches: All of them; they are held in memory.
             sensor_rules: Text of the rules that its sensors had.
+            models: What models raised in it: rules that are edited change nothing of that.
         """
+        self._models = tuple(models)
         self._events = Events.all_of(tuple(batches)).by_arrival()
         self._sensor = SuricataDetector(sensor_rules)
         self.sensor_rules = sensor_rules_of(sensor_rules)
@@ -48,7 +50,8 @@ class Again:
         """Take a run as it is kept."""
         path = noticed.sensor_rules
         text = careful.read_bytes(path).decode("utf-8", "replace") if path.exists() else ""
-        return cls(Store(noticed.events).batches(), text)
+        models = (it for it in read_alerts(noticed) if it.engine == "model")
+        return cls(Store(noticed.events).batches(), text, models)
 
     @property
     def events(self) -> Events:
@@ -67,7 +70,8 @@ class Again:
     def hashes(self, rules: RuleSet) -> dict[str, str]:
         """Return rule id to content hash, of all that is looked for."""
         named = (*rules.rules, *rules.correlations)
-        return dict(sorted(({it.id: it.hash for it in named} | dict(self._sensor.rules)).items()))
+        models = {it.rule_id: it.rule_hash for it in self._models}
+        return dict(sorted(({it.id: it.hash for it in named} | dict(self._sensor.rules) | models).items()))
 
     def alerts(self, rules: RuleSet) -> tuple[Alert, ...]:
         """Return what a set of rules raises on the run.
@@ -83,7 +87,7 @@ class Again:
                 {it.id: found[it.id] for it in rules.rules}, self._batches[batch].moment
             )
         detector.close()
-        return (*raised, *self._of_sensors())
+        return (*raised, *self._of_sensors(), *self._models)
 
     def _by_batch(self, rules: RuleSet) -> dict[int, dict[str, list[Match]]]:
         ends = [it.begin + it.count for it in self._batches]

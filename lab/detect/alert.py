@@ -78,6 +78,12 @@ class Alert:
     evidence_count: int
     """How many events matched, also those beyond `MAX_EVIDENCE`."""
 
+    score: float | None = None
+    """What a model says of the evidence, as log-odds; None for what a rule raised."""
+
+    moved: tuple[tuple[str, float], ...] = ()
+    """The features that moved a model most, each with its share of the score."""
+
 
 MAX_EVIDENCE: Final = 100
 """Evidence ids kept per alert: enough to show, bounded under a flood."""

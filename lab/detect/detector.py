@@ -10,6 +10,7 @@ from lab.detect.alert import Alert
 from lab.moment import Moment
 
 if TYPE_CHECKING:  # who only wants to know where the rules are need not wait for Arrow
+    from lab.detect.model import Model
     from lab.telemetry.events import Events
 
 OWN_RULES: Final = Path(__file__).parent / "rules"
@@ -46,16 +47,20 @@ class Detector(Protocol):
         ...
 
 
-def detectors(sensor_rules: str, rules: Iterable[Path] = (OWN_RULES,)) -> tuple[Detector, ...]:
+def detectors(
+    sensor_rules: str, rules: Iterable[Path] = (OWN_RULES,), models: Iterable[Model] = ()
+) -> tuple[Detector, ...]:
     """Make every detector there is.
 
     Args:
         sensor_rules: Text of the rules that the lab's sensors run.
         rules: Sigma files, and folders of them.
+        models: Models that are switched on.
 
     Raises:
         BadFile: a rule cannot be read.
     """
+    from lab.detect.model import ModelDetector
     from lab.detect.reported import SuricataDetector
     from lab.detect.sigma.compiled import rules_of
     from lab.detect.sigma.detector import SigmaDetector
@@ -63,6 +68,7 @@ def detectors(sensor_rules: str, rules: Iterable[Path] = (OWN_RULES,)) -> tuple[
     return (
         SigmaDetector(rules_of(rules)),
         SuricataDetector(sensor_rules),
+        *(ModelDetector(it) for it in models),
     )
 
 

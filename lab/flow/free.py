@@ -11,6 +11,7 @@ from lab.errors import Busy, NotFound
 from lab.files import records
 from lab.flow.context import Context
 from lab.flow.labs import lab_at_hand, lock_lab
+from lab.flow.models import models_in_use
 from lab.flow.play import lab_record, require_running, sensor_rules
 from lab.flow.rules import rule_paths
 from lab.moment import SECOND, Moment
@@ -126,7 +127,7 @@ def _watch_by_hand(lab_now: Lab, order: Watching, context: Context) -> RunFolder
     running = context.engine.observe(lab_now.name)
     require_running(lab_now, running)
     rules = sensor_rules(lab_now)
-    loaded = detectors(rules, rule_paths(context))
+    loaded = detectors(rules, rule_paths(context), models_in_use(context))
     started = Moment.now()
     run = folder.create(context.workplace, FREE, started)
     run.write_lab(lab_record(running))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import lab
 from lab.errors import NotFound
 from lab.flow.context import Context
+from lab.flow.models import models_in_use
 from lab.flow.rules import rule_paths
 from lab.moment import Moment
 from lab.runs.header import Header
@@ -164,7 +165,7 @@ def bring_in(bringing: Bringing, context: Context) -> Brought:
         files = importer.run(bringing.files)
     again = all(it.content.digest in before for it in bringing.files)
     if not again:
-        loaded = detectors("", rule_paths(context))
+        loaded = detectors("", rule_paths(context), models_in_use(context))
         look_at(run.noticed, loaded, lambda _alert: None)
         logs = tuple(
             LogCount(

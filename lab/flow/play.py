@@ -22,6 +22,7 @@ from lab.flow.labs import (
     plan_nodes,
     read_lab,
 )
+from lab.flow.models import models_in_use
 from lab.flow.rules import rule_paths
 from lab.inventory.definition import Lab
 from lab.moment import Moment
@@ -226,7 +227,7 @@ def play_and_watch(opened: Opened, context: Context) -> Played:
     prepared, run = opened.prepared, opened.run
     rules = sensor_rules(prepared.lab)
     run.noticed.sensor_rules.write_text(rules, encoding="utf-8")
-    loaded = detectors(rules, rule_paths(context))
+    loaded = detectors(rules, rule_paths(context), models_in_use(context))
     run.write_header(replace(run.header(), rules=all_rules(loaded), ended=None, state="running"))
     limits = {node.name: node.kind.disk for node in prepared.lab.nodes}
     state: State = "stopped"

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Final, TypedDict
 
 import lab
 from lab.flow.context import Context
+from lab.flow.models import models_in_use
 from lab.flow.rules import rule_paths
 from lab.moment import SECOND, Moment
 
 if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is quick
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from lab.ask.bounded import Answer
     from lab.ask.questions import SavedQuestion
+    from lab.detect.alert import Alert
     from lab.runs.folder import RunFolder
     from lab.score.eyes import Eye
+    from lab.score.files import Material
     from lab.score.values import Score
     from lab.why.benign import FalseAlarm
     from lab.why.steps import Why
@@ -68,7 +72,7 @@ def replay_run(recording: RunFolder, context: Context) -> RunFolder:
     recording.copy_to(run.path)
     rules = run.noticed.sensor_rules
     sensor = careful.read_bytes(rules).decode("utf-8", "replace") if os.path.lexists(rules) else ""
-    loaded = detectors(sensor, rule_paths(context))
+    loaded = detectors(sensor, rule_paths(context), models_in_use(context))
     hashes = all_rules(loaded)
     replay(run.noticed, loaded, context.on_alert)
     run.write_header(
@@ -138,12 +142,26 @@ def score_run(run: RunFolder, _: Context) -> Scored:
         )
         for it in products
     )
+    if any(it.engine == "model" for it in noticed):
+        others = (*others, *_by_engine(run, noticed, header.rules, material))
     return Scored(
         run=run,
         score=found,
         eyes=(eyes.embedded(found), *others) if others else (),
         degraded=tuple(map(str, (*watched.disturbances, *watched.blind))),
     )
+
+
+def _by_engine(
+    run: RunFolder, alerts: tuple[Alert, ...], rules: Mapping[str, str], material: Material
+) -> Iterator[Eye]:
+    """Say what rules and models noticed, each alone."""
+    from lab.score import eyes
+    from lab.score.files import score_alerts
+
+    for name, models in (("rules", False), ("models", True)):
+        theirs = tuple(it for it in alerts if (it.engine == "model") == models)
+        yield eyes.named(name, score_alerts(run, theirs, rules, material))
 
 
 def choose_eyes(scored: Scored, names: tuple[str, ...]) -> tuple[Eye, ...]:
@@ -154,7 +172,8 @@ def choose_eyes(scored: Scored, names: tuple[str, ...]) -> tuple[Eye, ...]:
     """
     from lab.score import eyes
 
-    known = {it.name: it for it in (*scored.eyes, eyes.embedded(scored.score))}
+    both = eyes.embedded(scored.score)
+    known = {it.name: it for it in (*scored.eyes, both, replace(both, name="both"))}
     for name in names:
         if name not in known:
             raise eyes.never_asked(name, scored.run.path.name, tuple(known))

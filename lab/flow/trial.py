@@ -18,6 +18,7 @@ from lab.files import records
 from lab.flow.atomic import LAB, Choice, Chosen, Prepared
 from lab.flow.context import Context
 from lab.flow.labs import plan_lab
+from lab.flow.models import models_in_use
 from lab.flow.rules import rule_paths
 from lab.moment import SECOND, Moment
 from lab.provision import apply, walls
@@ -122,7 +123,7 @@ def _opened(prepared: Prepared, context: Context) -> tuple[RunFolder, tuple[Trie
             summary=f"{len(prepared.chosen.tests)} tests of Atomic Red Team",
             version=lab.__version__,
             started=started,
-            rules=all_rules(detectors("", rule_paths(context))),
+            rules=all_rules(detectors("", rule_paths(context), models_in_use(context))),
         )
     )
     return run, ()
@@ -164,7 +165,9 @@ def _desk(run: RunFolder, context: Context) -> Iterator[Desk]:
     from lab.watch.collection import Collection
     from lab.watch.desk import usual_desk
 
-    desk = usual_desk(run.noticed, detectors("", rule_paths(context)), context.on_alert)
+    desk = usual_desk(
+        run.noticed, detectors("", rule_paths(context), models_in_use(context)), context.on_alert
+    )
     try:
         yield desk
     finally:

@@ -62,6 +62,11 @@ def embedded(score: Score) -> Eye:
     return Eye(name=EMBEDDED, score=score, waiting=_waiting(score))
 
 
+def named(name: str, score: Score) -> Eye:
+    """Return the view of a part of what ships: of rules, or of models."""
+    return Eye(name=name, score=score, waiting=_waiting(score))
+
+
 def seen_by(  # noqa: PLR0913  # the records of a run, each by its name
     name: str,
     *,
