@@ -95,7 +95,7 @@ _QUICK: Final = Quick(
         },
     ),
     takes="NOT contains(line, '\\') AND shape AND moment IS NOT NULL "
-    "AND asked.method <> '' AND said.status <> ''",
+    "AND asked.method NOT IN ('', 'CONNECT') AND said.status <> ''",  # CONNECT names no path
     fields={
         "@timestamp": "moment",
         "event.outcome": f"CASE WHEN status >= {_FIRST_FAILURE} THEN 'failure' "

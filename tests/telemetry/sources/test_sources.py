@@ -130,6 +130,14 @@ def test_damaged_lines_read_at_once_are_those_read_one_by_one(kind: str, picks: 
     assert read(kind, texts, at_once_from=1) == read(kind, texts, at_once_from=1_000_000)
 
 
+def test_a_connection_through_a_proxy_names_no_path_however_it_is_read() -> None:
+    texts = [
+        f'10.0.0.2 - - [23/Nov/2026:22:00:00 +0000] "CONNECT {it} HTTP/1.1" 405 5' for it in ("/3", "a:443")
+    ]
+    for event in (*read("apache", texts, at_once_from=1), *read("apache", texts, at_once_from=1_000_000)):
+        assert "url.path" not in event
+
+
 @pytest.mark.parametrize("kind", ["apache", "syslog"])
 def test_an_event_is_of_its_line_however_many_there_are(kind: str) -> None:
     forms = {
