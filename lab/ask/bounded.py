@@ -58,6 +58,13 @@ class _Said:
     problems: tuple[Problem, ...] = ()
 
 
+def shown(value: object) -> str:
+    """Write a value of an answer as text."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else records.to_json(value).strip('"')
+
+
 def ask(run: Path, sql: str) -> Answer:
     """Answer a question about a run within its limits.
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from lab.files import records
+from lab.ask.bounded import shown
 from lab.text import for_spreadsheet, visible
 
 if TYPE_CHECKING:
@@ -82,9 +82,7 @@ def _cell(value: object, *, guard: bool = False) -> str:
 
     In CSV no terminal is to obey it, and a text that a spreadsheet would run as a formula is quoted.
     """
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else records.to_json(value).strip('"')
+    text = shown(value)
     if not guard:
         return text
     return for_spreadsheet(text) if isinstance(value, str) else visible(text)

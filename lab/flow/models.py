@@ -94,7 +94,8 @@ def learn_values(lesson: Lesson, context: Context) -> Learnt:
         )
     runs = [folder.find(context.workplace, it) for it in lesson.benign]
     files = [corpora.attack_file(context.path(it)) for it in lesson.attacks]
-    every = [*files, *map(corpora.benign_run, runs), *corpora.made_up(1)]
+    visited = [corpora.benign_run(it) for it in runs]
+    every = [*files, *visited, *corpora.made_up(1)]
     parts = corpora.parted(every)
     described = Description(
         name=lesson.name,
@@ -133,7 +134,7 @@ def learn_values(lesson: Lesson, context: Context) -> Learnt:
         false_positive_rate=card.spread([it.ordinary.value or 0.0 for it in every_seed]),
         test=test,
         test_held=test_held,
-        an_hour=_an_hour(runs),
+        an_hour=_an_hour(runs, sum(it.read for it in visited)),
         base_rates=card.at_base_rates(test or every_seed[0]),
         warnings=card.warnings(every_seed[0], test, own=not files),
     )
@@ -142,14 +143,13 @@ def learn_values(lesson: Lesson, context: Context) -> Learnt:
     return Learnt(folder=target, card=made)
 
 
-def _an_hour(runs: list[RunFolder]) -> float | None:
+def _an_hour(runs: list[RunFolder], values: int) -> float | None:
     """Return how many values visitors send in an hour of those runs."""
-    from lab.learn.corpora import benign_run
     from lab.moment import SECOND
 
     headers = [it.header() for it in runs]
     hours = sum(((it.ended or it.started) - it.started) / SECOND / 3600 for it in headers)
-    return sum(benign_run(it).read for it in runs) / hours if hours else None
+    return values / hours if hours else None
 
 
 def _folder(name: str, context: Context) -> Path:

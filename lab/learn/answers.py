@@ -17,6 +17,7 @@ from lab.detect.alert import Alert
 from lab.exercise.truth import Truth
 from lab.runs.header import LabRecord
 from lab.runs.triage import UNTOUCHED, Disposition, Standing
+from lab.score.grading import parent_of
 from lab.score.intervals import Share, share
 from lab.score.values import Score
 from lab.why.benign import act_of
@@ -106,11 +107,11 @@ def grade_answers(  # noqa: PLR0913  # the records of a run, each by its name
         score: The score of the same alerts.
         lab: The lab as it was.
     """
-    ignored = set(score.ignored_alerts)
+    ignored, false = set(score.ignored_alerts), frozenset(score.false_alerts)
     acts = [it for it in truth if it.label == "benign" and it.action]
     node_of = {address: it.name for it in lab.nodes for address in it.addresses.values()}
     answers = tuple(
-        _judged(it, standings.get(it.id, UNTOUCHED), _known(it, score, acts, node_of))
+        _judged(it, standings.get(it.id, UNTOUCHED), _known(it, score, false, acts, node_of))
         for it in alerts
         if it.id not in ignored
     )
@@ -125,11 +126,13 @@ def grade_answers(  # noqa: PLR0913  # the records of a run, each by its name
     )
 
 
-def _known(alert: Alert, score: Score, acts: Sequence[Truth], node_of: Mapping[str, str]) -> _Known:
-    if alert.id not in set(score.false_alerts):
+def _known(
+    alert: Alert, score: Score, false: frozenset[str], acts: Sequence[Truth], node_of: Mapping[str, str]
+) -> _Known:
+    if alert.id not in false:
         steps = [it for it in score.steps if alert.id in it.alerts]
         techniques = tuple(dict.fromkeys(it.technique for it in steps))
-        parents = tuple(it.partition(".")[0] for it in techniques)
+        parents = map(parent_of, techniques)
         what = (
             ", ".join(f"{it.name} ({it.technique})" for it in steps) or "an attack step that others tell of"
         )

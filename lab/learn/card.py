@@ -161,8 +161,7 @@ class Card:
 def source(corpus: Corpus, parts: Parted) -> Source:
     """Say of a corpus what it is."""
     kept = next((len(it.values) for it in parts.corpora if it.name == corpus.name), 0)
-    sort = "attack" if corpus.attack else "hard benign" if corpus.hard else "benign"
-    return Source(name=corpus.name, sort=sort, read=corpus.read, kept=kept, hash=corpus.hash)
+    return Source(name=corpus.name, sort=_sort(corpus), read=corpus.read, kept=kept, hash=corpus.hash)
 
 
 def figures(held: Sequence[Held]) -> Figures:
@@ -333,7 +332,7 @@ def _said(it: Share) -> str:
     return f"{it.value:.4f} ({it.low:.4f} to {it.high:.4f}, n = {it.total})"
 
 
-def _sort(it: Held) -> str:
+def _sort(it: Held | Corpus) -> str:
     return "attack" if it.attack else "hard benign" if it.hard else "benign"
 
 

@@ -51,7 +51,7 @@ class Diary(Generic[Record]):
             OSError: it cannot be written.
         """
         with self._lock, self._alone():
-            careful.append(self._path, f"{records.to_json(record)}\n".encode())
+            records.append(self._path, (record,))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -17,9 +17,6 @@ Connection = duckdb.DuckDBPyConnection
 Relation = duckdb.DuckDBPyRelation
 """What a question gives, before it is fetched."""
 
-Interrupted = duckdb.InterruptException
-"""What a question that was stopped ends in."""
-
 OutOfMemory = duckdb.OutOfMemoryException
 """What a question that needs more than it may have ends in."""
 
@@ -101,12 +98,18 @@ def only_question(sql: str) -> None:
 
 
 @contextmanager
-def stopped_after(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
-    """Interrupt what a database does while the body runs, after some seconds."""
+def stopped_after(connection: duckdb.DuckDBPyConnection, sql: str, seconds: float) -> Iterator[None]:
+    """Interrupt what a database does while the body runs, after some seconds.
+
+    Raises:
+        BadQuery: it was interrupted.
+    """
     timer = threading.Timer(seconds, connection.interrupt)
     timer.start()
     try:
         yield
+    except duckdb.InterruptException as error:
+        raise BadQuery(sql, said=f"it took longer than {seconds:g} s and was stopped") from error
     finally:
         timer.cancel()
         timer.join()

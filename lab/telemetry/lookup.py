@@ -12,7 +12,6 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +19,6 @@ from typing import Any, Final
 from lab.errors import BadQuery
 from lab.moment import SECOND
 from lab.telemetry.database import (
-    Connection,
-    Interrupted,
     OutOfMemory,
     connected,
     duckdb_errors,
@@ -338,7 +335,7 @@ class Lookup:
             for again in (True, False):
                 self._refresh()
                 try:
-                    with duckdb_errors(sql), _in_time(self._connection, sql):
+                    with duckdb_errors(sql), stopped_after(self._connection, sql, _SECONDS):
                         return self._answered(sql, list(values))
                 except BadQuery:
                     if not again or self._files() == self._seen:
@@ -394,15 +391,6 @@ class Lookup:
         if len(sorts) > _MOST_SORTS:
             return [(tuple(files), frozenset().union(*sorts), "true")]
         return [(tuple(them), columns, "false") for columns, them in sorts.items()]
-
-
-@contextmanager
-def _in_time(connection: Connection, sql: str) -> Iterator[None]:
-    try:
-        with stopped_after(connection, _SECONDS):
-            yield
-    except Interrupted as error:
-        raise BadQuery(sql, said=f"it took longer than {_SECONDS:g} s and was stopped") from error
 
 
 def _selected(

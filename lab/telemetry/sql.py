@@ -18,7 +18,6 @@ from lab.errors import BadQuery
 from lab.moment import Moment
 from lab.telemetry.database import (
     MEMORY_LIMIT,
-    Interrupted,
     Relation,
     connected,
     duckdb_errors,
@@ -193,10 +192,8 @@ class Tables:
             only_question(sql)
             shut(self._connection, self._files)
             try:
-                with stopped_after(self._connection, seconds):
+                with stopped_after(self._connection, sql, seconds):
                     return read(self._connection.sql(sql))
-            except Interrupted as error:
-                raise BadQuery(sql, said=f"it took longer than {seconds:g} s and was stopped") from error
             except pa.ArrowException as error:
                 raise BadQuery(sql, said=str(error)) from error
 

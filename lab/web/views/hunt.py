@@ -10,10 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lab.ask.asked import Asked as Question
-from lab.ask.bounded import Answer, ask_runs
+from lab.ask.bounded import Answer, ask_runs, shown
 from lab.ask.questions import saved_questions
 from lab.errors import BadQuery, NotFound
-from lab.files import records
 from lab.telemetry.event import FIELDS
 from lab.text import for_spreadsheet
 from lab.web.charts import HEIGHT, WIDTH, bars_drawn
@@ -109,8 +108,8 @@ def download(request: Request) -> Response:
 
 def _csv(name: str, rows: list[list[str]]) -> Response:
     out = io.StringIO()
-    shown = ([for_spreadsheet(it[:_CELL]) for it in row] for row in rows)
-    csv.writer(out, lineterminator="\n").writerows(shown)
+    guarded = ([for_spreadsheet(it[:_CELL]) for it in row] for row in rows)
+    csv.writer(out, lineterminator="\n").writerows(guarded)
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return Response(out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -145,20 +144,13 @@ def sql(request: Request) -> Response:
         except BadQuery as error:
             wrong = str(error)
     if found is not None and "csv" in request.query_params:
-        rows = [[_shown(it) for it in row] for row in found.rows]
+        rows = [[shown(it) for it in row] for row in found.rows]
         return _csv(f"{run.name}-answer.csv", [list(found.columns), *rows])
     return page(
-        request, "sql.html.j2", opened=run, sql=text, answer=found, wrong=wrong, shown=_shown,
+        request, "sql.html.j2", opened=run, sql=text, answer=found, wrong=wrong, shown=shown,
         questions=saved_questions(), most=_SHOWN_ROWS, status=400 if wrong else 200,
     )  # fmt: skip
 
 
 def _answer(run: Opened, text: str) -> Answer:
     return ask_runs(Question(runs={run.name: str(run.run.path)}, sql=text, noticed_only=run.hidden()))
-
-
-def _shown(value: object) -> str:
-    """Write a value of an answer."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else records.to_json(value).strip('"')

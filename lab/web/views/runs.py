@@ -14,7 +14,7 @@ from lab.files import careful
 from lab.runs.header import Header
 from lab.score.series import Taken, contrast, taken
 from lab.score.values import Score
-from lab.score.vocabulary import DETECTED, MISSED, Verdict
+from lab.score.vocabulary import DETECTED, MISSED, QUALITY, Verdict
 from lab.web.charts import lines
 from lab.web.opened import Opened
 from lab.web.pages import opened, page, shelf_of
@@ -28,8 +28,6 @@ _REPORT: Final = (
     "sandbox allow-scripts allow-popups"
 )
 """Policy of a report, which itself names its script by its hash; it reaches no cookie and no page of ours."""
-
-_RANKS: Final[tuple[Verdict, ...]] = ("no_telemetry", "telemetry_only", "general", "tactic", "technique")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +104,7 @@ def coverage(request: Request) -> Response:
         for step in score.steps:
             if step.verdict in DETECTED | MISSED:
                 known = cells.setdefault(step.technique, {}).get(header.id)
-                if known is None or _RANKS.index(step.verdict) > _RANKS.index(known):
+                if known is None or QUALITY.get(step.verdict, 0) > QUALITY.get(known, 0):
                     cells[step.technique][header.id] = step.verdict
     table = attack.techniques()
     rows = sorted(cells, key=lambda it: (_first_tactic(it), it))

@@ -22,6 +22,9 @@ from lab.web.opened import Opened
 from lab.web.pages import opened, page, shelf_of
 from lab.web.told import Graded, Reasons
 
+_EARLIER: Final = 11
+"""Runs before one whose grades are shown beside its own: each takes a process to grade."""
+
 _MOST: Final = 2000
 """Alerts of a rule that a filter is tried on."""
 
@@ -171,8 +174,8 @@ def graded(request: Request) -> Response:
         wrong = "nothing was handed in yet"
     else:
         try:
-            earlier = [_graded(request, it) for it in _handed_in(request)][-12:]
-            found = next(it for it in earlier if it.run == run.name)
+            earlier = [_graded(request, it) for it in (*_handed_in_before(request, run), run.name)]
+            found = earlier[-1]
         except LabError as error:
             wrong = str(error)
     series = {
@@ -185,11 +188,12 @@ def graded(request: Request) -> Response:
     )  # fmt: skip
 
 
-def _handed_in(request: Request) -> list[str]:
-    """Return the runs whose answers were handed in and that have a score, the oldest first."""
+def _handed_in_before(request: Request, run: Opened) -> list[str]:
+    """Return the last runs before one that have a score and answers handed in, the oldest first."""
     shelf = shelf_of(request)
-    looked = [shelf.look(name) for name, header in reversed(shelf.every()) if header.judged]
-    return [it.name for it in looked if it.run.score.exists() and answered(it.triage.entries()) is not None]
+    looked = [shelf.look(name) for name, it in reversed(shelf.every()) if it.judged and name < run.name]
+    known = [it for it in looked if it.run.score.exists() and answered(it.triage.entries()) is not None]
+    return [it.name for it in known[-_EARLIER:]]
 
 
 def _graded(request: Request, run: str) -> Graded:
