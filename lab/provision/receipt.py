@@ -6,15 +6,18 @@ import base64
 import shutil
 import subprocess
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lab.engine.engine import Engine
 from lab.engine.nodes import RunningLab
 from lab.files import records
+
+if TYPE_CHECKING:
+    import psutil
 
 _OBJECTS: Final = ("container ", "network ", "volume ")
 """What somebody makes on purpose; interfaces, mounts, processes and rules come with these."""
@@ -201,13 +204,32 @@ def _is(point: str, namespaces: frozenset[int]) -> bool:
         return False
 
 
+def end_helpers(gone: frozenset[str]) -> None:
+    """End the processes that serve nodes which the engine no longer has; containerd clears up behind them.
+
+    Args:
+        gone: Ids of nodes that were ours and are removed.
+    """
+    import psutil
+
+    for helper in _helpers():
+        if gone.intersection(helper.info["cmdline"]):
+            with suppress(psutil.Error):  # it ended meanwhile, or is not ours to end: the receipt says so
+                helper.kill()
+
+
 def _shims() -> tuple[str, ...]:
+    """Return the command line of what serves each running container."""
+    return tuple(sorted(" ".join(it.info["cmdline"]) for it in _helpers()))
+
+
+def _helpers() -> Iterator[psutil.Process]:
     """Find the process that serves each running container; its arguments name the container."""
     import psutil
 
-    started = (it.info for it in psutil.process_iter(["name", "cmdline"]))
-    shims = (it["cmdline"] for it in started if "containerd-shim" in (it["name"] or ""))
-    return tuple(sorted(" ".join(words) for words in shims if words))  # one that has ended has no words
+    for it in psutil.process_iter(["name", "cmdline"]):
+        if "containerd-shim" in (it.info["name"] or "") and it.info["cmdline"]:  # an ended one has no words
+            yield it
 
 
 def _firewall() -> tuple[str, ...] | None:

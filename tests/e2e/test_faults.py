@@ -124,19 +124,19 @@ def test_up_after_a_kill_completes_the_lab(place: Place, after: int) -> None:
     assert [node.state for node in place.observe().nodes] == ["running"] * 3
 
 
-def test_down_ends_an_up_that_is_at_work(place: Place) -> None:
-    for _ in range(3):  # on a busy machine it may be done before it is told
-        up = place.begin("up", place.name)
-        until = time.monotonic() + 30
-        while place.observe().empty and time.monotonic() < until:
-            time.sleep(0.02)
-        gone(place)
-        _, said = up.communicate(timeout=60)
-        if up.returncode:
-            break
-    assert up.returncode == 130
-    assert "Traceback" not in said
-    assert place.observe().empty
+@pytest.mark.parametrize("after", [2, 5, 8])
+def test_down_ends_an_up_that_is_at_work(place: Place, after: int) -> None:
+    up = place.begin("up", place.name, str(after), program=HALTED)
+    until = time.monotonic() + 30
+    while not (place.folder / "halted").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    down = place.begin("down", place.name)
+    assert down.stderr
+    waits = "waiting for process" in down.stderr.readline()
+    (place.folder / "halted").unlink()
+    said = [it.communicate(timeout=60)[1] for it in (up, down)]
+    assert (waits, up.returncode, down.returncode, "Traceback" in "".join(said)) == (True, 130, 0, False)
+    gone(place)
 
 
 def test_two_ups_at_once_do_not_meet(place: Place) -> None:
