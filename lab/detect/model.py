@@ -36,8 +36,9 @@ _SHAPES: Final = {"characters": features.CHARACTERS, "tokens": features.TOKENS, 
 _SHOWN: Final = 5
 """Features that are named with an alert."""
 
-Kind = Literal["http-value"]
-"""What a model looks at: values of HTTP parameters."""
+Kind = Literal["http-value", "record", "destination-window", "account-window"]
+"""What a model looks at: values of HTTP parameters, records of a published data set, what reaches a
+destination in a window of time, what an account does on a host in one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +71,9 @@ class Description:
 
     weights: str
     """SHA-256 of `weights.npz`."""
+
+    inputs: tuple[str, ...] = ()
+    """What its weights stand for, in their order; empty where that is fixed by its kind."""
 
     version: str
     """Version of this program that trained it."""
@@ -216,7 +220,7 @@ class ModelDetector:
 def write_model(folder: Path, model: Description, arrays: Mapping[str, Any]) -> Description:
     """Write a model into a folder, and return what it is, its weights' hash included."""
     packed = io.BytesIO()
-    _numpy().savez_compressed(packed, **arrays)
+    numpy().savez_compressed(packed, **arrays)
     folder.mkdir(parents=True, exist_ok=True)
     described = replace(model, weights=hashlib.sha256(packed.getvalue()).hexdigest())
     careful.replace(folder / WEIGHTS, packed.getvalue())
@@ -249,7 +253,7 @@ def _arrays(packed: bytes) -> dict[str, Any]:
     Raises:
         ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile: they are none.
     """
-    np = _numpy()
+    np = numpy()
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         if sum(it.file_size for it in archive.infolist()) > _LARGEST:
             raise ValueError(f"more than {_LARGEST >> 20} MB")
@@ -275,7 +279,7 @@ def describe(folder: Path) -> Description:
     return found
 
 
-def _numpy() -> Any:  # noqa: ANN401  # a module
+def numpy() -> Any:  # noqa: ANN401  # a module
     try:
         import numpy as np
     except ModuleNotFoundError as error:
