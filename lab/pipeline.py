@@ -44,9 +44,10 @@ from lab.flow.labs import (
     show_nodes,
 )
 from lab.flow.learn import grade_handed, measure_coverage
+from lab.flow.lessons import learn_records, learn_values, learn_windows
 from lab.flow.loop import compare_runs, explain_run, rescore, show_history
 from lab.flow.machine import engine_for_demo, examine_machine
-from lab.flow.models import find_model, forget_model, learn_values, list_models, switch_model
+from lab.flow.models import find_model, forget_model, list_models, switch_model
 from lab.flow.packets import check_suricata
 from lab.flow.play import (
     clean_run,
@@ -174,7 +175,15 @@ EXERCISES: Final[Stages] = (
 )
 
 LEARN_VALUES: Final[Stages] = (
-    learn_values,  # Lesson      -> Learnt
+    learn_values,  # ValueLesson -> Learnt
+)
+
+LEARN_RECORDS: Final[Stages] = (
+    learn_records,  # RecordLesson -> Learnt
+)
+
+LEARN_WINDOWS: Final[Stages] = (
+    learn_windows,  # WindowLesson -> Learnt
 )
 
 LIST_MODELS: Final[Stages] = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +13,9 @@ from lab.cli.options import AsFormat, Format
 from lab.cli.session import open_session
 
 if TYPE_CHECKING:
-    from lab.flow.models import Kept, Learnt
+    from lab.cli.session import Session
+    from lab.flow.lessons import DataSet, Learnt
+    from lab.flow.models import Kept
 
 learn = typer.Typer(help="Train a model, and write its card.", no_args_is_help=True)
 model = typer.Typer(help="Models: list, show, check, switch on, forget.", no_args_is_help=True)
@@ -40,11 +44,11 @@ def sqli(  # noqa: PLR0913  # its options
     output: AsFormat = Format.TABLE,
 ) -> None:
     """Learn SQL injection in values of requests; also without payloads of others, from made-up ones."""
-    from lab.flow.models import Lesson
+    from lab.flow.lessons import ValueLesson
     from lab.pipeline import LEARN_VALUES
 
     session = open_session()
-    lesson = Lesson(
+    lesson = ValueLesson(
         benign=tuple(benign or ()),
         attacks=tuple(attacks or ()),
         tests=tuple(test or ()),
@@ -52,14 +56,190 @@ def sqli(  # noqa: PLR0913  # its options
         seeds=seeds,
         name=name,
     )
-    found: Learnt = session.run(LEARN_VALUES, lesson)
+    _tell(session, session.run(LEARN_VALUES, lesson), output)
+
+
+def _tell(session: Session, found: Learnt, output: Format) -> None:
+    """Show the card of a model that was just trained."""
     if output == Format.JSON:
         session.screen.json(found.card)
         return
-    from lab.learn.card import markdown
+    from lab.learn.cardpage import markdown
 
     session.screen.line(markdown(found.card))
-    session.screen.tell(f"written to {found.folder};  lab model use {name}  lets it raise alerts")
+    said = found.card.model
+    use = "" if said.kind == "record" else f";  lab model use {said.name}  lets it raise alerts"
+    session.screen.tell(f"written to {found.folder}, card.html among it{use}")
+
+
+Target = Annotated[
+    float, typer.Option("--target", min=0.001, max=0.5, help="Share of benign rows that may be flagged.")
+]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, max=20, help="How often it is trained.")]
+
+
+class Trainer(StrEnum):
+    """What an autoencoder is trained with."""
+
+    MLP = "mlp"
+    TORCH = "torch"
+
+
+With = Annotated[
+    Trainer,
+    typer.Option(
+        "--with",
+        help="What the autoencoder is trained with: scikit-learn's MLP, or PyTorch of the extra deep.",
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Given:
+    """What the commands for published data sets are given, all alike."""
+
+    train: tuple[Path, ...]
+    test: tuple[Path, ...]
+    target: float
+    seeds: int
+    coder: Trainer
+    name: str
+
+
+def _learn_records(data: DataSet, given: _Given, output: Format) -> None:
+    from lab.flow.lessons import RecordLesson
+    from lab.pipeline import LEARN_RECORDS
+
+    session = open_session()
+    lesson = RecordLesson(
+        data=data,
+        train=given.train,
+        test=given.test,
+        target=given.target,
+        seeds=given.seeds,
+        coder=given.coder.value,
+        name=given.name,
+    )
+    _tell(session, session.run(LEARN_RECORDS, lesson), output)
+
+
+@learn.command("nsl-kdd", epilog="Example:  lab learn nsl-kdd --train KDDTrain+.txt --test KDDTest+.txt")
+def nsl_kdd(  # noqa: PLR0913  # its options
+    *,
+    train: Annotated[
+        Path, typer.Option("--train", help="KDDTrain+.txt, from the Canadian Institute for Cybersecurity.")
+    ],
+    test: Annotated[
+        Path | None, typer.Option("--test", help="KDDTest+.txt, from there; opened once the model is frozen.")
+    ] = None,
+    target: Target = 0.05,
+    seeds: Seeds = 5,
+    coder: With = Trainer.MLP,
+    name: Annotated[str, typer.Option("--name", help="What it is to be called.")] = "nsl-kdd",
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Learn intrusions from NSL-KDD, with whole types of attacks held out; shows what that is worth."""
+    tests = (test,) if test else ()
+    given = _Given(train=(train,), test=tests, target=target, seeds=seeds, coder=coder, name=name)
+    _learn_records("nsl-kdd", given, output)
+
+
+@learn.command(
+    "kdd99", epilog="Example:  lab learn kdd99 --train kddcup.data_10_percent.gz --test corrected.gz"
+)
+def kdd99(  # noqa: PLR0913  # its options
+    *,
+    train: Annotated[
+        Path, typer.Option("--train", help="kddcup.data_10_percent, from the UCI KDD archive; .gz or not.")
+    ],
+    test: Annotated[
+        Path | None, typer.Option("--test", help="corrected, from there; opened once the model is frozen.")
+    ] = None,
+    target: Target = 0.05,
+    seeds: Seeds = 5,
+    coder: With = Trainer.MLP,
+    name: Annotated[str, typer.Option("--name", help="What it is to be called.")] = "kdd99",
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Learn intrusions from KDD Cup 99; rows that come again count once."""
+    tests = (test,) if test else ()
+    given = _Given(train=(train,), test=tests, target=target, seeds=seeds, coder=coder, name=name)
+    _learn_records("kdd99", given, output)
+
+
+@learn.command(epilog="Example:  lab learn cicids2017 Tuesday.csv Wednesday.csv --test Friday.csv")
+def cicids2017(  # noqa: PLR0913  # its options
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Days of CICIDS2017, in their order; corrected ones as well."),
+    ],
+    *,
+    test: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--test", help="A day that is opened once the model is frozen; else the last of the files."
+        ),
+    ] = None,
+    target: Target = 0.05,
+    seeds: Seeds = 5,
+    coder: With = Trainer.MLP,
+    name: Annotated[str, typer.Option("--name", help="What it is to be called.")] = "cicids2017",
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Learn intrusions from CICIDS2017, split by days; ports and addresses are left out."""
+    given = _Given(
+        train=tuple(files), test=tuple(test or ()), target=target, seeds=seeds, coder=coder, name=name
+    )
+    _learn_records("cicids2017", given, output)
+
+
+Days = Annotated[list[str], typer.Option("--benign", help="A run without an attack; give two or more.")]
+Tries = Annotated[
+    list[str] | None, typer.Option("--test", help="A run that is opened once the model is frozen.")
+]
+ADay = Annotated[
+    float, typer.Option("--a-day", min=0.01, max=1000, help="False alerts a day that are aimed at.")
+]
+
+
+@learn.command(epilog="Example:  lab learn flood --benign 20261127-184359 --benign 20261127-185923")
+def flood(
+    *,
+    benign: Days,
+    test: Tries = None,
+    a_day: ADay = 1.0,
+    name: Annotated[str, typer.Option("--name", help="What it is to be called.")] = "flood",
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Learn from quiet days how much traffic reaches a destination in ten seconds."""
+    from lab.flow.lessons import WindowLesson
+    from lab.pipeline import LEARN_WINDOWS
+
+    session = open_session()
+    lesson = WindowLesson(
+        kind="destination-window", benign=tuple(benign), tests=tuple(test or ()), a_day=a_day, name=name
+    )
+    _tell(session, session.run(LEARN_WINDOWS, lesson), output)
+
+
+@learn.command(epilog="Example:  lab learn hosts --benign 20261127-184359 --benign 20261127-185923")
+def hosts(
+    *,
+    benign: Days,
+    test: Tries = None,
+    a_day: ADay = 1.0,
+    name: Annotated[str, typer.Option("--name", help="What it is to be called.")] = "hosts",
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Learn from quiet days what each account does on a host in a minute."""
+    from lab.flow.lessons import WindowLesson
+    from lab.pipeline import LEARN_WINDOWS
+
+    session = open_session()
+    lesson = WindowLesson(
+        kind="account-window", benign=tuple(benign), tests=tuple(test or ()), a_day=a_day, name=name
+    )
+    _tell(session, session.run(LEARN_WINDOWS, lesson), output)
 
 
 @model.command("list", epilog="Example:  lab model list")

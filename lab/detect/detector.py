@@ -10,7 +10,7 @@ from lab.detect.alert import Alert
 from lab.moment import Moment
 
 if TYPE_CHECKING:  # who only wants to know where the rules are need not wait for Arrow
-    from lab.detect.model import Model
+    from lab.detect.model import Model, WindowModel
     from lab.telemetry.events import Events
 
 OWN_RULES: Final = Path(__file__).parent / "rules"
@@ -48,7 +48,7 @@ class Detector(Protocol):
 
 
 def detectors(
-    sensor_rules: str, rules: Iterable[Path] = (OWN_RULES,), models: Iterable[Model] = ()
+    sensor_rules: str, rules: Iterable[Path] = (OWN_RULES,), models: Iterable[Model | WindowModel] = ()
 ) -> tuple[Detector, ...]:
     """Make every detector there is.
 
@@ -60,7 +60,7 @@ def detectors(
     Raises:
         BadFile: a rule cannot be read.
     """
-    from lab.detect.model import ModelDetector
+    from lab.detect.model import detector_of
     from lab.detect.reported import SuricataDetector
     from lab.detect.sigma.compiled import rules_of
     from lab.detect.sigma.detector import SigmaDetector
@@ -68,7 +68,7 @@ def detectors(
     return (
         SigmaDetector(rules_of(rules)),
         SuricataDetector(sensor_rules),
-        *(ModelDetector(it) for it in models),
+        *map(detector_of, models),
     )
 
 

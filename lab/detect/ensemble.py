@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lab.errors import WrongInput
 
 if TYPE_CHECKING:
-    from lab.detect.model import Description
+    from lab.detect.description import Description
 
 _FAR: Final = 5.0
 """Standard deviations at which an input is cut off: one wild value must not decide alone."""
@@ -131,8 +131,25 @@ MEMBERS: Final[Mapping[str, Callable[[Any, Mapping[str, Any]], Any]]] = {
 """What can be in an ensemble, by the first part of its arrays' names."""
 
 
+def _check_forest(arrays: Mapping[str, Any], inputs: int) -> None:
+    """See that each tree ends, and asks for inputs that there are.
+
+    Raises:
+        ValueError: it does not.
+    """
+    import numpy as np
+
+    left, right, feature = (arrays[f"forest_{it}"] for it in ("left", "right", "feature"))
+    inner = np.flatnonzero(left >= 0)
+    for children in (left[inner], right[inner]):
+        if (children <= inner).any() or (children >= len(left)).any():
+            raise ValueError("a tree that does not end")
+    if (feature[inner] < 0).any() or (feature[inner] >= inputs).any():
+        raise ValueError("a tree that asks for an input that there is not")
+
+
 def surprise(scores: Any, benign: Any) -> Any:  # noqa: ANN401
-    """Return less the logarithm of the share of benign rows that score as high.
+    """Return less the logarithm of the share of benign rows that score as high; beyond all it still grows.
 
     Args:
         scores: Of some rows.
@@ -141,7 +158,9 @@ def surprise(scores: Any, benign: Any) -> Any:  # noqa: ANN401
     import numpy as np
 
     above = len(benign) - np.searchsorted(benign, scores, side="left")
-    return -np.log((1 + above) / (1 + len(benign)))
+    wide = benign[-1] - benign[len(benign) // 2] or 1.0
+    beyond = np.log1p(np.maximum(scores - benign[-1], 0) / wide)
+    return -np.log((1 + above) / (1 + len(benign))) + beyond
 
 
 class Ensemble:
@@ -153,11 +172,18 @@ class Ensemble:
         Args:
             description: What it is.
             arrays: Those of the encoder and of its members.
+
+        Raises:
+            ValueError: they do not fit together.
         """
         self.description = description
         self.members = tuple(it for it in MEMBERS if it + _CALIBRATION in arrays)
         self._arrays = arrays
         self.encoder = Encoder(description.inputs, arrays)
+        if not self.members or len(arrays["usual"]) != len(description.inputs):
+            raise ValueError("no members, or other inputs than it names")
+        if "forest" in self.members:
+            _check_forest(arrays, len(description.inputs))
 
     def score(self, rows: Any) -> Any:  # noqa: ANN401
         """Return the scores of encoded rows."""

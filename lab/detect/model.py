@@ -1,7 +1,7 @@
 """Models that raise alerts beside the rules: loaded without running anything, scored here, explained exactly.
 
 A model is a folder: `model.json` says what it is and by which hash its weights go, `weights.npz` has the
-numbers. With `lab.learn.values` the only importer of numpy, which the extra `learn` brings.
+numbers. numpy, which they need, comes with the extra `learn`.
 """
 
 from __future__ import annotations
@@ -10,83 +10,36 @@ import hashlib
 import io
 import math
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from lab.detect import features
-from lab.detect.alert import RISKS, Alert, Level, entities_of, facts, identity, in_order
+from lab.detect import features, windows
+from lab.detect.alert import RISKS, Alert, entities_of, facts, identity, in_order, time_of
+from lab.detect.description import FORMAT, Description
+from lab.detect.ensemble import Ensemble
 from lab.errors import BadFile, NotReady, Problem
 from lab.files import careful, records
-from lab.moment import Moment
+from lab.moment import SECOND, Moment
 from lab.telemetry.event import Event
 from lab.telemetry.events import Events
 
 DESCRIPTION: Final = "model.json"
 WEIGHTS: Final = "weights.npz"
 
-_FORMAT: Final = "homerange-model 1"
 _LARGEST: Final = 64 * 2**20
 """Bytes that weights may take, packed or not."""
 
-_SHAPES: Final = {"characters": features.CHARACTERS, "tokens": features.TOKENS, "bias": 2}
-"""Arrays of a model, and how many numbers each has."""
+_SHAPES: Final[Mapping[str, Mapping[str, int]]] = {
+    "http-value": {"characters": features.CHARACTERS, "tokens": features.TOKENS, "bias": 2},
+    "destination-window": dict.fromkeys(("middle", "scale"), len(windows.Traffic.features)),
+    "account-window": dict.fromkeys(("middle", "scale"), len(windows.Deeds.features)) | windows.TABLES,
+}
+"""Arrays of a model by its kind, and how many numbers each has."""
 
 _SHOWN: Final = 5
 """Features that are named with an alert."""
-
-Kind = Literal["http-value", "record", "destination-window", "account-window"]
-"""What a model looks at: values of HTTP parameters, records of a published data set, what reaches a
-destination in a window of time, what an account does on a host in one."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Description:
-    """What a model is: `model.json`."""
-
-    format: str = _FORMAT
-    """Its format."""
-
-    name: str
-    """What it is called: `sqli`."""
-
-    kind: Kind
-    """What it looks at."""
-
-    title: str
-    """What its alerts say."""
-
-    level: Level
-    """How urgent they are."""
-
-    techniques: tuple[str, ...]
-    """ATT&CK ids that they name."""
-
-    tactics: tuple[str, ...]
-    """Tactics that they name."""
-
-    threshold: float
-    """Score from which on an alert is raised; frozen before any test was looked at."""
-
-    weights: str
-    """SHA-256 of `weights.npz`."""
-
-    inputs: tuple[str, ...] = ()
-    """What its weights stand for, in their order; empty where that is fixed by its kind."""
-
-    version: str
-    """Version of this program that trained it."""
-
-    @property
-    def hash(self) -> str:
-        """What it is, all in one: weights, threshold, and what it looks at."""
-        return hashlib.sha256(records.to_json(self).encode()).hexdigest()
-
-    @property
-    def rule(self) -> str:
-        """What stands in an alert where a rule has its id."""
-        return f"model:{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +111,7 @@ _REMEMBERED: Final = 50_000
 
 
 class ModelDetector:
-    """Raises what a model finds."""
+    """Raises what a model of values finds."""
 
     def __init__(self, model: Model) -> None:
         """Take a model.
@@ -197,24 +150,97 @@ class ModelDetector:
         return most[1] if most and most[0] >= self._model.description.threshold else None
 
     def _alert(self, found: Sequence[tuple[Event, str]], now: Moment) -> Alert:
-        said = self._model.description
-        events = [event for event, _ in found]
         worst = max((value for _, value in found), key=self._model.score)
         why = self._model.explain(worst)
-        return Alert(
-            id=identity(said.rule, said.hash, events),
-            engine="model",
-            rule_id=said.rule,
-            rule_hash=said.hash,
-            title=said.title,
-            level=said.level,
-            risk=RISKS[said.level],
-            techniques=said.techniques,
-            tactics=said.tactics,
-            score=round(why.score, 3),
-            moved=why.moved,
-            **facts(events, now),
-        )
+        return raised(self._model.description, [event for event, _ in found], why, now)
+
+
+class WindowModel:
+    """A model of windows, ready to score."""
+
+    def __init__(self, description: Description, arrays: Mapping[str, Any]) -> None:
+        """Take a model.
+
+        Args:
+            description: What it is.
+            arrays: `middle` and `scale` of each feature, and what its sort of windows has seen.
+        """
+        self.description = description
+        self.sort = windows.sort_of(description.kind, arrays)
+        self._middle, self._scale = arrays["middle"].tolist(), arrays["scale"].tolist()
+
+    def explain(self, values: Sequence[float]) -> Scored:
+        """Return how far a window is above what is usual, and what moved it: exact, since it is a sum."""
+        total, shares = windows.distance(values, self._middle, self._scale)
+        return Scored(total, windows.unlike(self.sort.features, shares, _SHOWN))
+
+
+class WindowDetector:
+    """Raises what a model of windows finds, as soon as a window is far enough from what is usual."""
+
+    def __init__(self, model: WindowModel) -> None:
+        """Take a model.
+
+        Args:
+            model: It.
+        """
+        self._model = model
+        self._windows = windows.Windows(model.sort)
+        self._quiet: dict[windows.Key, int] = {}
+
+    @property
+    def rules(self) -> Mapping[str, str]:
+        """Its id and hash, where a rule has its own."""
+        said = self._model.description
+        return {said.rule: said.hash}
+
+    def feed(self, events: Events, now: Moment) -> tuple[Alert, ...]:
+        """Add new events to their windows; a window raises once, and keeps those that follow it quiet."""
+        return in_order(self._fed(events, now))
+
+    def recall(self, events: Events) -> None:
+        """Add events that were looked at before a restart, and raise nothing."""
+        for _ in self._fed(events, Moment(0)):
+            pass
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _fed(self, events: Events, now: Moment) -> Iterator[Alert]:
+        for _, it in self._windows.add(events):
+            if it.start < self._quiet.get(it.key, it.start):
+                continue
+            why = self._model.explain(it.window.values())
+            if why.score >= self._model.description.threshold:
+                self._quiet[it.key] = it.start + _QUIET * self._model.sort.seconds * SECOND
+                yield raised(self._model.description, sorted(it.events, key=time_of), why, now)
+
+
+_QUIET: Final = 3
+"""Windows, the one that raised included, in which the same destination or account raises nothing more."""
+
+
+def raised(said: Description, events: Sequence[Event], why: Scored, now: Moment) -> Alert:
+    """Make the alert of a model."""
+    return Alert(
+        id=identity(said.rule, said.hash, events),
+        engine="model",
+        rule_id=said.rule,
+        rule_hash=said.hash,
+        title=said.title,
+        level=said.level,
+        risk=RISKS[said.level],
+        techniques=said.techniques,
+        tactics=said.tactics,
+        score=round(why.score, 3),
+        moved=why.moved,
+        **facts(events, now),
+    )
+
+
+def detector_of(model: Model | WindowModel) -> ModelDetector | WindowDetector:
+    """Return what raises what a model finds."""
+    return ModelDetector(model) if isinstance(model, Model) else WindowDetector(model)
 
 
 def write_model(folder: Path, model: Description, arrays: Mapping[str, Any]) -> Description:
@@ -228,7 +254,7 @@ def write_model(folder: Path, model: Description, arrays: Mapping[str, Any]) -> 
     return described
 
 
-def read_model(folder: Path) -> Model:
+def read_model(folder: Path) -> Model | WindowModel | Ensemble:
     """Read a model from a folder that may be somebody else's; nothing in it is run.
 
     Raises:
@@ -241,14 +267,29 @@ def read_model(folder: Path) -> Model:
     if hashlib.sha256(packed).hexdigest() != described.weights:
         raise BadFile(Problem(path=str(path), line=0, what=f"is not what {DESCRIPTION} says: another hash"))
     try:
-        arrays = _arrays(packed)
+        return _made(described, _arrays(packed, _SHAPES.get(described.kind)))
     except (ValueError, KeyError, OSError, zipfile.BadZipFile, EOFError) as error:
         raise BadFile(Problem(path=str(path), line=0, what=f"holds no weights: {error}")) from error
-    return Model(described, arrays)
 
 
-def _arrays(packed: bytes) -> dict[str, Any]:
+def _made(described: Description, arrays: Mapping[str, Any]) -> Model | WindowModel | Ensemble:
+    """Return a model of its kind.
+
+    Raises:
+        ValueError, KeyError: its arrays do not fit together.
+    """
+    if described.kind == "http-value":
+        return Model(described, arrays)
+    return Ensemble(described, arrays) if described.kind == "record" else WindowModel(described, arrays)
+
+
+def _arrays(packed: bytes, shapes: Mapping[str, int] | None) -> dict[str, Any]:
     """Read weights; pickled ones are refused, and those of another shape.
+
+    Args:
+        packed: The file.
+        shapes: The arrays that have to be there, and how many numbers each has; None where that depends on
+            what the model was trained on.
 
     Raises:
         ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile: they are none.
@@ -258,9 +299,14 @@ def _arrays(packed: bytes) -> dict[str, Any]:
         if sum(it.file_size for it in archive.infolist()) > _LARGEST:
             raise ValueError(f"more than {_LARGEST >> 20} MB")
     with np.load(io.BytesIO(packed), allow_pickle=False) as held:
-        arrays = {name: held[name] for name in _SHAPES}
+        arrays = {name: held[name] for name in shapes or held.files}
     for name, found in arrays.items():
-        if found.shape != (_SHAPES[name],) or found.dtype.kind != "f" or not bool(np.isfinite(found).all()):
+        right = shapes is None or found.shape == (shapes[name],)
+        if (
+            not right
+            or found.dtype.kind not in ("f" if shapes else "fi")
+            or not bool(np.isfinite(found).all())
+        ):
             raise ValueError(f"{name} is of another shape, or has what is no number")
     return arrays
 
@@ -272,14 +318,19 @@ def describe(folder: Path) -> Description:
         BadFile: it is no model.
     """
     found = records.read(folder / DESCRIPTION, Description)
-    if found.format != _FORMAT:
+    if found.format != FORMAT:
         raise BadFile(
-            Problem(path=str(folder / DESCRIPTION), line=0, what=f"is not of the format {_FORMAT!r}")
+            Problem(path=str(folder / DESCRIPTION), line=0, what=f"is not of the format {FORMAT!r}")
         )
     return found
 
 
 def numpy() -> Any:  # noqa: ANN401  # a module
+    """Return numpy.
+
+    Raises:
+        NotReady: it is not installed.
+    """
     try:
         import numpy as np
     except ModuleNotFoundError as error:

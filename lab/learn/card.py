@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import mean, pstdev
 from typing import Final, Literal
 
-from lab.detect.model import Description
+from lab.detect.description import Description
 from lab.score.intervals import Share, share
 
 BASE_RATES: Final = (0.1, 0.01, 0.001, 0.0001, 0.00001)
@@ -326,7 +327,9 @@ def evaluation(
 ) -> Evaluation:
     """Sum up what a model says of groups of rows."""
     of = {sort: _sum(it.flagged for it in groups if it.sort == sort) for sort in Sort.__args__}  # type: ignore[attr-defined]
-    known, novel, ordinary, hard = (of[it] for it in ("known attack", "novel attack", "benign", "hard benign"))
+    known, novel, ordinary, hard = (
+        of[it] for it in ("known attack", "novel attack", "benign", "hard benign")
+    )
     recall = _sum((known, novel))
     false = ordinary.hits + hard.hits
     total = recall.total + ordinary.total + hard.total
@@ -386,7 +389,7 @@ def curve(scores: Sequence[float], attacks: Sequence[bool]) -> Curve | None:
             points.append((false / benign, hits / total, hits / (hits + false)))
         hits, false, last = hits + bool(attack), false + (not attack), score
     points.append((1.0, 1.0, total / len(attacks)))
-    area = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in zip(points, points[1:], strict=False))
+    area = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(points))
     kept = _thinned(points)
     rates, recalls, precisions = (tuple(round(it[at], 5) for it in kept) for at in range(3))
     return Curve(false_positive_rates=rates, recalls=recalls, precisions=precisions, area=round(area, 5))
@@ -427,7 +430,10 @@ def warnings(
     for name, measured in (("folds", folds), ("test", test)):
         if measured is None:
             continue
-        for what, rate, aim in (("ordinary", measured.ordinary, target), ("hard", measured.hard, target_hard)):
+        for what, rate, aim in (
+            ("ordinary", measured.ordinary, target),
+            ("hard", measured.hard, target_hard),
+        ):
             if aim is not None and rate.value is not None and rate.value > BEYOND * aim:
                 aimed = f"more than twice the {aim:g} aimed at"
                 found.append(f"{name}: {rate.value:.4f} false positives on {what} rows, {aimed}")
@@ -442,11 +448,13 @@ def warnings(
 
 def _beaten(measured: Evaluation) -> list[str]:
     """Name the baselines that are as accurate, and accuracy that is no better than saying the same of all."""
-    found = []
+    found: list[str] = []
     if measured.accuracy is None or measured.majority is None:
         return found
     if measured.accuracy <= measured.majority:
-        found.append(f"calling all the same is right in {measured.majority:.4f}, the model in {measured.accuracy:.4f}")
+        found.append(
+            f"calling all the same is right in {measured.majority:.4f}, the model in {measured.accuracy:.4f}"
+        )
     found += [
         f"{it.name} is right in {it.accuracy:.4f}, the model in {measured.accuracy:.4f}"
         for it in measured.baselines

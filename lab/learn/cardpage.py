@@ -52,7 +52,9 @@ def _points(of: Evaluation, *, precision: bool) -> str:
     if of.curve is None:
         return ""
     across, up = (
-        (of.curve.recalls, of.curve.precisions) if precision else (of.curve.false_positive_rates, of.curve.recalls)
+        (of.curve.recalls, of.curve.precisions)
+        if precision
+        else (of.curve.false_positive_rates, of.curve.recalls)
     )
     return " ".join(f"{x * _SIDE:.1f},{_SIDE - y * _SIDE:.1f}" for x, y in zip(across, up, strict=True))
 
@@ -105,8 +107,9 @@ def _measured(card: Card) -> Iterator[str]:
     yield f"Over {len(card.seeds)} seeds, on the {card.figures_of}:"
     yield ""
     for name, it in (
-        ("accuracy", card.accuracy), ("F1", card.f1), ("recall", card.recall), ("recall, known", card.recall_known),
-        ("recall, novel", card.recall_novel), ("false positives", card.false_positive_rate),
+        ("accuracy", card.accuracy), ("F1", card.f1), ("recall", card.recall),
+        ("recall, known", card.recall_known), ("recall, novel", card.recall_novel),
+        ("false positives", card.false_positive_rate),
     ):  # fmt: skip
         yield f"- {name}: {over(it)}"
     yield ""
@@ -120,7 +123,8 @@ def _measured(card: Card) -> Iterator[str]:
         yield "| Aimed at | False positives | Accuracy | Recall, novel |"
         yield "|--:|---|---|---|"
         for at in card.at_targets:
-            yield f"| {at.target:g} | {over(at.false_positive_rate)} | {over(at.accuracy)} | {over(at.recall_novel)} |"
+            figures = map(over, (at.false_positive_rate, at.accuracy, at.recall_novel))
+            yield f"| {at.target:g} | {' | '.join(figures)} |"
 
 
 def _compared(card: Card, shown: Evaluation) -> Iterator[Baseline]:
@@ -145,7 +149,8 @@ def _worth(card: Card) -> Iterator[str]:
     if card.an_hour is not None:
         shown = (card.test or card.folds).ordinary
         most = 24 * card.an_hour * (shown.high or 0)
-        yield f"In the lab {card.an_hour:.0f} such rows come in an hour: at most {most:.1f} false alerts a day."
+        yield f"In the lab {card.an_hour:.0f} such rows come in an hour: at most {most:.1f} false alerts"
+        yield "a day."
         yield ""
     yield "| Of so many rows one is an attack | Alerts that are true |"
     yield "|--:|--:|"
@@ -155,8 +160,8 @@ def _worth(card: Card) -> Iterator[str]:
     yield from _list("How the test differs from the training", card.drift)
     for one in card.transfer:
         yield ""
-        yield f"Trained on {one.trained_on}, tried on {one.tried_on}: recall {said(one.recall)}, false positives"
-        yield f"{said(one.false_positive_rate)}."
+        shares = f"recall {said(one.recall)}, false positives {said(one.false_positive_rate)}"
+        yield f"Trained on {one.trained_on}, tried on {one.tried_on}: {shares}."
 
 
 def _groups(card: Card) -> Iterator[str]:

@@ -1,22 +1,24 @@
 """Trains a model of records of a published data set, chosen and frozen before the test is opened.
 
-Only importer of scikit-learn beside `lab.learn.values`. Folds hide whole types of attacks, together with
-benign rows that nothing was fitted on: so the choice is made by what it does on attacks that it does not know.
+Folds hide whole types of attacks, together with benign rows that nothing was fitted on: so the choice is made
+by what a variant does on attacks that it does not know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import mul
+from statistics import fmean
 from typing import Any, Final
 
+from lab.detect.description import Description
 from lab.detect.ensemble import MEMBERS, Encoder, Ensemble, bent, surprise
-from lab.detect.model import Description
 from lab.errors import NotReady, WrongInput
+from lab.learn.card import Evaluation, Group, Sort, Tried, curve, evaluation
+from lab.learn.members import CODERS, FITS, Coder, Rows
 from lab.learn.tables import BENIGN, Table
-
-Fit = Callable[[Any, Any, Any, int], Mapping[str, Any]]
-"""Encoded rows, whether each is an attack, its weight, a seed -> arrays."""
+from lab.score.intervals import share
 
 VARIANTS: Final = (
     ("forest",),
@@ -30,6 +32,9 @@ VARIANTS: Final = (
 
 _ONE_CLASS: Final = ("mixture", "autoencoder")
 """Members that are fitted on benign rows alone."""
+
+_ENCODING: Final = ("logarithm", "middle", "scale", "usual")
+"""Arrays that say how a row becomes inputs, and what is usual."""
 
 _FOLDS: Final = 4
 _MOST_BENIGN: Final = 40_000
@@ -47,25 +52,8 @@ _SPAN: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
-    """A variant, and what the folds say of it."""
-
-    members: tuple[str, ...]
-    """What is in it."""
-
-    hidden_recall: float | None
-    """Recall on the types that a fold did not see, the mean over types; None without folds."""
-
-    false_positive_rate: float | None
-    """False positives on the folds' benign rows."""
-
-    chosen: bool
-    """Whether it was taken."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Fitted:
-    """A model that is frozen."""
+    """A model that is frozen, of one seed."""
 
     ensemble: Ensemble
     """It, its threshold that of held-out benign rows."""
@@ -73,36 +61,106 @@ class Fitted:
     arrays: Mapping[str, Any]
     """Its weights."""
 
-    choices: tuple[Choice, ...]
-    """What was tried."""
+    held: Any
+    """Scores of the benign rows that nothing was fitted on."""
 
-    hidden: Mapping[str, tuple[int, int]]
-    """Type to how many of its rows were found by the fold without it, and how many there are."""
+    folds: Evaluation
+    """What the variant did on what its folds did not see."""
 
-    benign: tuple[int, int]
-    """False positives on the folds' benign rows, and how many these are."""
+    def threshold(self, target: float) -> float:
+        """Return the lowest score that at most this share of held-out benign rows reaches."""
+        return _threshold(self.held, target)
 
-    curve: tuple[Any, Any]
-    """Scores on the folds, and whether each is an attack."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Dealt:
+    """Rows of a table as one seed deals them."""
+
+    seed: int
+    coder: Coder
+    held: Any
+    """Benign rows that nothing is fitted on."""
+
+    parts: tuple[Any, ...]
+    """The other benign rows, one part for each fold."""
+
+    types: Mapping[str, Any]
+    """Rows of attacks by type."""
+
+    hidden: tuple[tuple[str, ...], ...]
+    """Types that each fold hides."""
+
+    def fold(self, number: int) -> tuple[Any, Any]:
+        """Return the rows that a fold is fitted on, and those that it did not see."""
+        import numpy as np
+
+        hidden = self.hidden[number]
+        known = [rows for name, rows in self.types.items() if name not in hidden]
+        kept = [it for at, it in enumerate(self.parts) if at != number]
+        opened = [self.parts[number], *(self.types[it] for it in hidden)]
+        return np.concatenate([*kept, *known]), np.concatenate(opened)
+
+    def whole(self) -> Any:  # noqa: ANN401  # numpy's
+        """Return all that the final model is fitted on."""
+        import numpy as np
+
+        return np.concatenate([*self.parts, *self.types.values()])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Opened:
+    """What a variant says of the rows that a fold did not see."""
+
+    labels: Any
+    scores: Any
+    threshold: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What is to be trained."""
+
+    described: Description
+    """What the model is to be; inputs and threshold are filled in."""
+
+    target: float
+    """Share of benign rows that may be flagged."""
+
+    seeds: tuple[int, ...]
+    """What chance is drawn from, once for each."""
+
+    coder: Coder = "mlp"
+    """What the autoencoder is trained with."""
 
 
 def train(
-    table: Table, described: Description, target: float, seed: int, tell: Callable[[str], None]
-) -> Fitted:
-    """Train a model.
+    table: Table, wanted: Wanted, tell: Callable[[str], None]
+) -> tuple[tuple[Fitted, ...], tuple[Tried, ...]]:
+    """Train a model for each seed, all of one variant; return them, and what was tried.
 
     Args:
         table: What it is trained on.
-        described: What it is to be; inputs and threshold are filled in.
-        target: Share of benign rows that may be flagged.
-        seed: What chance is drawn from.
+        wanted: What it is to be.
         tell: Hears how far it is.
 
     Raises:
         WrongInput: there are too few benign rows.
-        NotReady: scikit-learn is not installed.
+        NotReady: scikit-learn, or PyTorch where that is wanted, is not installed.
     """
     require()
+    dealt = [_deal(table, seed, wanted.coder) for seed in wanted.seeds]
+    variants = VARIANTS if dealt[0].types else (_ONE_CLASS,)
+    found = [_explore(table, it, variants, wanted.target, tell) for it in dealt]
+    tried = _tried(found, variants)
+    chosen = next(it for it, one in zip(variants, tried, strict=True) if one.chosen)
+    fitted = []
+    for it, opened in zip(dealt, found, strict=True):
+        tell(f"seed {it.seed}: fitting {' + '.join(chosen)} on all of it")
+        fitted.append(_freeze(table, it, chosen, opened[chosen], wanted))
+    return tuple(fitted), tried
+
+
+def _deal(table: Table, seed: int, coder: Coder) -> _Dealt:
     import numpy as np
 
     chance = np.random.default_rng(seed)
@@ -113,24 +171,92 @@ def train(
         it: chance.permutation(np.flatnonzero(table.labels == it))[:_MOST_OF_A_TYPE]
         for it in np.unique(table.labels[table.attack]).tolist()
     }
-    folds = _folds(types, chance)
-    parts = np.array_split(benign, len(folds) + 1)
-    held, rest = parts[-1], parts[:-1]
-    scores: dict[int, dict[str, Any]] = {}
-    tried: dict[tuple[str, ...], list[Any]] = {it: [] for it in _variants(types)}
-    for number, hidden in enumerate(folds):
-        tell(f"fold {number + 1} of {len(folds)}: without {', '.join(hidden)}")
-        known = [rows for name, rows in types.items() if name not in hidden]
-        kept = np.concatenate([*(it for at, it in enumerate(rest) if at != number), *known])
-        opened = np.concatenate([rest[number], *(types[it] for it in hidden)])
-        _, arrays, encoder = _fit(table.at(kept), described, seed)
-        scores[number] = _surprises(table, arrays, encoder, held, opened)
-        for variant, found in tried.items():
-            found.append(_of(scores[number], variant, target, opened))
-    chosen = _chosen(tried, table)
-    tell(f"fitting {' + '.join(chosen)} on all of it")
-    inputs, arrays, encoder = _fit(table.at(np.concatenate([*rest, *types.values()])), described, seed)
-    return _frozen(table, inputs, arrays, held, chosen, described, target, tried)
+    hidden = _hidden(types, chance)
+    *parts, held = np.array_split(benign, max(_FOLDS, len(hidden)) + 1)
+    return _Dealt(seed=seed, coder=coder, held=held, parts=tuple(parts), types=types, hidden=hidden)
+
+
+def _explore(
+    table: Table,
+    dealt: _Dealt,
+    variants: Sequence[tuple[str, ...]],
+    target: float,
+    tell: Callable[[str], None],
+) -> dict[tuple[str, ...], list[_Opened]]:
+    """Fit all members on each fold, and say what each variant makes of what the fold did not see."""
+    found: dict[tuple[str, ...], list[_Opened]] = {it: [] for it in variants}
+    for number, hidden in enumerate(dealt.hidden):
+        tell(f"seed {dealt.seed}, fold {number + 1} of {len(dealt.hidden)}: without {', '.join(hidden)}")
+        kept, opened = dealt.fold(number)
+        _, arrays, encoder = _fit(table.at(kept), dealt.seed, dealt.coder)
+        held, new = (_surprises(table, rows, dealt.held, arrays, encoder) for rows in (dealt.held, opened))
+        for variant, them in found.items():
+            threshold = _threshold(sum(held[it] for it in variant), target)
+            scores = sum(new[it] for it in variant)
+            them.append(_Opened(labels=table.labels[opened], scores=scores, threshold=threshold))
+    return found
+
+
+def _tried(
+    found: Sequence[Mapping[tuple[str, ...], list[_Opened]]], variants: Sequence[tuple[str, ...]]
+) -> tuple[Tried, ...]:
+    """Choose the variant that finds most of what it does not know; without folds the largest."""
+    figures = {it: [_hidden_recall(evaluated(one[it])) for one in found if one[it]] for it in variants}
+    best = max(variants, key=lambda it: (sum(figures[it]), len(it)))
+    return tuple(
+        Tried(
+            name=" + ".join(it),
+            hidden_recall=fmean(figures[it]) if figures[it] else None,
+            false_positive_rate=fmean(evaluated(one[it]).ordinary.value or 0.0 for one in found)
+            if figures[it]
+            else None,
+            chosen=it == best,
+        )
+        for it in variants
+    )
+
+
+def evaluated(opened: Sequence[_Opened]) -> Evaluation:
+    """Say what a variant does on what its folds did not see: all attacks there are novel to it."""
+    import numpy as np
+
+    if not opened:
+        return evaluation(())
+    labels, flagged = (
+        np.concatenate(it)
+        for it in zip(*((one.labels, one.scores >= one.threshold) for one in opened), strict=True)
+    )
+    scores = np.concatenate([it.scores for it in opened])
+    return evaluation(
+        groups_of(labels, flagged, known=frozenset()),
+        curve=curve(scores.tolist(), (labels != BENIGN).tolist()),
+    )
+
+
+def groups_of(labels: Any, flagged: Any, known: frozenset[str]) -> tuple[Group, ...]:  # noqa: ANN401  # numpy's
+    """Count by type of attack what is flagged.
+
+    Args:
+        labels: Of each row.
+        flagged: Whether each is.
+        known: Types that were trained on.
+    """
+    import numpy as np
+
+    found = []
+    for name in np.unique(labels).tolist():
+        of = flagged[labels == name]
+        sort: Sort = "benign" if name == BENIGN else "known attack" if name in known else "novel attack"
+        found.append(Group(name=name, sort=sort, flagged=share(int(of.sum()), len(of))))
+    return tuple(found)
+
+
+def _hidden_recall(found: Evaluation) -> float:
+    """Return the mean recall over types, each weighed by the root of its size."""
+    types = [it.flagged for it in found.groups if it.sort == "novel attack"]
+    weights = [it.total**0.5 for it in types]
+    shares = [it.hits / it.total for it in types]
+    return float(sum(map(mul, shares, weights)) / sum(weights))
 
 
 def require() -> None:
@@ -147,19 +273,15 @@ def require() -> None:
         ) from error
 
 
-def _variants(types: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
-    return VARIANTS if types else (_ONE_CLASS,)
-
-
-def _folds(types: Mapping[str, Any], chance: Any) -> list[list[str]]:  # noqa: ANN401  # numpy's
+def _hidden(types: Mapping[str, Any], chance: Any) -> tuple[tuple[str, ...], ...]:  # noqa: ANN401  # numpy's
     """Deal types into folds, the largest first; with one type or none there is nothing to hide."""
     if len(types) < 2:  # noqa: PLR2004  # what is left when one is hidden
-        return []
+        return ()
     folds: list[list[str]] = [[] for _ in range(min(_FOLDS, len(types)))]
     names = chance.permutation(sorted(types)).tolist()
     for at, name in enumerate(sorted(names, key=lambda it: -len(types[it]))):
         folds[at % len(folds)].append(name)
-    return folds
+    return tuple(map(tuple, folds))
 
 
 def _weights(labels: Any) -> Any:  # noqa: ANN401
@@ -176,9 +298,7 @@ def _weights(labels: Any) -> Any:  # noqa: ANN401
     return each[at]
 
 
-def _fit(
-    table: Table, described: Description, seed: int
-) -> tuple[tuple[str, ...], dict[str, Any], Encoder]:
+def _fit(table: Table, seed: int, coder: Coder) -> tuple[tuple[str, ...], dict[str, Any], Encoder]:
     """Fit the encoder and every member on the same rows."""
     import numpy as np
 
@@ -187,9 +307,10 @@ def _fit(
     rows = encoder.encode(table.columns, table.numbers, table.words)
     attack = table.attack
     arrays["usual"] = np.median(rows[~attack], axis=0)
-    weights = _weights(table.labels)
-    for fit in (_forest, _linear, _mixture, _autoencoder) if attack.any() else (_mixture, _autoencoder):
-        arrays |= fit(rows, attack, weights, seed)
+    of = Rows(inputs=rows, attack=attack, weights=_weights(table.labels))
+    fits = {**FITS, "autoencoder": CODERS[coder]}
+    for name in fits if attack.any() else _ONE_CLASS:
+        arrays |= fits[name](of, seed)
     return inputs, arrays, encoder
 
 
@@ -213,106 +334,27 @@ def _encoding(table: Table) -> tuple[tuple[str, ...], dict[str, Any]]:
     return (*columns, *words), arrays
 
 
-def _forest(rows: Any, attack: Any, weights: Any, seed: int) -> Mapping[str, Any]:  # noqa: ANN401
-    import numpy as np
-    from sklearn.ensemble import ExtraTreesClassifier
-
-    fitted = ExtraTreesClassifier(60, min_samples_leaf=2, max_features=0.3, n_jobs=-1, random_state=seed)
-    fitted.fit(rows, attack, sample_weight=weights)
-    trees = [it.tree_ for it in fitted.estimators_]
-    starts = np.cumsum([0, *(it.node_count for it in trees)])
-
-    def moved(children: Any, start: int) -> Any:  # noqa: ANN401
-        return np.where(children < 0, -1, children + start)
-
-    pairs = list(zip(trees, starts, strict=False))
-    return {
-        "forest_left": np.concatenate([moved(it.children_left, at) for it, at in pairs]).astype(np.int32),
-        "forest_right": np.concatenate([moved(it.children_right, at) for it, at in pairs]).astype(np.int32),
-        "forest_feature": np.concatenate([it.feature for it in trees]).astype(np.int32),
-        "forest_cut": np.concatenate([it.threshold for it in trees]),
-        "forest_value": np.concatenate([_share(it.value[:, 0, :]) for it in trees]),
-        "forest_roots": starts[:-1].astype(np.int32),
-    }
-
-
-def _share(counts: Any) -> Any:  # noqa: ANN401
-    return counts[:, 1] / counts.sum(axis=1)
-
-
-def _linear(rows: Any, attack: Any, weights: Any, seed: int) -> Mapping[str, Any]:  # noqa: ANN401
-    import numpy as np
-    from sklearn.linear_model import LogisticRegression
-
-    fitted = LogisticRegression(max_iter=500, tol=1e-3, random_state=seed)
-    fitted.fit(rows, attack, sample_weight=weights)
-    return {"linear_weights": fitted.coef_[0].astype(np.float64), "linear_bias": fitted.intercept_}
-
-
-def _mixture(rows: Any, attack: Any, weights: Any, seed: int) -> Mapping[str, Any]:  # noqa: ANN401, ARG001
-    from sklearn.decomposition import PCA
-    from sklearn.mixture import GaussianMixture
-
-    benign = rows[~attack].astype("float64")
-    axes = PCA(min(30, *benign.shape), random_state=seed).fit(benign)
-    parts = max(1, min(16, len(benign) // 200))
-    seen = axes.transform(benign)[:20_000]
-    fitted = GaussianMixture(parts, reg_covar=1e-3, max_iter=50, random_state=seed).fit(seen)
-    return {
-        "mixture_centre": axes.mean_,
-        "mixture_axes": axes.components_,
-        "mixture_means": fitted.means_,
-        "mixture_factors": fitted.precisions_cholesky_,
-        "mixture_weights": fitted.weights_,
-    }
-
-
-def _autoencoder(rows: Any, attack: Any, weights: Any, seed: int) -> Mapping[str, Any]:  # noqa: ANN401, ARG001
-    from sklearn.neural_network import MLPRegressor
-
-    fitted = MLPRegressor(
-        hidden_layer_sizes=(64, 16, 64), learning_rate_init=2e-3, max_iter=12, random_state=seed
-    )
-    fitted.fit(rows[~attack], rows[~attack])
-    return {
-        f"autoencoder_{what}_{layer}": it
-        for what, them in (("weights", fitted.coefs_), ("bias", fitted.intercepts_))
-        for layer, it in enumerate(them)
-    }
-
-
 def _surprises(
     table: Table,
+    of: Any,  # noqa: ANN401
+    held: Any,  # noqa: ANN401
     arrays: Mapping[str, Any],
     encoder: Encoder,
-    held: Any,  # noqa: ANN401
-    opened: Any,  # noqa: ANN401
 ) -> dict[str, Any]:
-    """Return each member's p-values, as surprises: of the held-out benign rows, then of those that are opened."""
+    """Return what each member says of some rows, as surprises among the held-out benign ones."""
     import numpy as np
 
-    found = {}
-    sides = [
-        encoder.encode(it.columns, it.numbers, it.words) for it in (table.at(held), table.at(opened))
-    ]
-    for name, score in MEMBERS.items():
-        if not any(it.startswith(f"{name}_") for it in arrays):
-            continue
-        benign, new = (score(rows, arrays) for rows in sides)
-        ordered = np.sort(benign)
-        found[name] = (surprise(benign, ordered), surprise(new, ordered))
-    return found
+    benign, rows = (encoded(encoder, table.at(it)) for it in (held, of))
+    return {
+        name: surprise(score(rows, arrays), np.sort(score(benign, arrays)))
+        for name, score in MEMBERS.items()
+        if any(it.startswith(f"{name}_") for it in arrays)
+    }
 
 
-def _of(
-    scores: Mapping[str, Any],
-    variant: Sequence[str],
-    target: float,
-    opened: Any,  # noqa: ANN401
-) -> tuple[Any, Any, float]:
-    """Return the rows that were opened, their scores by a variant, and its threshold."""
-    held = sum(scores[it][0] for it in variant)
-    return opened, sum(scores[it][1] for it in variant), _threshold(held, target)
+def encoded(encoder: Encoder, table: Table) -> Any:  # noqa: ANN401
+    """Return the inputs of a table's rows."""
+    return encoder.encode(table.columns, table.numbers, table.words)
 
 
 def _threshold(benign: Any, target: float) -> float:  # noqa: ANN401
@@ -320,90 +362,21 @@ def _threshold(benign: Any, target: float) -> float:  # noqa: ANN401
     import numpy as np
 
     ordered = np.sort(benign)
-    at = int(np.ceil((1 - target) * len(ordered)))
-    most = float(ordered[-1])
-    return float(ordered[at]) + 1e-9 if at < len(ordered) else most + 1e-9
+    at = min(len(ordered) - 1, int(np.ceil((1 - target) * len(ordered))))
+    return float(ordered[at]) + 1e-9
 
 
-def _found(found: Iterable[tuple[Any, Any, float]], table: Table) -> tuple[dict[str, tuple[int, int]], tuple[int, int]]:
-    """Count by type what was found, and how many benign rows were flagged."""
-    import numpy as np
-
-    types: dict[str, tuple[int, int]] = {}
-    benign = np.zeros(2, dtype=int)
-    for opened, scores, threshold in found:
-        labels = table.labels[opened]
-        for name in np.unique(labels).tolist():
-            of = scores[labels == name] >= threshold
-            if name == BENIGN:
-                benign += (int(of.sum()), len(of))
-            else:
-                types[name] = (int(of.sum()), len(of))
-    return types, (int(benign[0]), int(benign[1]))
-
-
-def _hidden_recall(types: Mapping[str, tuple[int, int]]) -> float:
-    """Return the mean recall over types, each weighed by the root of its size."""
-    weights = {name: total**0.5 for name, (_, total) in types.items()}
-    return sum(weights[it] * hits / total for it, (hits, total) in types.items()) / sum(weights.values())
-
-
-def _chosen(tried: Mapping[tuple[str, ...], list[Any]], table: Table) -> tuple[str, ...]:
-    """Choose the variant that finds most of what it does not know; without folds the largest."""
-    if not any(tried.values()):
-        return max(tried, key=len)
-    return max(tried, key=lambda it: _hidden_recall(_found(tried[it], table)[0]))
-
-
-def _frozen(  # noqa: PLR0913  # what a frozen model is made of
-    table: Table,
-    inputs: tuple[str, ...],
-    arrays: Mapping[str, Any],
-    held: Any,  # noqa: ANN401
-    chosen: tuple[str, ...],
-    described: Description,
-    target: float,
-    tried: Mapping[tuple[str, ...], list[Any]],
+def _freeze(
+    table: Table, dealt: _Dealt, chosen: tuple[str, ...], opened: list[_Opened], wanted: Wanted
 ) -> Fitted:
-    from dataclasses import replace
-
+    """Fit the chosen variant on all rows but the held-out benign ones, which set its threshold."""
     import numpy as np
 
-    kept = {
-        name: it
-        for name, it in arrays.items()
-        if name.split("_")[0] in {*chosen, "logarithm", "middle", "scale", "usual"}
-    }
-    draft = replace(described, inputs=inputs)
-    encoder = Encoder(inputs, arrays)
-    benign = table.at(held)
-    rows = encoder.encode(benign.columns, benign.numbers, benign.words)
-    for name in chosen:
-        kept[f"{name}_benign"] = np.sort(MEMBERS[name](rows, arrays))
-    scores = Ensemble(draft, kept).score(rows)
-    final = replace(draft, threshold=round(_threshold(scores, target), 6))
-    types, flagged = _found(tried[chosen], table)
-    folds = tried[chosen]
-    return Fitted(
-        ensemble=Ensemble(final, kept),
-        arrays=kept,
-        choices=tuple(_choice(it, tried[it], table, chosen) for it in tried),
-        hidden=types,
-        benign=flagged,
-        curve=(
-            np.concatenate([it[1] for it in folds]) if folds else scores,
-            np.concatenate([table.attack[it[0]] for it in folds]) if folds else np.zeros(len(scores), bool),
-        ),
-    )
-
-
-def _choice(
-    members: tuple[str, ...], found: list[Any], table: Table, chosen: tuple[str, ...]
-) -> Choice:
-    types, (flagged, total) = _found(found, table)
-    return Choice(
-        members=members,
-        hidden_recall=_hidden_recall(types) if types else None,
-        false_positive_rate=flagged / total if total else None,
-        chosen=members == chosen,
-    )
+    inputs, arrays, encoder = _fit(table.at(dealt.whole()), dealt.seed, dealt.coder)
+    kept = {name: it for name, it in arrays.items() if name.split("_")[0] in {*chosen, *_ENCODING}}
+    rows = encoded(encoder, table.at(dealt.held))
+    kept |= {f"{name}_benign": np.sort(MEMBERS[name](rows, arrays)) for name in chosen}
+    draft = replace(wanted.described, inputs=inputs)
+    held = Ensemble(draft, kept).score(rows)
+    final = replace(draft, threshold=round(_threshold(held, wanted.target), 6))
+    return Fitted(ensemble=Ensemble(final, kept), arrays=kept, held=held, folds=evaluated(opened))

@@ -13,7 +13,7 @@ import io
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,14 +28,15 @@ _PROBLEMS: Final = 20
 """Problems of a file that are named; more would not help."""
 
 _KDD: Final = (
-    "duration protocol_type service flag src_bytes dst_bytes land wrong_fragment urgent hot num_failed_logins"
-    " logged_in num_compromised root_shell su_attempted num_root num_file_creations num_shells"
-    " num_access_files num_outbound_cmds is_host_login is_guest_login count srv_count serror_rate"
-    " srv_serror_rate rerror_rate srv_rerror_rate same_srv_rate diff_srv_rate srv_diff_host_rate"
-    " dst_host_count dst_host_srv_count dst_host_same_srv_rate dst_host_diff_srv_rate"
-    " dst_host_same_src_port_rate dst_host_srv_diff_host_rate dst_host_serror_rate dst_host_srv_serror_rate"
-    " dst_host_rerror_rate dst_host_srv_rerror_rate"
-).split()
+    "duration", "protocol_type", "service", "flag", "src_bytes", "dst_bytes", "land", "wrong_fragment",
+    "urgent", "hot", "num_failed_logins", "logged_in", "num_compromised", "root_shell", "su_attempted",
+    "num_root", "num_file_creations", "num_shells", "num_access_files", "num_outbound_cmds",
+    "is_host_login", "is_guest_login", "count", "srv_count", "serror_rate", "srv_serror_rate",
+    "rerror_rate", "srv_rerror_rate", "same_srv_rate", "diff_srv_rate", "srv_diff_host_rate",
+    "dst_host_count", "dst_host_srv_count", "dst_host_same_srv_rate", "dst_host_diff_srv_rate",
+    "dst_host_same_src_port_rate", "dst_host_srv_diff_host_rate", "dst_host_serror_rate",
+    "dst_host_srv_serror_rate", "dst_host_rerror_rate", "dst_host_srv_rerror_rate",
+)  # fmt: skip
 """Columns of KDD Cup 99, as its `kddcup.names` has them; NSL-KDD has the same."""
 
 _KDD_WORDS: Final = ("protocol_type", "service", "flag")
@@ -102,7 +103,7 @@ class Table:
         """Tell of each row whether it is one."""
         return self.labels != BENIGN
 
-    def keys(self) -> list[bytes]:
+    def contents(self) -> list[bytes]:
         """Return each row's values as bytes, so that equal rows are found."""
         import numpy as np
 
@@ -134,7 +135,7 @@ def kdd99(path: Path) -> Table:
     """
     found = _kdd(path, wanted="kddcup.data_10_percent or corrected, from the UCI KDD archive")
     seen: dict[bytes, int] = {}
-    for at, key in enumerate(found.keys()):
+    for at, key in enumerate(found.contents()):
         seen.setdefault(key + str(found.labels[at]).encode(), at)
     once = found.at(list(seen.values()))
     note = f"{len(found) - len(once)} of {len(found)} rows of {path.name} come again; each counts once"
@@ -157,7 +158,9 @@ def _kdd(path: Path, *, wanted: str) -> Table:
     most = len(_KDD) + 2
     for line, row in _rows(text):
         if len(row) not in {most - 1, most}:
-            _add(problems, path, line, f"has {len(row)} columns, not {most - 1} or {most}: {wanted}")
+            _add(
+                problems, path, line, f"has {len(row)} columns, not {most - 1} or {most}: wanted is {wanted}"
+            )
             continue
         try:
             numbers.append([float(row[at]) for at in sure])
@@ -198,7 +201,7 @@ def cicids2017(path: Path) -> Table:
     _, header = next(rows, (0, []))
     names = [it.strip().lstrip("\ufeff") for it in header]
     if "label" not in map(str.lower, names):
-        raise BadFile(Problem(path=str(path), line=1, what=f"has no column Label: {wanted}"))
+        raise BadFile(Problem(path=str(path), line=1, what=f"has no column Label: wanted is {wanted}"))
     kept, twice = _kept(names)
     reading = _Reading(path, names, kept)
     for line, row in rows:
@@ -334,8 +337,12 @@ def _text(path: Path, encoding: str, wanted: str) -> tuple[str, str]:
     try:
         content = careful.read_bytes(path, most=_LARGEST)
         plain = _unpacked(content) if content[:2] == b"\x1f\x8b" else content
+    except BadFile as error:
+        raise BadFile(
+            *(replace(it, what=f"{it.what}: wanted is {wanted}") for it in error.problems)
+        ) from error
     except (OSError, EOFError, ValueError) as error:
-        what = f"{str(getattr(error, 'strerror', '') or error).lower()}: {wanted}"
+        what = f"{str(getattr(error, 'strerror', '') or error).lower()}: wanted is {wanted}"
         raise BadFile(Problem(path=str(path), line=0, what=what)) from error
     # cp1252 has five bytes that mean nothing: they are no reason to refuse a file of numbers.
     return plain.decode(encoding, "replace"), hashlib.sha256(content).hexdigest()
@@ -374,4 +381,4 @@ def _judge(path: Path, problems: Sequence[Problem], labels: Sequence[str], wante
             shown.append(Problem(path=str(path), line=problems[_PROBLEMS].line, what=more))
         raise BadFile(*shown)
     if not labels:
-        raise BadFile(Problem(path=str(path), line=0, what=f"holds no row: {wanted}"))
+        raise BadFile(Problem(path=str(path), line=0, what=f"holds no row: wanted is {wanted}"))

@@ -1,6 +1,6 @@
 """A model of HTTP parameter values: trained, its threshold frozen on what it was not trained on, then tested.
 
-Only importer of scikit-learn and scipy, which the extra `learn` brings. Folds hold out whole corpora of
+Folds hold out whole corpora of
 attacks and whole families of benign values: a random split would put neighbours of a row on both sides. The
 threshold is chosen on those folds alone, the model is then fitted on all of them, and both have their hash
 before any test is opened.
@@ -18,8 +18,10 @@ from functools import cache
 from typing import Any, Final
 
 from lab.detect import features
-from lab.detect.model import Description, Model
+from lab.detect.description import Description
+from lab.detect.model import Model
 from lab.errors import NotReady, WrongInput
+from lab.learn.card import Baseline, Evaluation, Group, Sort, curve, evaluation
 from lab.learn.corpora import Corpus, Parted
 from lab.score.intervals import Share, share
 
@@ -58,6 +60,14 @@ class Held:
 
     quote: Share
     """Values that the best single feature flags: a quote, a comment sign or a semicolon."""
+
+    scores: tuple[float, ...]
+    """Of each value."""
+
+    @property
+    def sort(self) -> Sort:
+        """What its values are; payloads of a corpus that a fold did not see are novel to it."""
+        return "novel attack" if self.attack else "hard benign" if self.hard else "benign"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -210,4 +220,22 @@ def _held(corpus: Corpus, scores: Sequence[float], threshold: float) -> Held:
         quote=share(
             sum(bool(set(it) & set("'\";")) or "--" in it for it in corpus.values), len(corpus.values)
         ),
+        scores=tuple(scores),
+    )
+
+
+def evaluated(held: Sequence[Held]) -> Evaluation:
+    """Sum up what a model says of corpora that it did not see, beside what a quote alone says."""
+    quotes = evaluation([Group(name=it.corpus, sort=it.sort, flagged=it.quote) for it in held])
+    by_quote = Baseline(
+        name="a quote, a semicolon or `--` alone",
+        accuracy=quotes.accuracy,
+        recall=quotes.recall.value,
+        false_positive_rate=quotes.ordinary.value,
+        recall_novel=quotes.recall_novel.value,
+    )
+    return evaluation(
+        [Group(name=it.corpus, sort=it.sort, flagged=it.flagged) for it in held],
+        baselines=[by_quote],
+        curve=curve([one for it in held for one in it.scores], [it.attack for it in held for _ in it.scores]),
     )

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from lab.detect import features
-from lab.detect.model import DESCRIPTION, WEIGHTS, Description, ModelDetector, read_model, write_model
+from lab.detect.description import Description
+from lab.detect.model import DESCRIPTION, WEIGHTS, Model, ModelDetector, read_model, write_model
 from lab.errors import BadFile
 from lab.moment import Moment
 from lab.telemetry.event import Event
@@ -38,6 +39,13 @@ def arrays(**weights: float) -> dict[str, Any]:
     return found
 
 
+def read(folder: Path) -> Model:
+    """Read a model of values."""
+    model = read_model(folder)
+    assert isinstance(model, Model)
+    return model
+
+
 def request(number: int, query: str | None, **more: str) -> Event:
     at = NOW + number
     event: Event = {
@@ -49,7 +57,7 @@ def request(number: int, query: str | None, **more: str) -> Event:
 
 def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:
     written = write_model(tmp_path / "sqli", DESCRIBED, arrays(union=3.0, **{"'": 2.0}))
-    model = read_model(tmp_path / "sqli")
+    model = read(tmp_path / "sqli")
     assert model.description == written
     assert model.score("a lamp") == 0
     assert model.score("1' ") > model.score("1") == 0
@@ -60,12 +68,12 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:
 )
 def test_a_value_is_decoded_as_often_as_it_was_encoded(tmp_path: Path, value: str) -> None:
     write_model(tmp_path / "m", DESCRIBED, arrays(**{"'": 9.0}))
-    assert read_model(tmp_path / "m").score(value) > 1
+    assert read(tmp_path / "m").score(value) > 1
 
 
 def test_an_explanation_is_the_sum_it_says(tmp_path: Path) -> None:
     write_model(tmp_path / "m", DESCRIBED, arrays(**{"'": 8.0, "or": 4.0}))
-    model = read_model(tmp_path / "m")
+    model = read(tmp_path / "m")
     found = model.explain("x' or y")
     assert {name for name, _ in found.moved} == {"'", "or"}
     assert sum(share for _, share in found.moved) == pytest.approx(found.score, abs=0.01)
@@ -74,7 +82,7 @@ def test_an_explanation_is_the_sum_it_says(tmp_path: Path) -> None:
 
 def test_what_stands_around_an_attack_does_not_drown_it(tmp_path: Path) -> None:
     write_model(tmp_path / "m", DESCRIBED, arrays(**{"'": 9.0, " or ": 9.0, "--": 9.0}))
-    model = read_model(tmp_path / "m")
+    model = read(tmp_path / "m")
     attack = "1' or 1=1 -- "
     alone = model.score(attack)
     assert model.score("a quiet lamp for the table " * 20 + attack) > alone * 0.4
@@ -83,7 +91,7 @@ def test_what_stands_around_an_attack_does_not_drown_it(tmp_path: Path) -> None:
 
 def test_an_alert_says_which_model_why_and_on_what(tmp_path: Path) -> None:
     written = write_model(tmp_path / "m", DESCRIBED, arrays(**{"'": 20.0}))
-    detector = ModelDetector(read_model(tmp_path / "m"))
+    detector = ModelDetector(read(tmp_path / "m"))
     events = [request(1, "q=lamp"), request(2, "q=l%27amp&x=1"), request(3, None), request(4, "a='&b='")]
     (alert,) = detector.feed(Events.of(events), NOW)
     assert (alert.engine, alert.rule_id, alert.rule_hash) == ("model", "model:sqli", written.hash)
@@ -96,7 +104,7 @@ def test_an_alert_says_which_model_why_and_on_what(tmp_path: Path) -> None:
 
 def test_those_who_are_others_have_alerts_of_their_own(tmp_path: Path) -> None:
     write_model(tmp_path / "m", DESCRIBED, arrays(**{"'": 20.0}))
-    detector = ModelDetector(read_model(tmp_path / "m"))
+    detector = ModelDetector(read(tmp_path / "m"))
     events = [request(1, "q='"), request(2, "q='", **{"source.ip": "10.0.0.2"})]
     assert len(detector.feed(Events.of(events), NOW)) == 2
 
@@ -172,7 +180,7 @@ def test_weights_that_were_changed_are_refused(tmp_path: Path) -> None:
     write_model(tmp_path / "m", DESCRIBED, arrays())
     (tmp_path / "m" / WEIGHTS).write_bytes(packed(**GOOD))
     with pytest.raises(BadFile, match="another hash"):
-        read_model(tmp_path / "m")
+        read(tmp_path / "m")
 
 
 def test_another_threshold_is_another_model() -> None:

@@ -9,16 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from lab.detect.description import Description
 from lab.detect.features import normal
-from lab.detect.model import Description
 from lab.errors import BadFile, WrongInput
 from lab.files.workplace import CARRIED
-from lab.learn import card
 from lab.learn.corpora import Corpus, attack_file, benign_run, parted
 from lab.learn.made import families, made
-from lab.learn.values import Held, judged, train
+from lab.learn.values import judged, train
 from lab.runs.folder import RunFolder
-from lab.score.intervals import share
 
 DESCRIBED = Description(
     name="sqli", kind="http-value", title="x", level="high", techniques=("T1190",), tactics=(), threshold=0,
@@ -101,41 +99,6 @@ def test_too_little_to_hold_some_out_is_refused() -> None:
         train(parted([of("a", "1"), of("b", "2", attack=False)]), DESCRIBED, 1, lambda _line: None)
 
 
-def held(flagged: int, total: int, *, attack: bool = False, hard: bool = False) -> Held:
-    return Held(
-        corpus="c", attack=attack, hard=hard, flagged=share(flagged, total), quote=share(flagged, total)
-    )
-
-
-def test_a_card_warns_of_false_positives_beyond_twice_the_aim() -> None:
-    good = card.figures([held(99, 100, attack=True), held(0, 10_000), held(1, 100, hard=True)])
-    bad = card.figures([held(99, 100, attack=True), held(100, 10_000), held(30, 100, hard=True)])
-    assert card.warnings(good, good, own=False) == ()
-    said = " ".join(card.warnings(good, bad, own=False))
-    assert "test: 0.0100 false positives on ordinary" in said
-    assert "test: 0.3000 false positives on hard" in said
-
-
-def test_a_card_without_a_test_or_payloads_of_others_says_so() -> None:
-    figures = card.figures([held(9, 10, attack=True), held(0, 1000)])
-    said = " ".join(card.warnings(figures, None, own=True))
-    assert "no test file was given" in said
-    assert "made up here alone" in said
-
-
-def test_accuracy_stands_beside_what_saying_the_same_of_all_gives() -> None:
-    figures = card.figures([held(0, 10, attack=True), held(0, 990)])
-    assert (figures.accuracy, figures.majority) == (0.99, 0.99)
-
-
-def test_alerts_are_worth_less_where_attacks_are_rare() -> None:
-    figures = card.figures([held(99, 100, attack=True), held(1, 10_000)])
-    worth = [it.true_share or 0 for it in card.at_base_rates(figures)]
-    assert worth == sorted(worth, reverse=True)
-    assert worth[0] > 0.99
-    assert worth[-1] < 0.05
-
-
 def test_learn_use_replay_and_score(tmp_path: Path) -> None:
     """From nothing to alerts of a model in a replay, on the command line."""
 
@@ -150,11 +113,13 @@ def test_learn_use_replay_and_score(tmp_path: Path) -> None:
     (tmp_path / "theirs.txt").write_text("1' or 1=1--\n-1 union select 1,2,3\n", encoding="utf-8")
     said = json.loads(lab("learn", "sqli", "--seeds", "1", "--test", "theirs.txt", "--format", "json"))
     assert said["test"]["recall"]["hits"] == 2
-    assert said["folds"]["recall"]["value"] > 0.7
+    assert said["folds"]["recall_novel"]["value"] > 0.7
+    assert "made up here alone" in " ".join(said["warnings"])
     assert said["folds"]["ordinary"]["value"] <= 0.002
     lab("learn", "sqli", code=2)
     assert json.loads(lab("model", "list", "--format", "json"))[0]["used"] is False
     assert "## Before you believe it" in lab("model", "show", "sqli")
+    assert "<h1>Model sqli</h1>" in (tmp_path / "models" / "sqli" / "card.html").read_text("utf-8")
     lab("model", "use", "sqli")
     lab("replay", "ssh-brute-force")
     (run,) = (tmp_path / "runs").iterdir()
