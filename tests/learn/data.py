@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,20 @@ def run(folder: Path, events: list[Event], truth: Iterable[Truth] = (), minutes:
         )
     )  # fmt: skip
     return made
+
+
+def visits(seed: int, seconds: int = 600) -> list[Event]:
+    """Make a quiet day: a visitor every few seconds."""
+    chance = random.Random(seed)
+    return [
+        connection(number, chance.uniform(0, seconds), **{"source.bytes": chance.randint(200, 4000)})
+        for number in range(seconds // 2)
+    ]
+
+
+def flooded(seed: int) -> list[Event]:
+    """Make a day with a flood of ten seconds in it."""
+    return visits(seed) + [connection(9000 + it, 300 + it / 400) for it in range(4000)]
 
 
 def step(name: str, node: str, begin: float, end: float) -> Truth:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 from lab.detect.description import Description
 from lab.errors import WrongInput
 from lab.learn import days
-from lab.telemetry.event import Event
 from tests.learn import data
 
 DESCRIBED = Description(
@@ -22,22 +20,9 @@ DESCRIBED = Description(
 )  # fmt: skip
 
 
-def visits(seed: int, seconds: int = 600) -> list[Event]:
-    """Make a quiet day: a visitor every few seconds."""
-    chance = random.Random(seed)
-    return [
-        data.connection(number, chance.uniform(0, seconds), **{"source.bytes": chance.randint(200, 4000)})
-        for number in range(seconds // 2)
-    ]
-
-
-def flooded(seed: int) -> list[Event]:
-    return visits(seed) + [data.connection(9000 + it, 300 + it / 400) for it in range(4000)]
-
-
 @pytest.fixture
 def quiet(tmp_path: Path) -> list[days.Day]:
-    return [days.quiet(data.run(tmp_path / "runs" / f"d{it}", visits(it))) for it in (1, 2, 3)]
+    return [days.quiet(data.run(tmp_path / "runs" / f"d{it}", data.visits(it))) for it in (1, 2, 3)]
 
 
 def test_a_flood_is_found_and_a_day_that_was_not_learnt_from_is_quiet(
@@ -45,7 +30,7 @@ def test_a_flood_is_found_and_a_day_that_was_not_learnt_from_is_quiet(
 ) -> None:
     learnt = days.learn(quiet, DESCRIBED, 1.0)
     step = data.step("flood", "10.0.0.1", 300, 309)
-    runs = [data.run(tmp_path / "f", flooded(4), [step]), data.run(tmp_path / "q", visits(5))]
+    runs = [data.run(tmp_path / "f", data.flooded(4), [step]), data.run(tmp_path / "q", data.visits(5))]
     found = days.tried(learnt, [days.day(it) for it in runs])
     assert found.recall_novel.value == 1
     assert found.ordinary.hits == 0
@@ -56,7 +41,7 @@ def test_a_flood_is_found_and_a_day_that_was_not_learnt_from_is_quiet(
 def test_each_day_is_held_out_from_the_model_that_scores_it(quiet: list[days.Day], tmp_path: Path) -> None:
     """A day unlike the others moves the threshold beyond itself: its scorer had not learnt from it."""
     plain = days.learn(quiet, DESCRIBED, 1.0)
-    odd = days.quiet(data.run(tmp_path / "odd", flooded(9)))
+    odd = days.quiet(data.run(tmp_path / "odd", data.flooded(9)))
     with_odd = days.learn([*quiet, odd], DESCRIBED, 1.0)
     assert with_odd.model.description.threshold > 3 * plain.model.description.threshold
 
@@ -89,7 +74,7 @@ def test_learn_from_runs_and_raise_in_a_replay(tmp_path: Path) -> None:
         return ended.stdout
 
     for it in (1, 2, 3):
-        events = visits(it) + [data.command(7000 + at, "/bin/ls", at) for at in range(0, 600, 5)]
+        events = data.visits(it) + [data.command(7000 + at, "/bin/ls", at) for at in range(0, 600, 5)]
         data.run(tmp_path / "runs" / f"d{it}", events)
     benign = [word for it in (1, 2, 3) for word in ("--benign", f"d{it}")]
     said = json.loads(lab("learn", "flood", *benign, "--format", "json"))
