@@ -100,6 +100,12 @@ def _names(event: Event, name: str) -> bool:
     return name in event or _BEHIND.get(name, "") in event
 
 
+FACT_FIELDS: Final = frozenset(
+    {*ENTITY_FIELDS, *_BEHIND.values(), "@timestamp", "event.id", "event.ingested"}
+)
+"""The fields of its evidence that an alert is made of."""
+
+
 class Facts(TypedDict):
     """The part of an alert that its evidence decides."""
 

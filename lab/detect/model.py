@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab.detect import features, windows
-from lab.detect.alert import RISKS, Alert, entities_of, facts, identity, in_order, time_of
+from lab.detect.alert import FACT_FIELDS, RISKS, Alert, entities_of, facts, identity, in_order, time_of
 from lab.detect.description import FORMAT, Description
 from lab.detect.ensemble import Ensemble
 from lab.errors import BadFile, NotReady, Problem
@@ -106,6 +106,9 @@ class Model:
         return total / 2
 
 
+_FIELDS: Final = FACT_FIELDS | {"url.query"}
+"""What a model of values looks at, and what its alerts are made of."""
+
 _REMEMBERED: Final = 50_000
 """Values whose score is remembered: the same come again and again."""
 
@@ -130,7 +133,8 @@ class ModelDetector:
     def feed(self, events: Events, now: Moment) -> tuple[Alert, ...]:
         """Score the values of new requests; what names the same is one alert with all its evidence."""
         found: dict[tuple[tuple[str, tuple[str, ...]], ...], list[tuple[Event, str]]] = {}
-        for event in events.at([at for at, it in enumerate(events.column("url.query")) if it]):
+        places = [at for at, it in enumerate(events.column("url.query")) if it]
+        for event in events.only(_FIELDS).at(places) if places else ():
             value = self._worst(event)
             if value is not None:
                 found.setdefault(tuple(sorted(entities_of([event]).items())), []).append((event, value))

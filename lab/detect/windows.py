@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 from zlib import crc32
 
-from lab.detect.alert import MAX_EVIDENCE, time_of
+from lab.detect.alert import FACT_FIELDS, MAX_EVIDENCE, time_of
 from lab.moment import SECOND
 from lab.telemetry.event import Event
 from lab.telemetry.events import Events
@@ -51,6 +51,11 @@ class Sort(Protocol):
         ...
 
     @property
+    def fields(self) -> frozenset[str]:
+        """The fields of events that it looks at."""
+        ...
+
+    @property
     def seconds(self) -> int:
         """How long a window is."""
         ...
@@ -75,6 +80,7 @@ class Traffic:
     """
 
     features = ("to one port", "sources", "ports", "bytes", "unanswered", "of one source to one port")
+    fields = frozenset({"destination.port", "destination.packets", "source.bytes"})
     seconds = 10
 
     def places(self, events: Events) -> list[int]:
@@ -127,6 +133,12 @@ class Deeds:
     """Commands of an account on a host, by a minute, held against what quiet days have seen."""
 
     features = ("new commands", "new for the account", "new parents", "odd hour", "commands")
+    fields = frozenset(
+        {
+            "process.executable", "process.pid", "process.parent.pid", "process.parent.executable",
+            "process.parent.name",
+        }
+    )  # fmt: skip
     seconds = 60
 
     def __init__(self, seen: Mapping[str, Any]) -> None:
@@ -233,11 +245,13 @@ class Windows:
             sort: Which windows.
         """
         self._sort = sort
+        self._fields = FACT_FIELDS | sort.fields
         self._open: OrderedDict[tuple[Key, int], Open] = OrderedDict()
 
     def add(self, events: Events) -> Iterator[tuple[Event, Open]]:
         """Give each event that is in a window, with that window, in the order in which they came."""
-        for event in events.at(self._sort.places(events)):
+        places = self._sort.places(events)
+        for event in events.only(self._fields).at(places) if places else ():
             key = self._sort.key(event)
             if key is None:
                 continue

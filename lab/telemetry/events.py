@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -60,6 +60,14 @@ class Events:
     def part(self, begin: int, count: int) -> Events:
         """Return a batch of so many from a place on."""
         return Events(self.table.slice(begin, count))
+
+    def only(self, names: Collection[str]) -> Events:
+        """Return the same events with some of their fields: the fewer, the quicker they are read.
+
+        Args:
+            names: The fields; those that no event has are left out.
+        """
+        return Events(self.table.select([it for it in self.table.column_names if it in names]))
 
     def by_arrival(self) -> Events:
         """Return the same events in the order in which they entered the store.
