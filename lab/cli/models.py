@@ -75,6 +75,10 @@ def _tell(session: Session, found: Learnt, output: Format) -> None:
 Target = Annotated[
     float, typer.Option("--target", min=0.001, max=0.5, help="Share of benign rows that may be flagged.")
 ]
+Labs = Annotated[
+    list[str] | None,
+    typer.Option("--lab", help="A run whose connections it is tried on, and learnt from for the way back."),
+]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, max=20, help="How often it is trained.")]
 
 
@@ -100,6 +104,7 @@ class _Given:
 
     train: tuple[Path, ...]
     test: tuple[Path, ...]
+    lab: tuple[str, ...] = ()
     target: float
     seeds: int
     coder: Trainer
@@ -115,6 +120,7 @@ def _learn_records(data: DataSet, given: _Given, output: Format) -> None:
         data=data,
         train=given.train,
         test=given.test,
+        lab=given.lab,
         target=given.target,
         seeds=given.seeds,
         coder=given.coder.value,
@@ -132,6 +138,7 @@ def nsl_kdd(  # noqa: PLR0913  # its options
     test: Annotated[
         Path | None, typer.Option("--test", help="KDDTest+.txt, from there; opened once the model is frozen.")
     ] = None,
+    lab: Labs = None,
     target: Target = 0.05,
     seeds: Seeds = 5,
     coder: With = Trainer.MLP,
@@ -140,7 +147,9 @@ def nsl_kdd(  # noqa: PLR0913  # its options
 ) -> None:
     """Learn intrusions from NSL-KDD, with whole types of attacks held out; shows what that is worth."""
     tests = (test,) if test else ()
-    given = _Given(train=(train,), test=tests, target=target, seeds=seeds, coder=coder, name=name)
+    given = _Given(
+        train=(train,), test=tests, lab=tuple(lab or ()), target=target, seeds=seeds, coder=coder, name=name
+    )
     _learn_records("nsl-kdd", given, output)
 
 
@@ -155,6 +164,7 @@ def kdd99(  # noqa: PLR0913  # its options
     test: Annotated[
         Path | None, typer.Option("--test", help="corrected, from there; opened once the model is frozen.")
     ] = None,
+    lab: Labs = None,
     target: Target = 0.05,
     seeds: Seeds = 5,
     coder: With = Trainer.MLP,
@@ -163,7 +173,9 @@ def kdd99(  # noqa: PLR0913  # its options
 ) -> None:
     """Learn intrusions from KDD Cup 99; rows that come again count once."""
     tests = (test,) if test else ()
-    given = _Given(train=(train,), test=tests, target=target, seeds=seeds, coder=coder, name=name)
+    given = _Given(
+        train=(train,), test=tests, lab=tuple(lab or ()), target=target, seeds=seeds, coder=coder, name=name
+    )
     _learn_records("kdd99", given, output)
 
 

@@ -12,11 +12,11 @@ from lab.flow.context import Context
 from lab.flow.models import model_folder
 
 if TYPE_CHECKING:
-    from lab.learn.card import Card, Evaluation, Source, Spread, Tried
+    from lab.learn.card import Card, Evaluation, Source, Spread, Transfer, Tried
     from lab.learn.corpora import Corpus, Parted
     from lab.learn.days import Day
     from lab.learn.members import Coder
-    from lab.learn.records import Fitted
+    from lab.learn.records import Fitted, Wanted
     from lab.learn.tables import Table
 
 DataSet = Literal["nsl-kdd", "kdd99", "cicids2017"]
@@ -63,6 +63,9 @@ class RecordLesson:
 
     test: tuple[Path, ...] = ()
     """Files that are opened once the model is frozen; empty: the last of the others, or their last rows."""
+
+    lab: tuple[str, ...] = ()
+    """Ids of runs whose connections it is tried on, and that are learnt from for the way back."""
 
     target: float = 0.05
     """Share of benign rows that may be flagged."""
@@ -344,7 +347,7 @@ def learn_records(lesson: RecordLesson, context: Context) -> Learnt:
             an_hour=None,
             base_rates=card.at_base_rates(shown or folds),
             drift=judging.drift(train, test) if test is not None else (),
-            transfer=(),
+            transfer=_transfer(train, lesson, wanted, context),
             moved=judging.moved(fitted[0], test) if test is not None else (),
             warnings=card.warnings(folds, shown, lesson.target, None),
             cannot=_RECORDS_CANNOT,
@@ -358,6 +361,17 @@ def _tests(fitted: tuple[Fitted, ...], train: Table, test: Table, context: Conte
     context.tell("the model is frozen; the test is opened")
     beside = judging.baselines(train, test, fitted[0].ensemble.encoder, 1)
     return [judging.judged(it, train, test, beside) for it in fitted]
+
+
+def _transfer(train: Table, lesson: RecordLesson, wanted: Wanted, context: Context) -> tuple[Transfer, ...]:
+    """Try what both have in common from the data set to the lab, and back."""
+    if not lesson.lab:
+        return ()
+    from lab.learn import days, transfer
+    from lab.runs import folder
+
+    runs = [days.day(folder.find(context.workplace, it)) for it in lesson.lab]
+    return transfer.measured(train, transfer.connections(runs), wanted, context.tell)
 
 
 _TRAINED_SHARE: Final = 0.6

@@ -104,7 +104,7 @@ def _measured(card: Card) -> Iterator[str]:
     if card.test:
         yield _row("the test", card.test)
     yield ""
-    yield f"Over {len(card.seeds)} seeds, on the {card.figures_of}:"
+    yield f"Over {len(card.seeds)} seeds, on the {card.figures_of}, mean and standard deviation:"
     yield ""
     for name, it in (
         ("accuracy", card.accuracy), ("F1", card.f1), ("recall", card.recall),
@@ -208,8 +208,8 @@ def _number(value: float | None) -> str:
 
 
 def over(it: Spread | None) -> str:
-    """Say a figure over several seeds."""
-    return "-" if it is None else f"{it.mean:.4f}, standard deviation {it.deviation:.4f}"
+    """Say a figure over several seeds: its mean and its standard deviation."""
+    return "-" if it is None else f"{it.mean:.4f} ± {it.deviation:.4f}"
 
 
 def said(it: Share) -> str:
