@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import lab
 from lab.errors import WrongInput
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lab.learn.members import Coder
     from lab.learn.records import Fitted, Wanted
     from lab.learn.tables import Table
+    from lab.runs.header import Header
 
 DataSet = Literal["nsl-kdd", "kdd99", "cicids2017"]
 """Published data sets that there are readers for."""
@@ -260,7 +261,7 @@ def _corpus(it: Corpus, parts: Parted, sort: str = "") -> Source:
     )
 
 
-def _an_hour(headers: list[Any], rows: int) -> float | None:
+def _an_hour(headers: list[Header], rows: int) -> float | None:
     """Return how many rows come in an hour of those runs."""
     from lab.moment import SECOND
 
