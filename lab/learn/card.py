@@ -439,6 +439,8 @@ def warnings(
                 found.append(f"{name}: {rate.value:.4f} false positives on {what} rows, {aimed}")
     if test is None:
         found.append("no test was given: all figures are of folds, on which the threshold was chosen")
+    if not (test or folds).recall.total:
+        found.append("it was tried on no attack: nothing is known of what it finds")
     found += _beaten(test or folds)
     few = [it.name for it in (test or folds).groups if "attack" in it.sort and it.flagged.total < _FEW]
     if few:

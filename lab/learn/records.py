@@ -41,7 +41,7 @@ _MOST_BENIGN: Final = 40_000
 _MOST_OF_A_TYPE: Final = 5_000
 """Rows that count: with more, training takes longer and nothing gets better."""
 
-_FEWEST: Final = 200
+_FEWEST: Final = 100
 """Benign rows below which no rate of false positives can be kept."""
 
 _RARE: Final = 20

@@ -57,6 +57,12 @@ def test_a_card_without_a_test_says_so() -> None:
     assert "no test was given" in " ".join(card.warnings(figures, None, 0.1, None))
 
 
+def test_a_card_of_benign_rows_alone_claims_nothing_of_attacks() -> None:
+    figures = evaluation([group(0, 100)])
+    assert "tried on no attack" in " ".join(card.warnings(figures, figures, 0.1, None))
+    assert (figures.f1, figures.recall.value, card.at_base_rates(figures)) == (None, None, ())
+
+
 def test_alerts_are_worth_less_where_attacks_are_rare() -> None:
     worth = [it.true_share or 0 for it in card.at_base_rates(measured(99, 100, 1, 10_000))]
     assert worth == sorted(worth, reverse=True)
