@@ -295,7 +295,7 @@ def learn_records(lesson: RecordLesson, context: Context) -> Learnt:
     from lab.detect.model import write_model
     from lab.learn import card, judging, records, tables
 
-    records.require()
+    records.require(lesson.coder)
     target = _free(lesson.name, context)
     read = tables.READERS[lesson.data]
     train, test, how = _split([read(context.path(it)) for it in lesson.train], lesson)

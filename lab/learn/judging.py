@@ -179,5 +179,5 @@ def in_both(train: Table, test: Table) -> Any:  # noqa: ANN401
 
     if train.columns != test.columns or list(train.words) != list(test.words):
         return np.zeros(len(test), bool)
-    seen = set(train.contents())
-    return np.array([it in seen for it in test.contents()], dtype=bool)
+    seen = set(train.digests())
+    return np.array([it in seen for it in test.digests()], dtype=bool)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from operator import mul
 from statistics import fmean
 from typing import Any, Final
@@ -15,7 +16,7 @@ from typing import Any, Final
 from lab.detect.description import Description
 from lab.detect.ensemble import MEMBERS, Encoder, Ensemble, bent, surprise
 from lab.errors import NotReady, WrongInput
-from lab.learn.card import Evaluation, Group, Sort, Tried, curve, evaluation
+from lab.learn.card import Curve, Evaluation, Group, Sort, Tried, curve, evaluation
 from lab.learn.members import CODERS, FITS, Coder, Rows
 from lab.learn.tables import BENIGN, Table
 from lab.score.intervals import share
@@ -147,7 +148,7 @@ def train(
         WrongInput: there are too few benign rows.
         NotReady: scikit-learn, or PyTorch where that is wanted, is not installed.
     """
-    require()
+    require(wanted.coder)
     dealt = [_deal(table, seed, wanted.coder) for seed in wanted.seeds]
     variants = VARIANTS if dealt[0].types else (_ONE_CLASS,)
     found = [_explore(table, it, variants, wanted.target, tell) for it in dealt]
@@ -201,22 +202,21 @@ def _tried(
     found: Sequence[Mapping[tuple[str, ...], list[_Opened]]], variants: Sequence[tuple[str, ...]]
 ) -> tuple[Tried, ...]:
     """Choose the variant that finds most of what it does not know; without folds the largest."""
-    figures = {it: [_hidden_recall(evaluated(one[it])) for one in found if one[it]] for it in variants}
-    best = max(variants, key=lambda it: (sum(figures[it]), len(it)))
+    figures = {it: [_evaluated(one[it]) for one in found if one[it]] for it in variants}
+    recalls = {it: [_hidden_recall(one) for one in of] for it, of in figures.items()}
+    best = max(variants, key=lambda it: (sum(recalls[it]), len(it)))
     return tuple(
         Tried(
             name=" + ".join(it),
-            hidden_recall=fmean(figures[it]) if figures[it] else None,
-            false_positive_rate=fmean(evaluated(one[it]).ordinary.value or 0.0 for one in found)
-            if figures[it]
-            else None,
+            hidden_recall=fmean(recalls[it]) if recalls[it] else None,
+            false_positive_rate=fmean(one.ordinary.value or 0.0 for one in of) if of else None,
             chosen=it == best,
         )
-        for it in variants
+        for it, of in figures.items()
     )
 
 
-def evaluated(opened: Sequence[_Opened]) -> Evaluation:
+def _evaluated(opened: Sequence[_Opened]) -> Evaluation:
     """Say what a variant does on what its folds did not see: all attacks there are novel to it."""
     import numpy as np
 
@@ -226,11 +226,13 @@ def evaluated(opened: Sequence[_Opened]) -> Evaluation:
         np.concatenate(it)
         for it in zip(*((one.labels, one.scores >= one.threshold) for one in opened), strict=True)
     )
-    scores = np.concatenate([it.scores for it in opened])
-    return evaluation(
-        groups_of(labels, flagged, known=frozenset()),
-        curve=curve(scores.tolist(), (labels != BENIGN).tolist()),
-    )
+    return evaluation(groups_of(labels, flagged, known=frozenset()))
+
+
+def _drawn(opened: Sequence[_Opened]) -> Curve | None:
+    """Draw all thresholds on what the folds did not see."""
+    scores = [score for it in opened for score in it.scores.tolist()]
+    return curve(scores, [label != BENIGN for it in opened for label in it.labels.tolist()])
 
 
 def groups_of(labels: Any, flagged: Any, known: frozenset[str]) -> tuple[Group, ...]:  # noqa: ANN401  # numpy's
@@ -259,18 +261,19 @@ def _hidden_recall(found: Evaluation) -> float:
     return float(sum(map(mul, shares, weights)) / sum(weights))
 
 
-def require() -> None:
-    """See that scikit-learn is there.
+def require(coder: Coder) -> None:
+    """See that what trains is there, before anything is read or trained.
+
+    Args:
+        coder: What the autoencoder is to be trained with.
 
     Raises:
         NotReady: it is not.
     """
-    try:
-        import sklearn  # noqa: F401  # looked for
-    except ModuleNotFoundError as error:
-        raise NotReady(
-            f"{error.name} is not installed", remedy="pip install 'homerange[learn]'  brings it"
-        ) from error
+    for module, extra in (("sklearn", "learn"), ("torch", "deep"))[: 1 + (coder == "torch")]:
+        if find_spec(module) is None:
+            said = f"pip install 'homerange[{extra}]'  brings it"
+            raise NotReady(f"{module} is not installed", remedy=said)
 
 
 def _hidden(types: Mapping[str, Any], chance: Any) -> tuple[tuple[str, ...], ...]:  # noqa: ANN401  # numpy's
@@ -379,4 +382,5 @@ def _freeze(
     draft = replace(wanted.described, inputs=inputs)
     held = Ensemble(draft, kept).score(rows)
     final = replace(draft, threshold=round(_threshold(held, wanted.target), 6))
-    return Fitted(ensemble=Ensemble(final, kept), arrays=kept, held=held, folds=evaluated(opened))
+    folds = replace(_evaluated(opened), curve=_drawn(opened))
+    return Fitted(ensemble=Ensemble(final, kept), arrays=kept, held=held, folds=folds)

@@ -12,6 +12,7 @@ import hashlib
 import io
 import math
 import re
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -103,14 +104,15 @@ class Table:
         """Tell of each row whether it is one."""
         return self.labels != BENIGN
 
-    def contents(self) -> list[bytes]:
-        """Return each row's values as bytes, so that equal rows are found."""
+    def digests(self) -> list[bytes]:
+        """Return a digest of each row's values, so that equal rows are found in little memory."""
         import numpy as np
 
         words = np.stack([np.char.encode(it, "utf-8") for it in self.words.values()]) if self.words else None
+        said = (b"" if words is None else b"\x00".join(words[:, at].tolist()) for at in range(len(self)))
         return [
-            row.tobytes() + (b"" if words is None else b"\x00".join(words[:, at].tolist()))
-            for at, row in enumerate(self.numbers)
+            hashlib.blake2b(row.tobytes() + more, digest_size=16).digest()
+            for row, more in zip(self.numbers, said, strict=True)
         ]
 
 
@@ -135,7 +137,7 @@ def kdd99(path: Path) -> Table:
     """
     found = _kdd(path, wanted="kddcup.data_10_percent or corrected, from the UCI KDD archive")
     seen: dict[bytes, int] = {}
-    for at, key in enumerate(found.contents()):
+    for at, key in enumerate(found.digests()):
         seen.setdefault(key + str(found.labels[at]).encode(), at)
     once = found.at(list(seen.values()))
     note = f"{len(found) - len(once)} of {len(found)} rows of {path.name} come again; each counts once"
@@ -152,7 +154,8 @@ def _kdd(path: Path, *, wanted: str) -> Table:
     np = numpy()
     text, digest = _text(path, "utf-8", wanted)
     problems: list[Problem] = []
-    numbers, words, labels = [], [], []
+    numbers = array("d")  # a list of lists takes four times the memory of millions of rows
+    words, labels = [], []
     sure = [at for at, it in enumerate(_KDD) if it not in _KDD_WORDS]
     named = [_KDD.index(it) for it in _KDD_WORDS]
     most = len(_KDD) + 2
@@ -163,7 +166,7 @@ def _kdd(path: Path, *, wanted: str) -> Table:
             )
             continue
         try:
-            numbers.append([float(row[at]) for at in sure])
+            numbers.extend([float(row[at]) for at in sure])
         except ValueError as error:
             _add(problems, path, line, f"{error}: a number is wanted")
             continue
@@ -173,7 +176,7 @@ def _kdd(path: Path, *, wanted: str) -> Table:
     by_column = np.array(words)
     return Table(
         name=path.name,
-        numbers=np.array(numbers),
+        numbers=np.array(numbers).reshape(-1, len(sure)),
         columns=tuple(_KDD[at] for at in sure),
         words={name: by_column[:, at] for at, name in enumerate(_KDD_WORDS)},
         labels=np.array(labels),
@@ -209,7 +212,7 @@ def cicids2017(path: Path) -> Table:
     _judge(path, reading.problems, reading.labels, wanted)
     return Table(
         name=path.name,
-        numbers=np.array(reading.numbers),
+        numbers=np.array(reading.numbers).reshape(-1, len(kept)),
         columns=tuple(_plain(names[at]) for at in kept),
         words={"protocol": np.array(reading.protocols)} if reading.protocols else {},
         labels=np.array(reading.labels),
@@ -246,7 +249,7 @@ class _Reading:
         self._label = lower.index("label")
         self._port = next((at for at, it in enumerate(lower) if _PORT.fullmatch(it)), None)
         self._protocol = lower.index(_PROTOCOL) if _PROTOCOL in lower else None
-        self.numbers: list[list[float]] = []
+        self.numbers = array("d")
         self.labels: list[str] = []
         self.ports: list[int] = []
         self.protocols: list[str] = []
@@ -268,7 +271,7 @@ class _Reading:
             _add(self.problems, self._path, line, f"{error}: a number is wanted")
             return
         self._endless += not all(map(math.isfinite, values))
-        self.numbers.append([it if math.isfinite(it) else -1.0 for it in values])
+        self.numbers.extend([it if math.isfinite(it) else -1.0 for it in values])
         self.labels.append(self._named(row[self._label]))
         if self._port is not None:
             self.ports.append(port)

@@ -182,6 +182,14 @@ def test_too_few_benign_rows_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "models").exists()
 
 
+def test_what_is_not_installed_is_said_before_anything_is_trained(tmp_path: Path) -> None:
+    data.nsl_kdd(tmp_path / "t.txt", 1)
+    said = lab(tmp_path, "learn", "nsl-kdd", "--train", "t.txt", "--with", "torch", code=3)
+    assert "torch is not installed" in said
+    assert "homerange[deep]" in said
+    assert "fold" not in said
+
+
 def test_a_missing_file_says_which_is_wanted_from_where(tmp_path: Path) -> None:
     said = lab(tmp_path, "learn", "nsl-kdd", "--train", "KDDTrain+.txt", code=2)
     assert "KDDTrain+.txt or KDDTest+.txt, from the Canadian Institute for Cybersecurity" in said
