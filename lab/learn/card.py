@@ -350,6 +350,17 @@ def evaluation(
     )
 
 
+def as_baseline(name: str, of: Evaluation) -> Baseline:
+    """Return what is compared of an evaluation."""
+    return Baseline(
+        name=name,
+        accuracy=of.accuracy,
+        recall=of.recall.value,
+        false_positive_rate=of.ordinary.value,
+        recall_novel=of.recall_novel.value,
+    )
+
+
 def _sum(shares: Iterable[Share]) -> Share:
     found = tuple(shares)
     return share(sum(it.hits for it in found), sum(it.total for it in found))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from lab.learn.card import Baseline, Card, Evaluation, Spread
+from lab.learn.card import Baseline, Card, Evaluation, Spread, as_baseline
 from lab.score.intervals import Share
 
 if TYPE_CHECKING:
@@ -129,13 +129,7 @@ def _measured(card: Card) -> Iterator[str]:
 
 def _compared(card: Card, shown: Evaluation) -> Iterator[Baseline]:
     """Give the model, whoever says the same of all, and the baselines, to be shown in one table."""
-    yield Baseline(
-        name=f"this model, seed {card.seeds[0]}",
-        accuracy=shown.accuracy,
-        recall=shown.recall.value,
-        false_positive_rate=shown.ordinary.value,
-        recall_novel=shown.recall_novel.value,
-    )
+    yield as_baseline(f"this model, seed {card.seeds[0]}", shown)
     yield Baseline(
         name="calling all what most are", accuracy=shown.majority, recall=None, false_positive_rate=None,
         recall_novel=None,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from lab.detect.ensemble import Encoder
-from lab.learn.card import AtTarget, Baseline, Evaluation, Moved, curve, evaluation, spread
+from lab.learn.card import AtTarget, Baseline, Evaluation, Moved, as_baseline, curve, evaluation, spread
 from lab.learn.records import Fitted, encoded, groups_of
 from lab.learn.tables import BENIGN, Table
 
@@ -134,13 +134,7 @@ def _columns(train: Table, test: Table) -> Iterator[tuple[str, Any, Any]]:
 
 def _baseline(name: str, flagged: Any, train: Table, test: Table) -> Baseline:  # noqa: ANN401
     of = evaluation(groups_of(test.labels, flagged.astype(bool), frozenset(train.labels.tolist())))
-    return Baseline(
-        name=name,
-        accuracy=of.accuracy,
-        recall=of.recall.value,
-        false_positive_rate=of.ordinary.value,
-        recall_novel=of.recall_novel.value,
-    )
+    return as_baseline(name, of)
 
 
 def drift(train: Table, test: Table) -> tuple[str, ...]:

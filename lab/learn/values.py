@@ -21,7 +21,7 @@ from lab.detect import features
 from lab.detect.description import Description
 from lab.detect.model import Model
 from lab.errors import NotReady, WrongInput
-from lab.learn.card import Baseline, Evaluation, Group, Sort, curve, evaluation
+from lab.learn.card import Evaluation, Group, Sort, as_baseline, curve, evaluation
 from lab.learn.corpora import Corpus, Parted
 from lab.score.intervals import Share, share
 
@@ -227,13 +227,7 @@ def _held(corpus: Corpus, scores: Sequence[float], threshold: float) -> Held:
 def evaluated(held: Sequence[Held]) -> Evaluation:
     """Sum up what a model says of corpora that it did not see, beside what a quote alone says."""
     quotes = evaluation([Group(name=it.corpus, sort=it.sort, flagged=it.quote) for it in held])
-    by_quote = Baseline(
-        name="a quote, a semicolon or `--` alone",
-        accuracy=quotes.accuracy,
-        recall=quotes.recall.value,
-        false_positive_rate=quotes.ordinary.value,
-        recall_novel=quotes.recall_novel.value,
-    )
+    by_quote = as_baseline("a quote, a semicolon or `--` alone", quotes)
     return evaluation(
         [Group(name=it.corpus, sort=it.sort, flagged=it.flagged) for it in held],
         baselines=[by_quote],
