@@ -64,6 +64,7 @@ from lab.flow.play import (
     restart_sensors,
 )
 from lab.flow.quiet import measure_quiet, play_quiet_days
+from lab.flow.respond import respond, take_back
 from lab.flow.rules import remember_suricata
 from lab.flow.runs import (
     ask_run,
@@ -242,6 +243,14 @@ SIEM_DETECT: Final[Stages] = (
 
 SIEM_EXPORT: Final[Stages] = (
     export,  # Export      -> path
+)
+
+RESPOND: Final[Stages] = (
+    respond,  # Answering   -> Response
+)
+
+TAKE_BACK: Final[Stages] = (
+    take_back,  # TakingBack  -> Response
 )
 
 WATCH: Final[Stages] = (

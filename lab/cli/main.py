@@ -11,7 +11,21 @@ import click
 import typer
 import typer.core
 
-from lab.cli import atomic, bench, detect, labs, learn, loop, machine, models, rules, runs, serve, siem
+from lab.cli import (
+    atomic,
+    bench,
+    detect,
+    labs,
+    learn,
+    loop,
+    machine,
+    models,
+    respond,
+    rules,
+    runs,
+    serve,
+    siem,
+)
 from lab.cli.session import Outside
 from lab.errors import LabError, Leak, NotReady, Stopped, WrongInput
 
@@ -51,6 +65,7 @@ app.add_typer(atomic.app, name="atomic")
 app.add_typer(bench.app)
 app.add_typer(models.learn, name="learn")
 app.add_typer(models.model, name="model")
+app.add_typer(respond.app, name="respond")
 app.add_typer(rules.app, name="rules")
 app.add_typer(siem.app, name="siem")
 

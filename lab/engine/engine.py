@@ -8,10 +8,11 @@ from lab.engine.facts import Facts
 from lab.engine.forward import Lines
 from lab.engine.images import Images
 from lab.engine.nodes import Nodes
+from lab.engine.outside import Outside
 from lab.engine.shell import Shell
 
 
-class Engine(Shell, Nodes, Images, Facts, Lines, Protocol):
+class Engine(Shell, Nodes, Outside, Images, Facts, Lines, Protocol):
     """What runs nodes: `docker`, and `memory`, the shipped fake."""
 
     def close(self) -> None:

@@ -25,6 +25,9 @@ DEFINITION: Final = "homerange.definition"
 BAKING: Final = "homerange.baking"
 """Label: the role that is being baked in a throw-away container."""
 
+HELPING: Final = "homerange.helping"
+"""Label: the node that a throw-away container works on from outside."""
+
 BAKED: Final = "homerange.baked"
 """Label: on images, the hash of what went in."""
 

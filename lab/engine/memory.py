@@ -16,6 +16,7 @@ from typing import IO, Final
 from lab.engine import labels
 from lab.engine.facts import About, Belongings, Happening, Happenings, Vitals, Wall
 from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
+from lab.engine.outside import Difference
 from lab.engine.shell import Completed, Hear, Stream, Traced
 from lab.errors import EngineFault, NameTaken
 from lab.moment import Moment
@@ -80,6 +81,9 @@ class MemoryEngine:
 
     disks: dict[str, int] = field(default_factory=dict)
     """What nodes have written, in bytes."""
+
+    changed: dict[str, tuple[Difference, ...]] = field(default_factory=dict)
+    """What of nodes is not as in their images, by node."""
 
     typed: bytes = b""
     """All that commands were given to read."""
@@ -221,6 +225,62 @@ class MemoryEngine:
             )
         self._networks.pop((network.lab, network.name), None)
 
+    def detach(self, node: SeenNode, network: str) -> None:
+        """Take a node off a network."""
+        seen = self._existing(node)
+        left = {name: address for name, address in seen.addresses.items() if name != network}
+        self._nodes[node.lab, node.name] = replace(seen, addresses=left)
+        self._tell(node.lab, network, "lost an endpoint")
+
+    def attach(self, node: SeenNode, network: str, address: str) -> None:
+        """Put a node on a network, under an address."""
+        seen = self._existing(node)
+        if (node.lab, network) not in self._networks:
+            raise EngineFault(doing=f"putting {node.name} on {network}", said=f"network {network} not found")
+        there = {**seen.addresses, network: seen.addresses.get(network, address)}
+        self._nodes[node.lab, node.name] = replace(seen, addresses=dict(sorted(there.items())))
+        self._tell(node.lab, network, "got one more endpoint")
+
+    @contextmanager
+    def beside(self, node: SeenNode, capabilities: tuple[str, ...]) -> Iterator[SeenNode]:
+        """Have a throw-away node; `answer` says what commands on it do."""
+        del capabilities
+        helper = replace(
+            self._existing(node), id=self._next_id(), name=f"help-{node.name}", addresses={}, passing=True
+        )
+        self._nodes[node.lab, helper.name] = helper
+        try:
+            yield helper
+        finally:
+            self._nodes.pop((node.lab, helper.name), None)
+
+    @contextmanager
+    def root_of(self, node: SeenNode) -> Iterator[Iterable[bytes]]:
+        """Read an archive without files: nodes hold none here."""
+        self._existing(node)
+        yield (bytes(10240),)
+
+    def differences(self, node: SeenNode) -> tuple[Difference, ...]:
+        """Return what a test says."""
+        self._existing(node)
+        return self.changed.get(node.name, ())
+
+    def set_aside(self, node: SeenNode) -> None:
+        """Keep a node under another name."""
+        seen = self._nodes.pop((node.lab, self._existing(node).name))
+        name = f"{seen.name}.aside-{seen.id[:8]}"
+        aside = replace(seen, name=name, state="stopped", passing=True, addresses={})
+        self._nodes[aside.lab, aside.name] = aside
+        self._tell(node.lab, node.name, "was renamed")
+
+    def bring_back(self, node: SeenNode) -> None:
+        """Have a node again that was set aside."""
+        self._claim(node.lab, node.name, "node", taken=(node.lab, node.name) in self._nodes)
+        key = next(key for key, it in self._nodes.items() if it.id == node.id)
+        self._nodes.pop(key)
+        self._nodes[node.lab, node.name] = replace(node, state="running", passing=False)
+        self._tell(node.lab, node.name, "was renamed")
+
     def execute(  # noqa: PLR0913  # the contract's
         self,
         node: SeenNode,
@@ -305,7 +365,7 @@ class MemoryEngine:
             image=image,
             definition="",
             created=Moment.now(),
-            baking=True,
+            passing=True,
         )
         self._nodes[lab, node.name] = node
         try:

@@ -171,8 +171,9 @@ class SeenNode:
     elsewhere: tuple[str, ...] = ()
     """The engine's names of networks it is attached to that are not of its lab."""
 
-    baking: bool = False
-    """Whether it is no node but a container in which an image is baked."""
+    passing: bool = False
+    """Whether it is no node but a container of a moment, in which an image is baked or a node is worked on;
+    or one that was set aside."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from lab.engine import labels
 from lab.engine.facts import About, Happening, Vitals, Wall
 from lab.engine.nodes import NetworkSpec, SeenNetwork, SeenNode
+from lab.engine.outside import Difference
 from lab.moment import SECOND, Moment
 
 _STATES: Final[Mapping[str, Literal["running", "paused"]]] = {"running": "running", "paused": "paused"}
@@ -26,6 +28,15 @@ _FEATURES: Final = {
 def container_name(lab: str, node: str) -> str:
     """Name a node's container."""
     return f"lab-{lab}-{node}"
+
+
+ASIDE: Final = ".aside-"
+"""Stands in the name of a container that was a node and was set aside, before the first letters of its id."""
+
+
+def aside_name(node: SeenNode) -> str:
+    """Name the container of a node that is set aside."""
+    return f"{container_name(node.lab, node.name.partition(ASIDE)[0])}{ASIDE}{node.id[:8]}"
 
 
 def network_name(lab: str, network: str) -> str:
@@ -94,7 +105,7 @@ def vitals(told: Mapping[str, Any], started: str) -> Vitals:
 
 def is_ours(labelled: Mapping[str, str]) -> bool:
     """Tell whether something has all the labels that we give; what has half of them is somebody else's."""
-    return any(labelled.get(it) for it in (labels.NODE, labels.NETWORK, labels.BAKING))
+    return any(labelled.get(it) for it in (labels.NODE, labels.NETWORK, labels.BAKING, labels.HELPING))
 
 
 def seen_network(told: dict[str, Any]) -> SeenNetwork:
@@ -118,12 +129,12 @@ def seen_node(told: dict[str, Any], networks: Mapping[str, str]) -> SeenNode:
     """Read what the engine tells of a container."""
     labelled = told["Labels"]
     attached = told["NetworkSettings"]["Networks"]
-    role = labelled.get(labels.BAKING, "")
+    name, passing = _called(labelled, told["Names"][0])
     host = "host" in attached
     return SeenNode(
         lab=labelled[labels.LAB],
-        name=labelled.get(labels.NODE) or f"bake-{role}",
-        kind=labelled.get(labels.KIND) or role,
+        name=name,
+        kind=labelled.get(labels.KIND) or labelled.get(labels.BAKING, ""),
         id=told["Id"],
         state=_STATES.get(told["State"], "stopped"),
         image=told["Image"],
@@ -133,8 +144,30 @@ def seen_node(told: dict[str, Any], networks: Mapping[str, str]) -> SeenNode:
         },
         elsewhere=() if host else tuple(sorted(attached.keys() - networks.keys())),
         created=Moment(told["Created"] * SECOND),
-        baking=bool(role),
+        passing=passing,
     )
+
+
+def _called(labelled: Mapping[str, str], container: str) -> tuple[str, bool]:
+    """Say what the node of a container is called, and whether it is none but passes for a moment."""
+    if role := labelled.get(labels.BAKING):
+        return f"bake-{role}", True
+    if helped := labelled.get(labels.HELPING):
+        return f"help-{helped}", True
+    _, mark, which = container.partition(ASIDE)
+    return labelled[labels.NODE] + mark + which, bool(mark)
+
+
+def helping_node(id: str, node: SeenNode) -> SeenNode:  # noqa: A002  # the field's name
+    """Describe a container that works on a node from outside."""
+    return replace(
+        node, id=id, name=f"help-{node.name}", kind="", addresses={}, created=Moment.now(), passing=True
+    )
+
+
+def difference(told: Mapping[str, Any]) -> Difference:
+    """Read a changed path."""
+    return Difference(path=told["Path"], how=_CHANGES[told["Kind"]])
 
 
 def baking_node(id: str, image: str, *, lab: str, role: str) -> SeenNode:  # noqa: A002  # the field's name
@@ -148,9 +181,12 @@ def baking_node(id: str, image: str, *, lab: str, role: str) -> SeenNode:  # noq
         image=image,
         definition="",
         created=Moment.now(),
-        baking=True,
+        passing=True,
     )
 
+
+_CHANGES: Final[tuple[Literal["changed", "added", "removed"], ...]] = ("changed", "added", "removed")
+"""Docker's numbers for what became of a path."""
 
 _HAPPENED: Final = {
     "create": "was created",

@@ -39,11 +39,11 @@ def _grade_answers(handed: Handed, context: Context) -> Graded:
     from lab.learn.answers import grade_answers
     from lab.runs import folder, names
     from lab.runs.header import LabRecord
-    from lab.runs.triage import Triage, answered, standings
+    from lab.runs.triage import answered, standings
     from lab.score.values import Score
 
     run = folder.find(context.workplace, handed.run)
-    acts = answered(records.read_lines(run.path / names.TRIAGE, Triage))
+    acts = answered(run.triage.entries())
     if acts is None:
         remedy = "answer on the page of  lab serve  and hand in; a timeline is graded by  lab grade RUN FILE"
         raise NotFound("answers handed in for", name=run.path.name, remedy=remedy)

@@ -275,7 +275,7 @@ def _leftovers(engine: Engine) -> Iterator[Requirement]:
     for name in engine.labs():
         running = engine.observe(name)
         known |= {network.bridge for network in running.networks}
-        broken = [node.name for node in running.nodes if node.state != "running" or node.baking]
+        broken = [node.name for node in running.nodes if node.state != "running" or node.passing]
         if broken or not running.nodes:
             yield Requirement(
                 name=f"lab {name}",

@@ -132,7 +132,7 @@ def _node_changes(
 
 
 def _unwanted(seen: SeenNode) -> str:
-    return "left by a bake that was killed" if seen.baking else "not in the inventory"
+    return "left by a command that was killed" if seen.passing else "not in the inventory"
 
 
 def _node_change(

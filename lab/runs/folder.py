@@ -14,9 +14,13 @@ from lab.files import careful, records
 from lab.files.workplace import Workplace
 from lab.moment import Moment
 from lab.runs import names
+from lab.runs.case import CaseEntry
+from lab.runs.diary import Diary
 from lab.runs.happened import Happened
 from lab.runs.header import Header, LabRecord
 from lab.runs.noticed import Noticed
+from lab.runs.response import Response
+from lab.runs.triage import Triage
 from lab.telemetry.segments import present_segments
 
 _RECORDED: Final = (
@@ -61,6 +65,21 @@ class RunFolder:
     def report_text(self) -> Path:
         """The report in Markdown."""
         return self.path / names.REPORT_TEXT
+
+    @property
+    def triage(self) -> Diary[Triage]:
+        """What a person made of its alerts."""
+        return Diary(self.path / names.TRIAGE, Triage)
+
+    @property
+    def case(self) -> Diary[CaseEntry]:
+        """What a person gathered about it."""
+        return Diary(self.path / names.CASE, CaseEntry)
+
+    @property
+    def response(self) -> Diary[Response]:
+        """What was done against the attack."""
+        return Diary(self.path / names.RESPONSE, Response)
 
     def header(self) -> Header:
         """Read what the run is."""

@@ -80,3 +80,12 @@ REPORT: Final = "report.html"
 
 REPORT_TEXT: Final = "report.md"
 """The same in Markdown."""
+
+RESPONSE: Final = "response.jsonl"
+"""What was done against the attack, one moment of an act a line."""
+
+PROBES: Final = "probes.jsonl"
+"""What the attacker could still do, and what people could, as it was tried: one try a line."""
+
+EVIDENCE: Final = "evidence"
+"""What was taken of nodes, a folder for each time."""

@@ -13,11 +13,9 @@ from lab.errors import BadFile, NotFound
 from lab.files import records
 from lab.files.workplace import Workplace
 from lab.runs import folder, names
-from lab.runs.case import CaseEntry
-from lab.runs.diary import Diary
 from lab.runs.folder import RunFolder
 from lab.runs.header import Header, LabRecord
-from lab.runs.triage import Standing, Triage, answered, standings
+from lab.runs.triage import Standing, answered, standings
 from lab.score.values import Score
 from lab.telemetry.lookup import Lookup
 from lab.web.alerts import AlertFile
@@ -38,8 +36,8 @@ class Opened:
         self.run = run
         self.name = run.path.name
         self.alerts = AlertFile(run.noticed.alerts)
-        self.triage = Diary(run.path / names.TRIAGE, Triage)
-        self.case = Diary(run.path / names.CASE, CaseEntry)
+        self.triage = run.triage
+        self.case = run.case
         self._stories: tuple[int, Mapping[str, str]] = (-1, {})
         self._standings: tuple[int, Mapping[str, Standing]] = (-1, {})
 

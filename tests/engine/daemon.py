@@ -87,13 +87,13 @@ class Daemon:
             raise Refused(404, f"No such image: {tag}")
         return self.images[tag]
 
-    def attach(self, made: Raw, name: str) -> None:
+    def attach(self, made: Raw, name: str, wanted: str = "") -> None:
         """Give a container an address on a network."""
         network = self.network(name)
         used = sum(name in it["NetworkSettings"]["Networks"] for it in self.containers.values())
         subnet = network["IPAM"]["Config"][0]["Subnet"]
         address = f"{subnet.rpartition('.')[0]}.{int(subnet.rpartition('.')[2].partition('/')[0]) + used + 2}"
-        made["NetworkSettings"]["Networks"][name] = {"IPAddress": address}
+        made["NetworkSettings"]["Networks"][name] = {"IPAddress": wanted or address}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -260,7 +260,9 @@ def _create(daemon: Daemon, _: Groups, query: dict[str, str], body: bytes) -> Sa
         "NetworkSettings": {"Networks": {}},
     }  # fmt: skip
     mode = made["HostConfig"]["NetworkMode"]
-    if mode == "host":
+    if mode.startswith("container:"):
+        daemon.container(mode.partition(":")[2])
+    elif mode == "host":
         made["NetworkSettings"]["Networks"]["host"] = {"IPAddress": ""}
     elif mode:
         daemon.attach(made, mode)
@@ -327,8 +329,17 @@ def _remove_network(daemon: Daemon, groups: Groups, _: dict[str, str], __: bytes
 
 
 def _connect(daemon: Daemon, groups: Groups, _: dict[str, str], body: bytes) -> Said:
-    daemon.attach(daemon.container(json.loads(body)["Container"]), groups[0])
+    told = json.loads(body)
+    wanted = ((told.get("EndpointConfig") or {}).get("IPAMConfig") or {}).get("IPv4Address", "")
+    daemon.attach(daemon.container(told["Container"]), groups[0], wanted)
     return 200, b""
+
+
+def _rename(daemon: Daemon, groups: Groups, query: dict[str, str], _: bytes) -> Said:
+    if any(it["Name"] == f"/{query['name']}" for it in daemon.containers.values()):
+        raise Refused(409, f'Conflict. The container name "/{query["name"]}" is already in use')
+    daemon.container(groups[0])["Name"] = f"/{query['name']}"
+    return 204, b""
 
 
 def _disconnect(daemon: Daemon, groups: Groups, _: dict[str, str], body: bytes) -> Said:
@@ -412,6 +423,12 @@ ROUTES: Final[dict[str, Act]] = {
     "POST /containers/([^/]+)/pause": _state("paused"),
     "POST /containers/([^/]+)/unpause": _state("running"),
     "POST /containers/([^/]+)/kill": _kill,
+    "POST /containers/([^/]+)/stop": _state("exited"),
+    "POST /containers/([^/]+)/rename": _rename,
+    "GET /containers/([^/]+)/changes": lambda d, g, *_: (
+        200, [{"Path": "/tmp/new", "Kind": 1}, {"Path": "/tmp", "Kind": 0}] if d.container(g[0]) else [],
+    ),
+    "GET /containers/([^/]+)/export": lambda d, g, *_: (200, bytes(10240) if d.container(g[0]) else b""),
     "POST /containers/([^/]+)/wait": lambda *_: (200, {"StatusCode": 137}),
     "GET /containers/([^/]+)/json": lambda d, g, *_: (200, d.container(g[0])),
     "GET /containers/([^/]+)/logs": lambda d, g, *_: (

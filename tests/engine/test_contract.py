@@ -192,7 +192,7 @@ def test_a_baking_container_is_removed_also_when_the_bake_fails(engine: Engine) 
 
     def bake() -> None:
         with engine.open_baking(tag, lab=NAME, role="tiny"):
-            seen.extend(node.baking for node in engine.observe(NAME).nodes)
+            seen.extend(node.passing for node in engine.observe(NAME).nodes)
             raise EngineFault(doing="baking", said="broken")
 
     with pytest.raises(EngineFault, match="broken"):

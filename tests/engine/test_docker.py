@@ -228,9 +228,9 @@ def test_a_shell_joins_this_terminal(engine: DockerEngine, daemon: Daemon, node:
 def test_images_are_made_listed_and_removed(engine: DockerEngine, daemon: Daemon) -> None:
     engine.load_root(io.BytesIO(b"tar"), "homerange/base:0")
     with engine.open_baking("homerange/base:0", lab=LAB, role="tiny") as baking:
-        assert baking.baking
+        assert baking.passing
         (seen,) = engine.observe(LAB).nodes
-        assert (seen.name, seen.baking) == ("bake-tiny", True)
+        assert (seen.name, seen.passing) == ("bake-tiny", True)
         engine.commit(baking, "homerange/new:1", {"homerange.baked": "1"})
     assert daemon.containers == {}
     assert engine.image_labels("homerange/new:1") == {

@@ -1,0 +1,89 @@
+"""What was done against an attack: `response.jsonl`, a line before each act and a line after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lab.moment import Moment
+
+State = Literal["begun", "done", "failed", "undoing", "undone"]
+"""Before the act; how it ended; before it is taken back, and after that."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Response:
+    """One act, at one moment: a line of `response.jsonl`."""
+
+    id: str
+    """Names the act."""
+
+    at: Moment
+    """When."""
+
+    state: State
+    """How far it was then."""
+
+    action: str
+    """What it does: `isolate`, `block`, `lock`, `kill`, `remove`, `restore`; `evidence`; `plan` for a
+    playbook that was handed in."""
+
+    node: str = ""
+    """To which node."""
+
+    arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """With what, by the names of its options."""
+
+    react: str = ""
+    """Which response action of RE&CT it is."""
+
+    said: str = ""
+    """What came of it, for people; why it failed."""
+
+    kept: str = ""
+    """What is needed to take it back, as JSON."""
+
+    digest: str = ""
+    """SHA-256 of a playbook that was handed in, or of an evidence manifest."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acted:
+    """One act with all that its lines say."""
+
+    begun: Response
+    """Its first line."""
+
+    last: Response
+    """Its last line."""
+
+    kept: str = ""
+    """What is needed to take it back, as JSON."""
+
+    done: Moment | None = None
+    """When it was done; None when it never was."""
+
+    @property
+    def stands(self) -> bool:
+        """Whether it was done and not taken back, wholly or at all: to take back once more does no harm."""
+        return self.done is not None and self.last.state != "undone"
+
+    @property
+    def half(self) -> bool:
+        """Whether nobody knows how far it came: it was killed."""
+        return self.last.state == "begun"
+
+
+def acts(lines: Iterable[Response]) -> tuple[Acted, ...]:
+    """Gather the lines of each act, in the order in which they began."""
+    found: dict[str, list[Response]] = {}
+    for it in lines:
+        found.setdefault(it.id, []).append(it)
+    return tuple(_acted(it) for it in found.values())
+
+
+def _acted(lines: list[Response]) -> Acted:
+    done = next((it for it in lines if it.state == "done"), None)
+    kept = next((it.kept for it in reversed(lines) if it.kept), "")
+    return Acted(begun=lines[0], last=lines[-1], kept=kept, done=done.at if done else None)
