@@ -15,6 +15,7 @@ from lab.flow.atomic import (
     list_tests,
 )
 from lab.flow.bench import measure_detect, measure_up
+from lab.flow.case import close_case, open_case, report_case, tell_case
 from lab.flow.context import Stage
 from lab.flow.exports import bundle_run, export_run, read_bundled
 from lab.flow.free import mark, report_watched, watch
@@ -243,6 +244,22 @@ SIEM_DETECT: Final[Stages] = (
 
 SIEM_EXPORT: Final[Stages] = (
     export,  # Export      -> path
+)
+
+CASE_OPEN: Final[Stages] = (
+    open_case,  # Opening     -> Told
+)
+
+CASE_TELL: Final[Stages] = (
+    tell_case,  # Telling     -> Told
+)
+
+CASE_CLOSE: Final[Stages] = (
+    close_case,  # Telling     -> Told
+)
+
+CASE_REPORT: Final[Stages] = (
+    report_case,  # name        -> text
 )
 
 RESPOND: Final[Stages] = (

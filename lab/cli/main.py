@@ -14,6 +14,7 @@ import typer.core
 from lab.cli import (
     atomic,
     bench,
+    case,
     detect,
     labs,
     learn,
@@ -63,6 +64,7 @@ for group in (labs, runs, serve, detect, loop, learn, machine):
     app.registered_commands += group.app.registered_commands
 app.add_typer(atomic.app, name="atomic")
 app.add_typer(bench.app)
+app.add_typer(case.app, name="case")
 app.add_typer(models.learn, name="learn")
 app.add_typer(models.model, name="model")
 app.add_typer(respond.app, name="respond")

@@ -47,6 +47,15 @@ def run(  # noqa: PLR0913  # its options
             "--blind", help="Show neither steps nor score, before you answered in  lab serve; see  lab grade."
         ),
     ] = False,
+    respond: Annotated[
+        bool,
+        typer.Option(
+            "--respond", help="Let the attack go on while you act, see  lab respond,  until  lab case close."
+        ),
+    ] = False,
+    within: Annotated[
+        float, typer.Option("--within", min=0.1, max=120, help="Minutes that a response has.")
+    ] = 20.0,
     siem: Annotated[
         str,
         typer.Option("--siem", help="Send a SIEM what is noticed, while it is; see  lab siem push --help."),
@@ -70,13 +79,23 @@ def run(  # noqa: PLR0913  # its options
         raise typer.BadParameter("--pause says what --blind hides; take one of them")
     gates = Gating.of(min_recall, max_fp, to_junit)
     chosen = _seeds(seeds, seed, repeat)
-    if blind and (gates or len(chosen) > 1):
-        raise typer.BadParameter("--blind shows no score; take it alone")
-    session = open_session(lab, blind=blind, step_by_step=pause)
+    if (blind or respond) and (gates or len(chosen) > 1):
+        raise typer.BadParameter("--blind and --respond show no score; take them alone")
+    if pause and respond:
+        raise typer.BadParameter("--pause says what --respond hides; take one of them")
+    session = open_session(lab, hide_alerts=blind, hide_steps=blind or respond, step_by_step=pause)
     if gates or len(chosen) > 1:
         _repeated(session, [Order(scenario=scenario, seed=it, siem=siem) for it in chosen], gates, output)
         return
-    scored = session.run(RUN, Order(scenario=scenario, seed=seed, siem=siem, blind=blind))
+    scored = session.run(
+        RUN,
+        Order(scenario=scenario, seed=seed, siem=siem, blind=blind or respond, respond=60 * within * respond),
+    )
+    if respond:
+        session.screen.line(scored.run.path.name)
+        session.screen.tell(f"lab grade {scored.run.path.name}  grades the response")
+        _end(session, scored)
+        return
     if blind:
         session.screen.line(scored.run.path.name)
         session.screen.tell("answer in  lab serve,  or write down what you saw and then:")

@@ -107,12 +107,15 @@ def _await_enter(screen: Screen, stop: Stop, step: Briefing) -> None:
         typed.join(_LOOKS)
 
 
-def open_session(lab: str = "", *, blind: bool = False, step_by_step: bool = False) -> Session:
+def open_session(
+    lab: str = "", *, hide_alerts: bool = False, hide_steps: bool = False, step_by_step: bool = False
+) -> Session:
     """Begin a command; what it opened is closed when the command line is done with it.
 
     Args:
         lab: Which lab; found when empty.
-        blind: Whether nothing is shown of an exercise while it goes on.
+        hide_alerts: Whether nothing is shown of what is noticed while an exercise goes on.
+        hide_steps: Whether nothing is shown of what is done in it.
         step_by_step: Whether each step waits for the user.
     """
     from lab.cli.screen import Screen
@@ -128,8 +131,8 @@ def open_session(lab: str = "", *, blind: bool = False, step_by_step: bool = Fal
         lab_name=lab,
         command=" ".join(("lab", *sys.argv[1:])),
         tell=screen.tell,
-        on_alert=_nobody if blind else screen.alert,
-        on_step=_nobody if blind else None,
+        on_alert=_nobody if hide_alerts else screen.alert,
+        on_step=_nobody if hide_steps else None,
         timed=screen.stage,
         ask_password=_ask_password,
     )

@@ -23,11 +23,11 @@ import requests.exceptions
 from lab.engine import bridge, labels, namespace, terminal, translation
 from lab.engine.addresses import free_subnet, routed
 from lab.engine.conversation import Conversation, Heard, kept, leash, not_started, release
+from lab.engine.docker_outside import DockerOutside
 from lab.engine.facts import About, Belongings, Vitals, Wall
 from lab.engine.faults import HTTP_CONFLICT, engine_errors
 from lab.engine.happenings import Told
 from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
-from lab.engine.outside import Difference
 from lab.engine.shell import CommandSlow, Completed, Hear, Traced
 from lab.errors import EngineFault, EngineUnreachable, NameTaken
 from lab.moment import Moment
@@ -58,15 +58,11 @@ _ISOLATED_GATEWAY: Final = (1, 48)
 _ENDS_WITHIN: Final = 5.0
 """Seconds for a command to be gone once we hung up; its keeper needs some hundredths."""
 
-_HELPER_MEMORY: Final = 512 * 2**20
-_HELPER_PROCESSES: Final = 64
-"""Limits of a container that works on a node from outside."""
-
 _SHELL: Final = "echo $$; exec bash -l"
 """Says its process id first, so that its keeper knows whom to keep."""
 
 
-class DockerEngine:
+class DockerEngine(DockerOutside):
     """An engine that speaks to a Docker daemon, of version 20.10 or later."""
 
     def __init__(self, *, changed: Callable[[str], None] = lambda _what: None) -> None:
@@ -351,84 +347,6 @@ class DockerEngine:
             for endpoint in held.values():
                 with suppress(docker.errors.APIError):
                     self._api.disconnect_container_from_network(endpoint["Name"], network.id, force=True)
-
-    def detach(self, node: SeenNode, network: str) -> None:
-        """Take a node off a network."""
-        with engine_errors(f"taking {node.name} off {network}"), suppress(docker.errors.NotFound):
-            if network in self._attached(node):
-                name = translation.network_name(node.lab, network)
-                self._api.disconnect_container_from_network(node.id, name, force=True)
-
-    def attach(self, node: SeenNode, network: str, address: str) -> None:
-        """Put a node on a network, under an address."""
-        with engine_errors(f"putting {node.name} on {network}"):
-            if network not in self._attached(node):
-                self._api.connect_container_to_network(
-                    node.id,
-                    translation.network_name(node.lab, network),
-                    ipv4_address=address or None,
-                    aliases=[node.name],
-                )
-
-    def _attached(self, node: SeenNode) -> Mapping[str, str]:
-        found = self.observe(node.lab).nodes
-        return next((it.addresses for it in found if it.id == node.id), {})
-
-    @contextmanager
-    def beside(self, node: SeenNode, capabilities: tuple[str, ...]) -> Iterator[SeenNode]:
-        """Have a container of the node's image in its network and among its processes."""
-        doing = f"working on {node.name} from outside"
-        inside = f"container:{node.id}"
-        with engine_errors(doing):
-            made = self._api.create_container(
-                node.image,
-                command=["sleep", "infinity"],
-                user="0",
-                labels={labels.LAB: node.lab, labels.HELPING: node.name},
-                host_config=self._api.create_host_config(
-                    network_mode=inside,
-                    pid_mode=inside,
-                    cap_drop=["ALL"],
-                    cap_add=list(capabilities),
-                    security_opt=["no-new-privileges"],
-                    mem_limit=_HELPER_MEMORY,
-                    pids_limit=_HELPER_PROCESSES,
-                ),
-            )
-        try:
-            with engine_errors(doing):
-                self._api.start(made["Id"])
-            yield translation.helping_node(made["Id"], node)
-        finally:
-            with engine_errors(doing), suppress(docker.errors.NotFound):
-                self._api.remove_container(made["Id"], v=True, force=True)
-
-    @contextmanager
-    def root_of(self, node: SeenNode) -> Iterator[Iterable[bytes]]:
-        """Read a node's root file system as a tar archive."""
-        with engine_errors(f"reading the files of {node.name}"):
-            yield self._api.export(node.id)
-
-    def differences(self, node: SeenNode) -> tuple[Difference, ...]:
-        """Say what of a node's root file system is not as in its image."""
-        with engine_errors(f"comparing {node.name} with its image"):
-            found = self._api.diff(node.id) or ()
-        return tuple(sorted(map(translation.difference, found), key=lambda it: it.path))
-
-    def set_aside(self, node: SeenNode) -> None:
-        """Take a node off its networks, stop it and give its name free."""
-        with engine_errors(f"setting {node.name} aside"):
-            self._detach(node)
-            self._api.stop(node.id, timeout=0)
-            self._api.rename(node.id, translation.aside_name(node))
-
-    def bring_back(self, node: SeenNode) -> None:
-        """Have a node again that was set aside."""
-        with engine_errors(f"bringing {node.name} back"):
-            self._api.rename(node.id, translation.container_name(node.lab, node.name))
-            for network, address in node.addresses.items():
-                self.attach(node, network, address)
-            self._api.start(node.id)
 
     def execute(  # noqa: PLR0913  # what a command needs, each with a default
         self,

@@ -212,6 +212,8 @@ def happening(told: Mapping[str, Any], lab: str) -> Happening | None:
     """Read an event of the engine; None for one that is not about a lab's nodes or networks."""
     action, actor = told.get("Action", ""), told.get("Actor") or {}
     said = actor.get("Attributes") or {}
+    if labels.HELPING in said:
+        return None  # it works on a node from outside, and is no part of the lab
     if told.get("Type") == "container" and said.get(labels.LAB) == lab and action in _HAPPENED:
         node = said.get(labels.NODE) or said.get("name", "a container")
         return Happening(subject=node, what=_HAPPENED[action])

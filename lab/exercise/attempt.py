@@ -20,12 +20,13 @@ from lab.exercise.journal import Act, Journal
 from lab.exercise.place import Held, Place
 from lab.exercise.recorder import Recorder, parties, party
 from lab.exercise.rendering import Renderer
-from lab.exercise.scenario import Revert, ScenarioStep
+from lab.exercise.scenario import ScenarioStep
 from lab.exercise.scope import NotRunning
 from lab.exercise.steps.base import Careful, Lacking, Outcome, Ready, Step
 from lab.exercise.template import BadTemplate
 from lab.exercise.truth import Truth
 from lab.exercise.undoing import Owed, Undoing
+from lab.exercise.written import Revert
 from lab.inventory.definition import Lab
 from lab.moment import Moment
 from lab.workers import Stop

@@ -14,8 +14,8 @@ from lab.engine.nodes import RunningLab, SeenNode
 from lab.errors import LabError
 from lab.exercise.place import Place
 from lab.exercise.recorder import Recorder, party
-from lab.exercise.scenario import People
 from lab.exercise.truth import Truth
+from lab.exercise.written import People
 from lab.files import records
 from lab.inventory.definition import Lab
 from lab.moment import SECOND, Moment

@@ -27,10 +27,13 @@ from lab.exercise.place import Held, Place
 from lab.exercise.recorder import Recorder
 from lab.exercise.recover import Past
 from lab.exercise.rendering import Renderer
-from lab.exercise.scenario import MOST_LOOPS, Scenario, ScenarioStep, drawn
+from lab.exercise.respond.probing import Probing
+from lab.exercise.respond.standoff import Answering, Standoff
+from lab.exercise.scenario import Scenario, ScenarioStep, drawn
 from lab.exercise.template import BadTemplate
 from lab.exercise.truth import Clock, Predicate, Truth
 from lab.exercise.undoing import Undoing
+from lab.exercise.written import MOST_LOOPS
 from lab.inventory.definition import Lab
 from lab.moment import SECOND, Moment
 from lab.runs.happened import Happened
@@ -69,6 +72,8 @@ class Play:
     """Set when the user wants it to end: what is under way is ended, undone and recorded."""
     past: Past = field(default_factory=Past)
     """What was done before it was killed."""
+    answering: Answering | None = None
+    """Somebody who responds while the attack goes on; None when nobody does."""
 
     def __post_init__(self) -> None:
         """Take over what the past left."""
@@ -94,6 +99,7 @@ class Play:
         self._written: dict[str, dict[str, Any]] = {}
         self._held: list[Held] = []
         self._looked: list[Place] = []
+        self._effective = set(self.past.effective)
         self._lock = threading.Lock()
         self._deadline = float("inf")
 
@@ -112,13 +118,68 @@ class Play:
             ends.callback(self._end_sessions)
             self._record_killed()
             self._benign_phase(begun)
-            self._deadline = time.monotonic() + self.scenario.timeout / SECOND
-            for group in _groups(self.scenario.steps):
-                self.check()
-                self._together(group)
+            if self.answering:
+                standoff = self._standoff(self.answering)
+                with standoff.going_on():
+                    self._play_steps()
+                    standoff.wait(self._watched_pause)
+                self._undoing.dirty.update(dict.fromkeys(standoff.touched(), "somebody responded there"))
+                return self._undoing.dirty
+            self._play_steps()
             if self.scenario.after and not self.stop.is_set():
                 self.pause(self.scenario.after / SECOND)
         return self._undoing.dirty
+
+    def _play_steps(self) -> None:
+        self._deadline = time.monotonic() + self.scenario.timeout / SECOND
+        for group in _groups(self.scenario.steps):
+            self.check()
+            self._together(group)
+
+    def _watched_pause(self, seconds: float) -> None:
+        self.check()
+        self.pause(seconds)
+
+    def _standoff(self, answering: Answering) -> Standoff:
+        self.tell("the attack goes on while you respond; say that it is over with  lab case close")
+        probing = Probing(
+            engine=self.engine,
+            lab=self.lab.name,
+            access=self.scenario.access,
+            service=self.scenario.service,
+            variables=self.scenario.variables,
+            known=lambda: dict(self._registered),
+            effective=lambda: frozenset(self._effective),
+            recorder=self._recorder,
+            journal=self._journal,
+            renderer=self._renderer,
+            pause=self.pause,
+        )
+        return Standoff(
+            scenario=self.scenario,
+            answering=answering,
+            probing=probing,
+            door=self._open_door,
+            once_more=self._once_more,
+            end_sessions=self._end_sessions,
+            stop=self.stop,
+        )
+
+    def _once_more(self, scenario: Scenario, happened: Happened) -> None:
+        """Play steps once more and undo them, without people and without measuring clocks."""
+        self.tell("the response is over: the attack is played once more")
+        play = replace(
+            self, scenario=scenario, happened=happened, tell=lambda _line: None, past=Past(), answering=None
+        )
+        play.play_bare()
+
+    def play_bare(self) -> None:
+        """Run the steps and undo them, and nothing else."""
+        with contextlib.ExitStack() as ends:
+            ends.enter_context(self._renderer)
+            ends.callback(self._undoing.undo_all)
+            ends.callback(self._end_sessions)
+            self._play_steps()
 
     def clean(self) -> Mapping[str, str]:
         """Undo what a run that was killed still owes, and no more; returns what `play` does."""
@@ -305,6 +366,8 @@ class Play:
             if kept and kept != self._written.get(step.source):
                 self._written[step.source] = dict(kept)
                 self._recorder.result(step.id, f"{_KEPT}{step.source}", kept)
+            if truth.occurred:
+                self._effective.add(step.id)
             if step.register and truth.status == "ran":
                 self._registered[step.register] = attempt.registered
                 self._recorder.result(step.id, step.register, attempt.registered)

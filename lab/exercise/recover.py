@@ -28,6 +28,9 @@ class Past:
     attempts: Mapping[str, int] = field(default_factory=dict)
     """Step id to the number of attempts that were made of it."""
 
+    effective: frozenset[str] = frozenset()
+    """Ids of the steps that had their effect."""
+
     owed: tuple[Owed, ...] = ()
     """What has to be undone, in the order in which it was done."""
 
@@ -56,6 +59,7 @@ def read_past(happened: Happened) -> Past:
         done=done,
         begun=_under_way(journal, done),
         attempts=recorded,
+        effective=frozenset(it.step for it in truth if it.occurred),
         owed=still_owed(journal),
         results={it.name: it.value for it in records.read_lines(happened.results, Result)},
         until=Moment(max((0, *(it.at for it in journal), *(it.end for it in truth)))),

@@ -17,8 +17,8 @@ from lab.exercise.evidence import Evidence
 from lab.exercise.journal import Entry, Journal
 from lab.exercise.place import Place
 from lab.exercise.recorder import Recorder
-from lab.exercise.scenario import Revert
 from lab.exercise.truth import Truth
+from lab.exercise.written import Revert
 from lab.files import records
 from lab.moment import Moment
 from lab.runs.happened import Happened

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import lab
-from lab.errors import BadFile, LabError, NotFound
+from lab.errors import BadFile, LabError, NotFound, WrongInput
 from lab.files.workplace import lab_name
 from lab.flow.atomic import library_at_hand
 from lab.flow.context import Context
@@ -17,6 +17,7 @@ from lab.flow.labs import (
     apply_plan,
     await_ready,
     bake_images,
+    hand_secrets,
     lab_at_hand,
     lock_lab,
     plan_nodes,
@@ -29,6 +30,7 @@ from lab.moment import Moment
 from lab.provision import apply, disk
 from lab.runs import names
 from lab.runs.header import FREE
+from lab.runs.response import is_of_response
 from lab.workers import together, told_to_stop
 
 if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is quick
@@ -37,6 +39,7 @@ if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is 
     from lab.engine.nodes import RunningLab
     from lab.exercise.play import Play
     from lab.exercise.recover import Past
+    from lab.exercise.respond.standoff import Answering
     from lab.exercise.scenario import Scenario
     from lab.runs.folder import RunFolder
     from lab.runs.header import LabRecord, State
@@ -58,6 +61,9 @@ class Prepared:
 
     blind: bool = False
     """Whether nothing of what is done is to be seen until the user has answered."""
+
+    respond: float = 0.0
+    """Seconds that somebody has to respond after the last step; 0 when nobody does."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +116,9 @@ class Order:
     blind: bool = False
     """Whether nothing of what is done is to be seen until the user has answered."""
 
+    respond: float = 0.0
+    """Seconds that somebody has to respond after the last step; 0 when nobody does."""
+
 
 def read_exercise(order: Order, context: Context) -> Prepared:
     """Order -> the scenario, read for the lab that runs; of several, for the one it was written for."""
@@ -129,7 +138,16 @@ def read_exercise(order: Order, context: Context) -> Prepared:
         raise
     if order.seed is not None:
         scenario = replace(scenario, seed=order.seed)
-    return Prepared(lab=lab_now, scenario=scenario, siem=_siem(order, context), blind=order.blind)
+    if order.respond and not scenario.access:
+        said = f"{scenario.name} has no ways in that an attacker could go on using: its file says no  access"
+        raise WrongInput(f"{said}\n    lab run mock-breach --respond  has")
+    return Prepared(
+        lab=lab_now,
+        scenario=scenario,
+        siem=_siem(order, context),
+        blind=order.blind,
+        respond=order.respond,
+    )
 
 
 def _siem(order: Order, context: Context) -> Sink | None:
@@ -231,6 +249,7 @@ def play_and_watch(opened: Opened, context: Context) -> Played:
     run.write_header(replace(run.header(), rules=all_rules(loaded), ended=None, state="running"))
     limits = {node.name: node.kind.disk for node in prepared.lab.nodes}
     state: State = "stopped"
+    response = run.response
     try:
         with (
             told_to_stop(context.stop, partial(context.tell, _STOPPING)),
@@ -246,6 +265,7 @@ def play_and_watch(opened: Opened, context: Context) -> Played:
                 pause=context.pause,
                 stop=context.stop,
                 killed=opened.past.until if opened.past else None,
+                meant=lambda it: is_of_response(it.subject, it.at, response.entries()),
             ) as watch,
         ):
             dirty = _play(opened, context, pause=watch.pause, check=watch.check).play()
@@ -295,6 +315,22 @@ def _play(
         check=check,
         stop=context.stop,
         past=opened.past or Past(),
+        answering=_answering(opened),
+    )
+
+
+def _answering(opened: Opened) -> Answering | None:
+    """Say how it is seen what somebody does against the attack, if anybody is to."""
+    from lab.exercise.respond.standoff import Answering
+    from lab.runs.case import frozen
+
+    if not opened.prepared.respond:
+        return None
+    response, case = opened.run.response, opened.run.case
+    return Answering(
+        acted=lambda: len(response.entries()),
+        over=lambda: frozen(case.entries()).closed is not None,
+        most=opened.prepared.respond,
     )
 
 
@@ -305,7 +341,8 @@ def reset_dirty(played: Played, context: Context) -> RunFolder:
     if not played.dirty:
         return played.run
     planned = bake_images(plan_nodes(played.lab, frozenset(played.dirty), context), context)
-    await_ready(apply_plan(planned, context), context)
+    await_ready(hand_secrets(apply_plan(planned, context), context), context)
+    context.engine.remove_nodes(it for it in context.engine.observe(played.lab.name).nodes if it.passing)
     write_off(played.run.happened, played.dirty)
     return played.run
 

@@ -15,7 +15,7 @@ def write_schema(what: str, context: Context) -> dict[str, object]:
     Raises:
         NotFound: there is no such sort of file.
     """
-    from lab.exercise.scenario import ScenarioFile
+    from lab.exercise.written import ScenarioFile
 
     if what == "inventory":
         return inventory_schema(context.kinds)

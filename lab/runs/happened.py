@@ -41,6 +41,16 @@ class Happened:
         return self.folder / names.MARKS
 
     @property
+    def probes(self) -> Path:
+        """Which ways were open when they were tried, one try a line."""
+        return self.folder / names.PROBES
+
+    @property
+    def aftermath(self) -> Path:
+        """What was left when somebody had responded."""
+        return self.folder / names.AFTERMATH
+
+    @property
     def clock(self) -> Path:
         """How far the nodes' clocks were off, one measurement a line."""
         return self.folder / names.CLOCK

@@ -87,5 +87,11 @@ RESPONSE: Final = "response.jsonl"
 PROBES: Final = "probes.jsonl"
 """What the attacker could still do, and what people could, as it was tried: one try a line."""
 
+AFTERMATH: Final = "aftermath.json"
+"""What was left when somebody had responded, as it was found on the nodes."""
+
+AGAIN: Final = "again"
+"""The folder of what happened when the attack was played once more, after the response."""
+
 EVIDENCE: Final = "evidence"
 """What was taken of nodes, a folder for each time."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
-from lab.moment import Moment
+from lab.moment import SECOND, Moment
 
 State = Literal["begun", "done", "failed", "undoing", "undone"]
 """Before the act; how it ended; before it is taken back, and after that."""
@@ -73,6 +73,21 @@ class Acted:
     def half(self) -> bool:
         """Whether nobody knows how far it came: it was killed."""
         return self.last.state == "begun"
+
+
+_SETTLES: Final = 3 * SECOND
+"""How long after an act its changes are told of, in nanoseconds."""
+
+
+def is_of_response(subject: str, at: Moment, lines: Iterable[Response]) -> bool:
+    """Tell whether what became of a node or a network at some moment is what a response did.
+
+    Args:
+        subject: The node, or the network.
+        at: When it was noticed.
+        lines: All that was done.
+    """
+    return any(subject == it.node or it.at <= at <= it.at + _SETTLES for it in lines)
 
 
 def acts(lines: Iterable[Response]) -> tuple[Acted, ...]:

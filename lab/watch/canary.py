@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from lab.engine.nodes import SeenNode
 from lab.engine.shell import Shell
 from lab.errors import LabError
 from lab.moment import Moment
@@ -81,6 +82,8 @@ class Canaries:
     shell: Shell
     logs: Sequence[FollowedLog]
     packets: Sequence[Packets] = ()
+    now: Callable[[SeenNode], SeenNode] = lambda node: node
+    """Finds a node as it is now."""
     _waiting: dict[str, _Token] = field(default_factory=dict)
     _arrived: set[tuple[str, str, str]] = field(default_factory=set)
     _states: dict[tuple[str, str, str], _State] = field(default_factory=dict)
@@ -133,7 +136,7 @@ class Canaries:
             self._waiting[token] = _Token(log, log.canaries)
         argv = tuple(word.replace("{token}", token) for word in log.canary) or (*_APPEND, token, log.path)
         with suppress(LabError):  # the node is gone: its silence will be noticed
-            self.shell.execute(log.node, argv, user="root", timeout=10)
+            self.shell.execute(self.now(log.node), argv, user="root", timeout=10)
 
     def _judge(self, sent: Moment, sizes: dict[str, int]) -> None:
         for log in self.logs:

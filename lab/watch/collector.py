@@ -91,6 +91,10 @@ Heard = Callable[[str, tuple[str, str, str]], bool]
 """Told each line with the key of its log; true for one that is no event."""
 
 
+Now = Callable[[SeenNode], SeenNode]
+"""Finds a node as it is now."""
+
+
 class _Streams:
     """A command on a node, run again whenever it ends before we do; each time gives a stream of its own."""
 
@@ -140,8 +144,9 @@ class _Streams:
 class _Place:
     """Up to where a log was read, whatever happens to its node."""
 
-    def __init__(self, shell: Shell, log: FollowedLog) -> None:
+    def __init__(self, shell: Shell, log: FollowedLog, now: Now) -> None:
         self._shell = shell
+        self._now = now
         self._log = log
         self._last = b""
         self._file: bytes | None = None
@@ -150,7 +155,7 @@ class _Place:
     def _look(self) -> tuple[bytes, int]:
         """Return what tells the file from one that replaces it, and its size in bytes."""
         ran = self._shell.execute(
-            self._log.node, ("stat", "-c", "%i %s", "--", self._log.path), user="root", timeout=10
+            self._now(self._log.node), ("stat", "-c", "%i %s", "--", self._log.path), user="root", timeout=10
         )
         file, _, size = ran.stdout.strip().partition(b" ")
         return file, int(size) if size.isdigit() else 0
@@ -167,13 +172,13 @@ class _Place:
         elif file != self._file or size < self._read:  # replaced or emptied, while we followed or since
             self._file, self._read = file, self._found(size)
         return self._shell.stream(
-            self._log.node, ("tail", "-c", f"+{self._read + 1}", *_FOLLOW, self._log.path)
+            self._now(self._log.node), ("tail", "-c", f"+{self._read + 1}", *_FOLLOW, self._log.path)
         )
 
     def _found(self, size: int) -> int:
         """Find the end of what was read in a file that took the place of another; 0 where there is none."""
         argv = ("tail", "-c", str(MAX_OUTPUT), "--", self._log.path)
-        end = self._shell.execute(self._log.node, argv, user="root").stdout
+        end = self._shell.execute(self._now(self._log.node), argv, user="root").stdout
         lines = self._last.splitlines(keepends=True)
         latest = (b"".join(lines[first:]) for first in range(len(lines)))
         places = (at + len(it) for it in latest if (at := end.rfind(it)) >= 0)
@@ -190,7 +195,14 @@ class _Place:
 class Collector:
     """Follows logs and packets from `start` to `stop`."""
 
-    def __init__(self, shell: Shell, noticed: Noticed, lines: LineQueue, heard: Heard) -> None:
+    def __init__(
+        self,
+        shell: Shell,
+        noticed: Noticed,
+        lines: LineQueue,
+        heard: Heard,
+        now: Now = lambda node: node,
+    ) -> None:
         """Prepare; nothing is followed yet.
 
         Args:
@@ -198,7 +210,9 @@ class Collector:
             noticed: Where what comes is kept.
             lines: Where lines go.
             heard: Takes canaries out.
+            now: Finds a node as it is now: it may have been made anew.
         """
+        self._now = now
         self._shell = shell
         self._noticed = noticed
         self._queue = lines
@@ -227,7 +241,7 @@ class Collector:
         return sum(path.stat().st_size for path in tuple(self._packets[network]))
 
     def _start_log(self, log: FollowedLog) -> None:
-        place = _Place(self._shell, log)
+        place = _Place(self._shell, log, self._now)
         self._begin(place.follow, partial(self._follow, log, place), f"{log.node.name}:{log.path}")
 
     def _start_capture(self, capture: Capture) -> None:

@@ -7,7 +7,7 @@ machine's clock is compared with one that nobody can set. At the end the lab is 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,6 +25,10 @@ _LOOK_EVERY: Final = 0.5
 """Seconds between two looks at the clock, and at an engine that went away."""
 
 
+Meant = Callable[[Disturbance], bool]
+"""Whether something that became of a lab is no disturbance."""
+
+
 @dataclass(slots=True)
 class Guard:
     """Watches one lab from `start` to `finish`."""
@@ -32,6 +36,9 @@ class Guard:
     engine: Engine
     lab: RunningLab
     """As it was when the run began."""
+
+    meant: Meant = lambda _disturbance: False
+    """Tells what was done on purpose, by somebody who responds to the attack."""
 
     _found: list[Disturbance] = field(default_factory=list)
     _ending: threading.Event = field(default_factory=threading.Event)
@@ -90,7 +97,7 @@ class Guard:
         for subject, what in self._differences():
             if not any(it.subject == subject for it in self._found):
                 self._note(subject, what)
-        return tuple(self._found)
+        return tuple(it for it in self._found if not self.meant(it))
 
     def _differences(self) -> Iterator[tuple[str, str]]:
         """Say what is not as it was: what nobody told us of."""

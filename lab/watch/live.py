@@ -16,7 +16,7 @@ from typing import Final
 
 from lab.detect.detector import Detector
 from lab.engine.engine import Engine
-from lab.engine.nodes import RunningLab
+from lab.engine.nodes import RunningLab, SeenNode
 from lab.errors import LabError
 from lab.files import records
 from lab.inventory.definition import Lab
@@ -27,7 +27,7 @@ from lab.watch.canary import Canaries, Packets
 from lab.watch.collection import Blind, Collection, read_collection
 from lab.watch.collector import Capture, Collector, captures_of, logs_of
 from lab.watch.desk import Desk, FollowedLog, LineQueue, OnAlert, usual_desk
-from lab.watch.guard import Guard
+from lab.watch.guard import Guard, Meant
 
 _BEAT: Final = 0.2
 """Seconds from one batch to the next: it adds to every delay, and each batch costs some ten milliseconds."""
@@ -119,6 +119,7 @@ def watching(  # noqa: PLR0913  # what is watched, with what, and where it goes
     pause: Callable[[float], None] = time.sleep,
     stop: threading.Event | None = None,
     killed: Moment | None = None,
+    meant: Meant = lambda _disturbance: False,
 ) -> Iterator[Watch]:
     """Collect and detect; when the body begins, every source has proved itself.
 
@@ -135,6 +136,7 @@ def watching(  # noqa: PLR0913  # what is watched, with what, and where it goes
         pause: Waits for the last lines; an argument so that tests need not.
         stop: Set when the user does not want to wait any more.
         killed: When the run was killed that is watched again; from then until now all was blind.
+        meant: Tells which changes of the lab are no disturbance.
 
     Raises:
         Silent: a source does not prove itself at the start.
@@ -144,8 +146,9 @@ def watching(  # noqa: PLR0913  # what is watched, with what, and where it goes
     before = read_collection(noticed) if killed else Collection(logs=(), notes=())
     gap = _gap(killed, logs, captures) if killed else ()
     queue = LineQueue()
-    canaries = Canaries(engine, logs)
-    collector = Collector(engine, noticed, queue, canaries.heard)
+    now = partial(_now, engine)
+    canaries = Canaries(engine, logs, now=now)
+    collector = Collector(engine, noticed, queue, canaries.heard, now)
     canaries.packets = [
         Packets(log=log, network=it.network, size=partial(collector.size, it.network))
         for it in captures
@@ -157,7 +160,7 @@ def watching(  # noqa: PLR0913  # what is watched, with what, and where it goes
             for it in detectors:
                 it.recall(events)
     desk = usual_desk(noticed, detectors, on_alert, logs)
-    loop, guard, prover = _Loop(queue, desk), Guard(engine, running), _Prover(canaries)
+    loop, guard, prover = _Loop(queue, desk), Guard(engine, running, meant), _Prover(canaries)
 
     def write_down() -> None:
         """Say how well it was watched."""
@@ -184,6 +187,11 @@ def watching(  # noqa: PLR0913  # what is watched, with what, and where it goes
         prover.start()
         yield Watch(loop, pause, stop or threading.Event())
         pause(_SETTLE)
+
+
+def _now(engine: Engine, node: SeenNode) -> SeenNode:
+    """Return the node of that name as it is now: it may have been made anew while it was followed."""
+    return engine.observe(node.lab).node(node.name) or node
 
 
 def _gap(killed: Moment, logs: Sequence[FollowedLog], captures: Sequence[Capture]) -> tuple[Blind, ...]:

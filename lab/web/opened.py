@@ -13,6 +13,7 @@ from lab.errors import BadFile, NotFound
 from lab.files import records
 from lab.files.workplace import Workplace
 from lab.runs import folder, names
+from lab.runs.case import frozen
 from lab.runs.folder import RunFolder
 from lab.runs.header import Header, LabRecord
 from lab.runs.triage import Standing, answered, standings
@@ -69,7 +70,9 @@ class Opened:
 
     def hidden(self) -> bool:
         """Tell whether what was really done must not be shown: it is a blind run, and nobody has answered."""
-        return self.header().blind and answered(self.triage.entries()) is None
+        if not self.header().blind:
+            return False
+        return answered(self.triage.entries()) is None and frozen(self.case.entries()).closed is None
 
     def standings(self) -> Mapping[str, Standing]:
         """Say what was made of its alerts."""

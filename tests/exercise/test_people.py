@@ -15,8 +15,8 @@ from lab.exercise.journal import Journal
 from lab.exercise.people import Household
 from lab.exercise.place import Place
 from lab.exercise.recorder import Recorder
-from lab.exercise.scenario import People
 from lab.exercise.truth import Truth, read_truth
+from lab.exercise.written import People
 from lab.files.workplace import Workplace
 from lab.moment import SECOND, Moment
 from lab.runs import folder

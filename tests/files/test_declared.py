@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import jsonschema
 import pytest
 
-from lab.exercise.scenario import ScenarioFile
+from lab.exercise.written import ScenarioFile
 from lab.files.declared import Fault, Key, json_schema, read
 from lab.files.loader import Item, Plain, Reading, load, parse
 from lab.files.workplace import SHIPPED

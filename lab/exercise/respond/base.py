@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Protocol, TypeVar
 
-from lab.engine.engine import Engine
-from lab.engine.nodes import RunningLab, SeenNode
-from lab.engine.shell import Completed
+from lab.engine.nodes import Nodes, RunningLab, SeenNode
+from lab.engine.outside import Outside
+from lab.engine.shell import Completed, Shell
 from lab.errors import LabError, WrongInput
 from lab.exercise.inside import answer_of, argv_of
 from lab.exercise.scope import Scope, Target
@@ -52,12 +52,16 @@ class Done:
     """What is needed to take it back, as JSON; empty when nothing can be."""
 
 
+class Reach(Shell, Nodes, Outside, Protocol):
+    """What of an engine a response needs."""
+
+
 class Hand:
     """A node, reached from outside, for one response."""
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Reach,
         running: RunningLab,
         node: SeenNode,
         *,

@@ -1,0 +1,101 @@
+"""What is done to containers from outside, through the Docker Engine API: a part of `DockerEngine`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import docker.errors
+
+from lab.engine import labels, translation
+from lab.engine.faults import engine_errors
+from lab.engine.nodes import SeenNode
+from lab.engine.outside import Difference
+
+_HELPER_MEMORY: Final = 512 * 2**20
+_HELPER_PROCESSES: Final = 64
+"""Limits of a container that works on a node from outside."""
+
+
+class DockerOutside:
+    """Implements `Outside`."""
+
+    _api: Any
+
+    def detach(self, node: SeenNode, network: str) -> None:
+        """Take a node off a network."""
+        with engine_errors(f"taking {node.name} off {network}"), suppress(docker.errors.NotFound):
+            name = translation.network_name(node.lab, network)
+            if name in self._networks_of(node):
+                self._api.disconnect_container_from_network(node.id, name, force=True)
+
+    def attach(self, node: SeenNode, network: str, address: str) -> None:
+        """Put a node on a network, under an address."""
+        with engine_errors(f"putting {node.name} on {network}"):
+            name = translation.network_name(node.lab, network)
+            if name not in self._networks_of(node):
+                self._api.connect_container_to_network(
+                    node.id, name, ipv4_address=address or None, aliases=[node.name]
+                )
+
+    def _networks_of(self, node: SeenNode) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._api.inspect_container(node.id)["NetworkSettings"]["Networks"]
+        return found
+
+    @contextmanager
+    def beside(self, node: SeenNode, capabilities: tuple[str, ...]) -> Iterator[SeenNode]:
+        """Have a container of the node's image in its network and among its processes."""
+        doing = f"working on {node.name} from outside"
+        inside = f"container:{node.id}"
+        with engine_errors(doing):
+            made = self._api.create_container(
+                node.image,
+                command=["sleep", "infinity"],
+                user="0",
+                labels={labels.LAB: node.lab, labels.HELPING: node.name},
+                host_config=self._api.create_host_config(
+                    network_mode=inside,
+                    pid_mode=inside,
+                    cap_drop=["ALL"],
+                    cap_add=list(capabilities),
+                    security_opt=["no-new-privileges"],
+                    mem_limit=_HELPER_MEMORY,
+                    pids_limit=_HELPER_PROCESSES,
+                ),
+            )
+        try:
+            with engine_errors(doing):
+                self._api.start(made["Id"])
+            yield translation.helping_node(made["Id"], node)
+        finally:
+            with engine_errors(doing), suppress(docker.errors.NotFound):
+                self._api.remove_container(made["Id"], v=True, force=True)
+
+    @contextmanager
+    def root_of(self, node: SeenNode) -> Iterator[Iterable[bytes]]:
+        """Read a node's root file system as a tar archive."""
+        with engine_errors(f"reading the files of {node.name}"):
+            yield self._api.export(node.id)
+
+    def differences(self, node: SeenNode) -> tuple[Difference, ...]:
+        """Say what of a node's root file system is not as in its image."""
+        with engine_errors(f"comparing {node.name} with its image"):
+            found = self._api.diff(node.id) or ()
+        return tuple(sorted(map(translation.difference, found), key=lambda it: it.path))
+
+    def set_aside(self, node: SeenNode) -> None:
+        """Take a node off its networks, stop it and give its name free."""
+        with engine_errors(f"setting {node.name} aside"):
+            for network in node.addresses:
+                self.detach(node, network)
+            self._api.stop(node.id, timeout=0)
+            self._api.rename(node.id, translation.aside_name(node))
+
+    def bring_back(self, node: SeenNode) -> None:
+        """Have a node again that was set aside."""
+        with engine_errors(f"bringing {node.name} back"):
+            self._api.rename(node.id, translation.container_name(node.lab, node.name))
+            for network, address in node.addresses.items():
+                self.attach(node, network, address)
+            self._api.start(node.id)
