@@ -168,8 +168,9 @@ class Play:
     def _once_more(self, scenario: Scenario, happened: Happened) -> None:
         """Play steps once more and undo them, without people and without measuring clocks."""
         self.tell("the response is over: the attack is played once more")
+        past = Past(results=dict(self._registered))
         play = replace(
-            self, scenario=scenario, happened=happened, tell=lambda _line: None, past=Past(), answering=None
+            self, scenario=scenario, happened=happened, tell=lambda _line: None, past=past, answering=None
         )
         play.play_bare()
 

@@ -62,7 +62,7 @@ class Aftermath:
     """Node to what was not when the response was over."""
 
     again: tuple[Again, ...] = ()
-    """The attacker's own steps, played once more."""
+    """The steps by which the attacker came in, played once more."""
 
 
 def read_aftermath(happened: Happened) -> Aftermath | None:

@@ -1,7 +1,7 @@
 """An attack that goes on while somebody responds, and what is found when that is over.
 
 The ways in are tried from the first step on. When it is said that the response is over, they are tried a last
-time, the nodes are looked at, and the attacker's own steps are played once more.
+time, the nodes are looked at, and the steps are played once more by which the attacker came in.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LOOK: Final = 0.5
 _STEP: Final = 8 * SECOND
 """How long a step may take when it is played once more, in nanoseconds: behind a wall most just wait."""
 
-_AGAIN: Final = 120 * SECOND
+_AGAIN: Final = 60 * SECOND
 """How long all of them together may take, in nanoseconds."""
 
 
@@ -147,13 +147,17 @@ class Standoff:
         return replace(found, path=filled.path, contains=filled.contains, gone=gone)
 
     def _again(self) -> tuple[Again, ...]:
-        """Play the attacker's own steps once more: what runs on a victim needs the attacker to be there."""
+        """Play the steps once more by which the attacker came in.
+
+        What runs on a victim without the attacker being there says nothing; who is out cannot do the rest.
+        """
         folder = self._happened.folder / names.AGAIN
         folder.mkdir(exist_ok=True)
+        entries = {it.once for it in self.scenario.access}
         steps = tuple(
             replace(it, delay=0, timeout=_STEP, retries=0, chance=1.0, any_order=False)
             for it in self.scenario.steps
-            if it.source in self._attackers
+            if it.id in entries and it.source in self._attackers
         )
         begun = Moment.now()
         self.once_more(replace(self.scenario, steps=steps, timeout=_AGAIN), Happened(folder))
@@ -161,4 +165,4 @@ class Standoff:
         evidence = sum((Evidence(predicates=it.evidence) for it in done), Evidence())
         self.probing.recorder.phase("setup", begun, "0-again", "The attack, played once more", evidence)
         had = {it.step for it in done if it.occurred}
-        return tuple(Again(step=it.id, name=it.name, occurred=it.id in had) for it in steps if it.technique)
+        return tuple(Again(step=it.id, name=it.name, occurred=it.id in had) for it in steps)
