@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lab.learn.answers import Graded
     from lab.learn.coverage import Coverage
     from lab.learn.grade import Grade
+    from lab.learn.picerl import Response
     from lab.score.intervals import Share
 
 app = typer.Typer()
@@ -27,27 +28,55 @@ def grade(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]", help="Your timeline, as YAML or CSV; else your answers on the page."
+            metavar="[FILE]",
+            help="Your timeline, as YAML or CSV; else your case, or your answers on the page.",
         ),
     ] = None,
     *,
+    answers: Annotated[
+        bool, typer.Option("--answers", help="Grade what was answered on the page, although there is a case.")
+    ] = False,
     hints: Annotated[
         bool, typer.Option("--hints", help="Say where to look for what is missing, and not what it is.")
     ] = False,
     output: AsFormat = Format.TABLE,
 ) -> None:
-    """Compare with what happened what you wrote of a run: a timeline, or what you answered in  lab serve."""
+    """Compare with what happened what you wrote and did: a timeline, a case with its response, or answers."""
     from lab.flow.learn import Handed
     from lab.pipeline import GRADE
 
     session = open_session()
-    found: Grade | Graded = session.run(GRADE, Handed(run=run, path=file))
+    found: Grade | Graded | Response = session.run(GRADE, Handed(run=run, path=file, answers=answers))
     if output == Format.JSON:
         session.screen.json(found)
-    elif file is None:
-        _show_answers(session.screen, cast("Graded", found))
-    else:
+    elif file is not None:
         _show_grade(session.screen, cast("Grade", found), hints=hints)
+    elif hasattr(found, "times"):
+        _show_response(session.screen, cast("Response", found), hints=hints)
+    else:
+        _show_answers(session.screen, cast("Graded", found))
+
+
+def _show_response(screen: Screen, found: Response, *, hints: bool) -> None:
+    """Show the parts beside the floors, what they come from, and what is wanting."""
+    floors = [it.parts for it in found.floors]
+    rows = [
+        (it.part, f"{it.value:.0%}", *(f"{floor[it.part]:.0%}" for floor in floors)) for it in found.parts
+    ]
+    screen.table(("part", "yours", *(it.name for it in found.floors)), rows)
+    for it in (*found.parts, found.reasons):
+        for said in it.told:
+            screen.tell(f"{it.part}: {said}")
+    times = found.times
+    told = {"acknowledged": times.acknowledge, "contained": times.contain, "recovered": times.recover}
+    for name, seconds in told.items():
+        screen.tell(f"{name}: {'never' if seconds is None else f'{seconds} s after the first alert'}")
+    for note in found.notes:
+        screen.tell(note)
+    if not hints:
+        screen.table(
+            ("part", "what is wanting"), [(it.part, said) for it in found.parts for said in it.missed]
+        )
 
 
 def _show_answers(screen: Screen, found: Graded) -> None:

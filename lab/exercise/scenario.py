@@ -59,6 +59,9 @@ class Way:
     shows: str
     """A text that is in the answer when the way is open."""
 
+    planted: bool
+    """Whether it rests on something that goes with a node when that is made anew."""
+
     once: str
     """Id of the step by which an intruder gets it; empty for one that is there from the beginning."""
 
@@ -224,6 +227,7 @@ class _Steps:
             source=entry.source,
             action=entry.action,
             shows=entry.shows,
+            planted=entry.planted,
             once=steps.get(entry.once, ""),
             then=then,
         )

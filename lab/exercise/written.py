@@ -248,6 +248,9 @@ class WayEntry:
     shows: str
     """A text that is in the answer when the way is open."""
 
+    planted: bool = False
+    """Whether it rests on something that goes with a node when that is made anew."""
+
     once: str = ""
     """The name of the step by which an intruder gets it; from the beginning when empty."""
 

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.errors import NotFound
+from lab.errors import NotFound, WrongInput
+from lab.flow.atomic import library_at_hand
 from lab.flow.context import Context
+from lab.flow.labs import read_lab
 from lab.flow.play import readable_scenarios
 
 if TYPE_CHECKING:
     from lab.learn.answers import Graded
     from lab.learn.coverage import Coverage
     from lab.learn.grade import Grade
+    from lab.learn.picerl import Response
+    from lab.runs.folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,12 +28,36 @@ class Handed:
     """The run's id, or how it begins."""
 
     path: Path | None = None
-    """The file; what was answered on the page when None."""
+    """The file; the case, or what was answered on the page, when None."""
+
+    answers: bool = False
+    """Whether what was answered on the page is meant, although there is a case."""
 
 
-def grade_handed(handed: Handed, context: Context) -> Grade | Graded:
-    """A timeline, or answers on the page -> how well they tell what happened."""
-    return _grade_answers(handed, context) if handed.path is None else _grade_timeline(handed, context)
+def grade_handed(handed: Handed, context: Context) -> Grade | Graded | Response:
+    """A timeline, a case, or answers on the page -> how well they tell what happened, and what was done."""
+    from lab.runs import folder
+    from lab.runs.case import frozen
+
+    if handed.path is not None:
+        return _grade_timeline(handed, context)
+    run = folder.find(context.workplace, handed.run)
+    if handed.answers or frozen(run.case.entries()).opened is None:
+        return _grade_answers(handed, context)
+    return _grade_case(run, context)
+
+
+def _grade_case(run: RunFolder, context: Context) -> Response:
+    from lab.exercise.scenario import read_scenario
+    from lab.flow.grading import grade_run
+
+    header = run.header()
+    if not header.judged:
+        said = f"{header.id} was no exercise: nobody knows what of it was an attack, so nothing is graded"
+        raise WrongInput(f"{said}\n    lab case report {header.id}  shows the case")
+    known = read_lab(header.lab, context)
+    scenario = read_scenario(run.happened.scenario, known, library_at_hand(context))
+    return grade_run(run, scenario, context)
 
 
 def _grade_answers(handed: Handed, context: Context) -> Graded:
