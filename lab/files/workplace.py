@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from lab.errors import NotFound
 
-Shelf = Literal["inventories", "scenarios", "playbooks", "recordings"]
+Shelf = Literal["inventories", "scenarios", "playbooks", "recordings", "responses"]
 """The folders a user may have a file of their own in."""
 
 _PACKAGE: Final = Path(__file__).parents[1]
@@ -20,7 +21,11 @@ CARRIED: Final = _PACKAGE / "carried" if (_PACKAGE / "carried").is_dir() else _P
 PLUGINS: Final = CARRIED / "playbooks" / "plugins"
 """Our plugins for Ansible; nobody replaces these."""
 
-_SINGULAR: Final = {"inventories": "inventory", "scenarios": "scenario"}
+_SINGULAR: Final = {"inventories": "inventory", "scenarios": "scenario", "responses": "response playbook"}
+
+_YAML: Final = (".yml", ".yaml")
+_SUFFIXES: Final[Mapping[str, tuple[str, ...]]] = {"responses": (".json",)}
+"""How the names of files end, where they are no YAML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,12 @@ class Workplace:
             NotFound: there is none; says which there are.
         """
         path = Path(name)
-        if path.suffix in {".yml", ".yaml"} or path.parent != Path():
+        if path.suffix in _SUFFIXES.get(shelf, _YAML) or path.parent != Path():
             if (self.folder / path).is_file():
                 return self.folder / path
             raise NotFound("file", name=name, known=self.names(shelf))
         for folder in self.shelves(shelf):
-            for suffix in (".yml", ".yaml"):
+            for suffix in _SUFFIXES.get(shelf, _YAML):
                 if (folder / f"{name}{suffix}").is_file():
                     return folder / f"{name}{suffix}"
         raise NotFound(_SINGULAR.get(shelf, shelf), name=name, known=self.names(shelf))
@@ -65,8 +70,9 @@ class Workplace:
 
     def names(self, shelf: Shelf) -> tuple[str, ...]:
         """Return the names a user may give."""
-        found = {path.stem for folder in self.shelves(shelf) for path in folder.glob("*.y*ml")}
-        return tuple(sorted(found))
+        ends = _SUFFIXES.get(shelf, _YAML)
+        files = (path for folder in self.shelves(shelf) for path in folder.glob("*"))
+        return tuple(sorted({path.stem for path in files if path.suffix in ends}))
 
     def inventories(self) -> tuple[Path, ...]:
         """Return every inventory a name can mean: the user's own, and those that ship."""

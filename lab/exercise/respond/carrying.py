@@ -12,6 +12,7 @@ from lab.engine.nodes import SeenNode
 from lab.errors import LabError, NotFound
 from lab.exercise.respond import ACTIONS
 from lab.exercise.respond.base import Action, Hand
+from lab.exercise.respond.words import option_value
 from lab.moment import Moment
 from lab.runs.response import Acted, Response, State, acts
 
@@ -130,12 +131,5 @@ def action_of(response: Response) -> Action:
     for it in fields(kind):  # type: ignore[arg-type]  # every action is a dataclass
         if it.name in response.arguments:
             said = response.arguments[it.name]
-            given[it.name] = _value(str(it.type), said)
+            given[it.name] = option_value(str(it.type), said)
     return kind(**given)
-
-
-def _value(annotation: str, said: tuple[str, ...]) -> object:
-    """Return the value of an option: several texts, a number or a text."""
-    if annotation.startswith("tuple"):
-        return said
-    return int(said[0]) if annotation == "int" else said[0]
