@@ -17,6 +17,7 @@ from lab.flow.atomic import (
 from lab.flow.bench import measure_detect, measure_up
 from lab.flow.case import close_case, open_case, report_case, tell_case
 from lab.flow.context import Stage
+from lab.flow.evidence import secure
 from lab.flow.exports import bundle_run, export_run, read_bundled
 from lab.flow.free import mark, report_watched, watch
 from lab.flow.imports import bring_in, judge_import, look_at_files
@@ -65,7 +66,7 @@ from lab.flow.play import (
     restart_sensors,
 )
 from lab.flow.quiet import measure_quiet, play_quiet_days
-from lab.flow.respond import respond, take_back
+from lab.flow.respond import follow, hand_in_plan, respond, take_back
 from lab.flow.rules import remember_suricata
 from lab.flow.runs import (
     ask_run,
@@ -260,6 +261,18 @@ CASE_CLOSE: Final[Stages] = (
 
 CASE_REPORT: Final[Stages] = (
     report_case,  # name        -> text
+)
+
+EVIDENCE: Final[Stages] = (
+    secure,  # Securing    -> Secured
+)
+
+HAND_IN: Final[Stages] = (
+    hand_in_plan,  # Following   -> Response
+)
+
+FOLLOW: Final[Stages] = (
+    follow,  # Following   -> Followed
 )
 
 RESPOND: Final[Stages] = (

@@ -16,6 +16,7 @@ from lab.cli import (
     bench,
     case,
     detect,
+    evidence,
     labs,
     learn,
     loop,
@@ -60,7 +61,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with:  lab demo",
 )
-for group in (labs, runs, serve, detect, loop, learn, machine):
+for group in (labs, runs, serve, detect, loop, learn, evidence, machine):
     app.registered_commands += group.app.registered_commands
 app.add_typer(atomic.app, name="atomic")
 app.add_typer(bench.app)

@@ -139,6 +139,55 @@ def undo(
     _show(session.screen, session.run(TAKE_BACK, TakingBack(id=act, run=run)), output)
 
 
+_Values = Annotated[
+    list[str] | None, typer.Option("--set", help="A variable's value: node=gateway; may be repeated.")
+]
+_Playbook = Annotated[
+    str, typer.Argument(help="A playbook: its name or path; ssh, web-shell, exfiltration ship.")
+]
+
+
+@app.command(epilog="Example:  lab respond plan ssh --set node=gateway")
+def plan(
+    playbook: _Playbook,
+    *,
+    values: _Values = None,
+    run: _Run = "",
+    lab: LabName = "",
+    output: AsFormat = Format.TABLE,
+) -> None:
+    """Hand in the playbook that you mean to go by: CACAO 2.0, read, and kept by its hash."""
+    from lab.flow.respond import Following
+    from lab.pipeline import HAND_IN
+
+    session = open_session(lab)
+    following = Following(playbook=playbook, values=_set(values), run=run)
+    _show(session.screen, session.run(HAND_IN, following), output)
+
+
+@app.command(epilog="Example:  lab respond follow web-shell --set node=shop")
+def follow(playbook: _Playbook, *, values: _Values = None, run: _Run = "", lab: LabName = "") -> None:
+    """Carry out a playbook: each of its actions in order; what is for a person is said."""
+    from lab.flow.respond import Followed, Following
+    from lab.pipeline import FOLLOW
+
+    session = open_session(lab)
+    following = Following(playbook=playbook, values=_set(values), run=run, on_step=session.screen.line)
+    done: Followed = session.run(FOLLOW, following)
+    for it in done.failed:
+        session.screen.fault(it)
+    if done.failed:
+        raise typer.Exit(1)
+
+
+def _set(values: list[str] | None) -> dict[str, str]:
+    """Read values of variables."""
+    parted = [it.partition("=") for it in values or ()]
+    if wrong := [name for name, sign, _ in parted if not sign]:
+        raise typer.BadParameter(f"--set {wrong[0]}: write  name=value")
+    return {name: value for name, _, value in parted}
+
+
 def _carry_out(action: Action, run: str, lab: str, output: Format) -> None:
     from lab.flow.respond import Answering
     from lab.pipeline import RESPOND

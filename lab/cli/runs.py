@@ -53,6 +53,9 @@ def run(  # noqa: PLR0913  # its options
             "--respond", help="Let the attack go on while you act, see  lab respond,  until  lab case close."
         ),
     ] = False,
+    playbook: Annotated[
+        str, typer.Option("--playbook", help="What you will go by: CACAO 2.0, handed in before the attack.")
+    ] = "",
     within: Annotated[
         float, typer.Option("--within", min=0.1, max=120, help="Minutes that a response has.")
     ] = 20.0,
@@ -81,6 +84,8 @@ def run(  # noqa: PLR0913  # its options
     chosen = _seeds(seeds, seed, repeat)
     if (blind or respond) and (gates or len(chosen) > 1):
         raise typer.BadParameter("--blind and --respond show no score; take them alone")
+    if playbook and not respond:
+        raise typer.BadParameter("--playbook is for a run that is responded to: add --respond")
     if pause and respond:
         raise typer.BadParameter("--pause says what --respond hides; take one of them")
     session = open_session(lab, hide_alerts=blind, hide_steps=blind or respond, step_by_step=pause)
@@ -89,7 +94,14 @@ def run(  # noqa: PLR0913  # its options
         return
     scored = session.run(
         RUN,
-        Order(scenario=scenario, seed=seed, siem=siem, blind=blind or respond, respond=60 * within * respond),
+        Order(
+            scenario=scenario,
+            seed=seed,
+            siem=siem,
+            blind=blind or respond,
+            respond=60 * within * respond,
+            playbook=playbook,
+        ),
     )
     if respond:
         session.screen.line(scored.run.path.name)

@@ -14,8 +14,13 @@ from lab.engine.nodes import SeenNode
 from lab.engine.outside import Difference
 
 _HELPER_MEMORY: Final = 512 * 2**20
+_BENCH_MEMORY: Final = 2 * 2**30
 _HELPER_PROCESSES: Final = 64
 """Limits of a container that works on a node from outside."""
+
+
+_BENCH: Final = "evidence"
+"""What a workbench is said to work on."""
 
 
 class DockerOutside:
@@ -44,30 +49,57 @@ class DockerOutside:
         return found
 
     @contextmanager
-    def beside(self, node: SeenNode, capabilities: tuple[str, ...]) -> Iterator[SeenNode]:
+    def beside(self, node: SeenNode, capabilities: tuple[str, ...], *, image: str = "") -> Iterator[SeenNode]:
         """Have a container of the node's image in its network and among its processes."""
-        doing = f"working on {node.name} from outside"
         inside = f"container:{node.id}"
+        host = self._api.create_host_config(
+            network_mode=inside,
+            pid_mode=inside,
+            cap_drop=["ALL"],
+            cap_add=list(capabilities),
+            security_opt=["no-new-privileges"],
+            mem_limit=_HELPER_MEMORY,
+            pids_limit=_HELPER_PROCESSES,
+        )
+        with self._helper(image or node.image, node.lab, node.name, host) as made:
+            yield translation.helping_node(made, node)
+
+    @contextmanager
+    def workbench(self, image: str, lab: str) -> Iterator[SeenNode]:
+        """Have a container to work in."""
+        host = self._api.create_host_config(
+            network_mode="none",
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            mem_limit=_BENCH_MEMORY,
+            pids_limit=_HELPER_PROCESSES,
+        )
+        with self._helper(image, lab, _BENCH, host, ("sh", "-c", "mkdir /w && exec sleep infinity")) as made:
+            yield translation.baking_node(made, image, lab=lab, role=_BENCH)
+
+    @contextmanager
+    def _helper(
+        self,
+        image: str,
+        lab: str,
+        helped: str,
+        host: Mapping[str, Any],
+        command: tuple[str, ...] = ("sleep", "infinity"),
+    ) -> Iterator[str]:
+        """Run a throw-away container, and return its id."""
+        doing = f"working on {helped} from outside"
         with engine_errors(doing):
             made = self._api.create_container(
-                node.image,
-                command=["sleep", "infinity"],
+                image,
+                command=list(command),
                 user="0",
-                labels={labels.LAB: node.lab, labels.HELPING: node.name},
-                host_config=self._api.create_host_config(
-                    network_mode=inside,
-                    pid_mode=inside,
-                    cap_drop=["ALL"],
-                    cap_add=list(capabilities),
-                    security_opt=["no-new-privileges"],
-                    mem_limit=_HELPER_MEMORY,
-                    pids_limit=_HELPER_PROCESSES,
-                ),
+                labels={labels.LAB: lab, labels.HELPING: helped},
+                host_config=host,
             )
         try:
             with engine_errors(doing):
                 self._api.start(made["Id"])
-            yield translation.helping_node(made["Id"], node)
+            yield str(made["Id"])
         finally:
             with engine_errors(doing), suppress(docker.errors.NotFound):
                 self._api.remove_container(made["Id"], v=True, force=True)

@@ -242,9 +242,15 @@ class MemoryEngine:
         self._tell(node.lab, network, "got one more endpoint")
 
     @contextmanager
-    def beside(self, node: SeenNode, capabilities: tuple[str, ...]) -> Iterator[SeenNode]:
+    def workbench(self, image: str, lab: str) -> Iterator[SeenNode]:
+        """Have a throw-away node to work in."""
+        with self.open_baking(image, lab=lab, role="evidence") as node:
+            yield node
+
+    @contextmanager
+    def beside(self, node: SeenNode, capabilities: tuple[str, ...], *, image: str = "") -> Iterator[SeenNode]:
         """Have a throw-away node; `answer` says what commands on it do."""
-        del capabilities
+        del capabilities, image
         helper = replace(
             self._existing(node), id=self._next_id(), name=f"help-{node.name}", addresses={}, passing=True
         )

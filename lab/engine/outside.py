@@ -32,7 +32,9 @@ class Outside(Protocol):
         """Put a node on a network of its lab, under the address that it had there."""
         ...
 
-    def beside(self, node: SeenNode, capabilities: tuple[str, ...]) -> AbstractContextManager[SeenNode]:
+    def beside(
+        self, node: SeenNode, capabilities: tuple[str, ...], *, image: str = ""
+    ) -> AbstractContextManager[SeenNode]:
         """Have a container of the node's image, as it was baked, in its network and among its processes.
 
         What runs there has programs that nobody can have tampered with; the node's own files are below
@@ -41,6 +43,16 @@ class Outside(Protocol):
         Args:
             node: A node that runs.
             capabilities: What root may do there, which the node's own root may not.
+            image: The image of its programs; the node's own when empty.
+        """
+        ...
+
+    def workbench(self, image: str, lab: str) -> AbstractContextManager[SeenNode]:
+        """Have a container to work in, without a network, without a right, with a folder `/w`.
+
+        Args:
+            image: The image of its programs.
+            lab: The lab that it works for: whoever removes that removes it as well.
         """
         ...
 

@@ -24,6 +24,7 @@ from lab.flow.labs import (
     read_lab,
 )
 from lab.flow.models import models_in_use
+from lab.flow.respond import hand_in, read_plan
 from lab.flow.rules import rule_paths
 from lab.inventory.definition import Lab
 from lab.moment import Moment
@@ -39,6 +40,7 @@ if TYPE_CHECKING:  # imported by the stages that need them, so that `lab up` is 
     from lab.engine.nodes import RunningLab
     from lab.exercise.play import Play
     from lab.exercise.recover import Past
+    from lab.exercise.respond.cacao import Playbook
     from lab.exercise.respond.standoff import Answering
     from lab.exercise.scenario import Scenario
     from lab.runs.folder import RunFolder
@@ -64,6 +66,9 @@ class Prepared:
 
     respond: float = 0.0
     """Seconds that somebody has to respond after the last step; 0 when nobody does."""
+
+    playbook: Playbook | None = None
+    """What they mean to go by."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +124,9 @@ class Order:
     respond: float = 0.0
     """Seconds that somebody has to respond after the last step; 0 when nobody does."""
 
+    playbook: str = ""
+    """The name or path of what they mean to go by; none when empty."""
+
 
 def read_exercise(order: Order, context: Context) -> Prepared:
     """Order -> the scenario, read for the lab that runs; of several, for the one it was written for."""
@@ -147,7 +155,12 @@ def read_exercise(order: Order, context: Context) -> Prepared:
         siem=_siem(order, context),
         blind=order.blind,
         respond=order.respond,
+        playbook=_plan(order, context),
     )
+
+
+def _plan(order: Order, context: Context) -> Playbook | None:
+    return read_plan(order.playbook, {}, context) if order.playbook else None
 
 
 def _siem(order: Order, context: Context) -> Sink | None:
@@ -205,6 +218,8 @@ def open_run(prepared: Prepared, context: Context) -> Opened:
             blind=prepared.blind,
         )
     )
+    if prepared.playbook:
+        hand_in(prepared.playbook, run)
     return Opened(prepared=prepared, running=running, run=run)
 
 

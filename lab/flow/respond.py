@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lab.errors import NotFound
+from lab.errors import LabError
+from lab.flow.answered import run_answered
 from lab.flow.context import Context
 from lab.flow.labs import (
     apply_plan,
     await_ready,
     bake_images,
-    find_lab,
     hand_secrets,
     lab_at_hand,
     plan_nodes,
 )
+from lab.moment import Moment
 from lab.provision.lock import locked
+from lab.runs.response import Response
 
 if TYPE_CHECKING:
     from lab.engine.nodes import SeenNode
     from lab.exercise.respond.base import Action
+    from lab.exercise.respond.cacao import Playbook
     from lab.exercise.respond.carrying import Carrying
     from lab.runs.folder import RunFolder
-    from lab.runs.response import Response
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,22 +63,88 @@ def take_back(taking: TakingBack, context: Context) -> Response:
     return _carrying(taking.run, context).take_back(taking.id)
 
 
-def run_answered(name: str, context: Context) -> RunFolder:
-    """Return the run that a response or a case is about: the one that is named, else the last in the lab.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Following:
+    """A playbook."""
+
+    playbook: str
+    """Its name or path."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    """Values of its variables, by name."""
+
+    run: str = ""
+    """The run's id, or how it begins; the last one in the lab when empty."""
+
+    on_step: Callable[[str], None] = lambda _said: None
+    """Hears what was done, and what a person is to do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Followed:
+    """A playbook, and what came of it."""
+
+    playbook: Playbook
+    """The playbook."""
+
+    failed: tuple[str, ...] = ()
+    """What could not be carried out, and why."""
+
+
+def read_plan(name: str, values: Mapping[str, str], context: Context) -> Playbook:
+    """Read a playbook: the user's own, one that ships, or a file.
 
     Raises:
         NotFound: there is none.
+        BadFile: it is none, or not one that can be carried out; every problem is named.
     """
-    from lab.runs import folder
+    from lab.exercise.respond.cacao import read_playbook
 
-    if name:
-        return folder.find(context.workplace, name)
-    lab_now = find_lab(context)
-    here = [it for it in folder.list_runs(context.workplace) if it.header().lab == lab_now]
-    if not here:
-        remedy = "lab run mock-breach --respond  plays one;  lab watch  keeps one of what is done by hand"
-        raise NotFound(f"run in the lab {lab_now}", name="", remedy=remedy)
-    return here[-1]
+    return read_playbook(context.workplace.find("responses", name), values)
+
+
+def hand_in(playbook: Playbook, run: RunFolder) -> Response:
+    """Write down which playbook somebody means to go by, by its hash."""
+    now = Moment.now()
+    line = Response(
+        id=secrets.token_hex(3),
+        at=now,
+        state="done",
+        action="plan",
+        said=f"playbook {playbook.name!r} was handed in",
+        digest=playbook.digest,
+    )
+    run.response.add(line)
+    return line
+
+
+def hand_in_plan(following: Following, context: Context) -> Response:
+    """A playbook -> the line in the run that says which it is."""
+    playbook = read_plan(following.playbook, following.values, context)
+    return hand_in(playbook, run_answered(following.run, context))
+
+
+def follow(following: Following, context: Context) -> Followed:
+    """A playbook -> what came of carrying it out, in its order; what fails does not stop the rest."""
+    from lab.flow.evidence import Securing, secure
+
+    playbook = read_plan(following.playbook, following.values, context)
+    hand_in(playbook, run_answered(following.run, context))
+    failed: list[str] = []
+    carrying = _carrying(following.run, context)
+    for it in playbook.planned:
+        if it.action is None and not it.evidence:
+            following.on_step(f"for you: {it.line}")
+            continue
+        try:
+            if it.action is None:
+                secure(Securing(node=it.evidence, run=following.run), context)
+                following.on_step(f"evidence of {it.evidence} is taken")
+            else:
+                following.on_step(carrying.carry_out(it.action).said)
+        except LabError as error:
+            failed.append(f"{it.line}: {error}")
+    return Followed(playbook=playbook, failed=tuple(failed))
 
 
 def _carrying(name: str, context: Context) -> Carrying:

@@ -2,7 +2,7 @@
 
 The properties and their rules are those of the OASIS specification, Security Playbooks Version 2.0 (CS01,
 chapters 3 to 10). What is asked beyond it is that each action can be carried out: a `bash` command is a
-`lab respond` line, a `manual` one is for a person.
+`lab respond` or `lab evidence` line, a `manual` one is for a person.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 
 from lab.errors import LabError, WrongInput
 from lab.exercise.respond.base import Action
-from lab.exercise.respond.words import read_action
+from lab.exercise.respond.words import evidence_of, read_action
 from lab.files import careful, loader
 from lab.files.loader import Item, Reading, suggestion
 from lab.moment import Moment
@@ -107,7 +107,10 @@ class Planned:
     """The command, its variables filled in; for `manual`, what a person is to do."""
 
     action: Action | None
-    """What is carried out; None for what a person does."""
+    """What is carried out; None for what a person does, and for evidence."""
+
+    evidence: str = ""
+    """The node of which evidence is taken; empty for anything else."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -368,14 +371,15 @@ class _Reader:
         for it in self._reading.sequence(step["commands"], "commands"):
             command = self._reading.mapping(it, "a command")
             line = self._filled_in(self._written(command), known, it)
-            action = None
+            told = str(step["name"].value) if "name" in step else name
+            action, evidence = None, ""
             if command["type"].value == "bash":
+                evidence = evidence_of(line)
                 try:
-                    action = read_action(line)
+                    action = None if evidence else read_action(line)
                 except LabError as error:
                     self._reading.problem(it, error.message(), _CAN)
-            told = str(step["name"].value) if "name" in step else name
-            yield Planned(step=name, name=told, line=line, action=action)
+            yield Planned(step=name, name=told, line=line, action=action, evidence=evidence)
 
     def _written(self, command: Mapping[str, Item]) -> str:
         if "command" in command:
@@ -393,7 +397,9 @@ class _Reader:
         return _USED.sub(lambda it: known.get(it[1], ""), line)
 
 
-_CAN: Final = "write a bash command that is a  lab respond  line, or a manual one for a person"
+_CAN: Final = (
+    "write a bash command that is a  lab respond  or  lab evidence  line, or a manual one for a person"
+)
 
 
 def _sort(step: Item) -> str:

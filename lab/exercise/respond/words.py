@@ -18,6 +18,12 @@ class NoResponse(WrongInput):
     """Words that are no response."""
 
 
+def evidence_of(line: str) -> str:
+    """Return the node of which a line takes evidence, `lab evidence gateway`; nothing for any other line."""
+    words = line.split()
+    return words[2] if words[:2] == ["lab", "evidence"] and len(words) == 3 else ""  # noqa: PLR2004
+
+
 def read_action(line: str) -> Action:
     """Read one response.
 
