@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -199,6 +201,102 @@ def test_a_baking_container_is_removed_also_when_the_bake_fails(engine: Engine) 
         bake()
     assert seen == [True]
     assert engine.observe(NAME).empty
+
+
+def two(engine: Engine) -> SeenNode:
+    node = engine.observe(NAME).node("two")
+    assert node is not None
+    return node
+
+
+def test_a_node_that_was_taken_off_a_network_comes_back_under_its_address(running: Engine) -> None:
+    before = two(running).addresses
+    for _ in range(2):  # twice is no error
+        running.detach(two(running), "left")
+    assert two(running).addresses.keys() == {"right"}
+    for _ in range(2):
+        running.attach(two(running), "left", before["left"])
+    assert two(running).addresses == before
+
+
+def test_a_helper_is_gone_whatever_happens(running: Engine) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    def work() -> None:
+        with running.beside(one(running), ("SYS_PTRACE",)):
+            seen.extend((it.name, it.passing) for it in running.observe(NAME).nodes)
+            raise EngineFault(doing="working", said="broken")
+
+    with pytest.raises(EngineFault, match="broken"):
+        work()
+    assert ("help-one", True) in seen
+    assert [it.name for it in running.observe(NAME).nodes] == ["one", "two"]
+
+
+def test_a_node_that_was_set_aside_is_what_it_was_again(running: Engine) -> None:
+    before = two(running)
+    running.set_aside(before)
+    aside = [it for it in running.observe(NAME).nodes if it.passing]
+    assert [(it.id, it.state, dict(it.addresses)) for it in aside] == [(before.id, "stopped", {})]
+    assert aside[0].name.startswith("two.aside-")
+    running.create_node(blueprint().nodes[1])
+    assert two(running).id != before.id
+    with pytest.raises(NameTaken):
+        running.bring_back(before)
+    running.remove_nodes([two(running)])
+    running.bring_back(before)
+    assert (two(running).id, two(running).state, two(running).addresses) == (
+        before.id, "running", before.addresses,
+    )  # fmt: skip
+
+
+def test_what_was_set_aside_goes_with_the_lab(running: Engine) -> None:
+    running.set_aside(two(running))
+    with running.beside(one(running), ()):
+        apply.remove(NAME, running)
+    assert running.observe(NAME).empty
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("engine", ["docker"], indirect=True)
+def test_a_helper_shares_network_and_processes_and_has_clean_programs(running: Engine) -> None:
+    ran = running.execute(one(running), ("sh", "-c", "echo mine >/tmp/here; mv /usr/bin/id /usr/bin/was"))
+    assert ran.code == 0
+    rights = ("SYS_PTRACE", "DAC_READ_SEARCH", "NET_ADMIN")
+    with running.beside(one(running), rights) as helper:
+        told = running.execute(
+            helper, ("sh", "-c", "cat /proc/1/root/tmp/here; id -u; ip -4 -o addr show eth0")
+        )
+        closed = running.execute(one(running), ("ip", "route", "add", "blackhole", "10.9.9.9"))
+    own = next(iter(one(running).addresses.values()))
+    assert told.stdout.decode().split()[:2] == ["mine", "0"]
+    assert own in told.stdout.decode()
+    assert closed.code != 0, "the node itself must not have what its helper has"
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("engine", ["docker"], indirect=True)
+def test_files_and_differences_are_read_from_outside(running: Engine) -> None:
+    running.execute(one(running), ("sh", "-c", "echo new >/tmp/new; rm /etc/tiny"))
+    found = {(it.path, it.how) for it in running.differences(one(running))}
+    assert {("/tmp/new", "added"), ("/etc/tiny", "removed"), ("/tmp", "changed")} <= found
+    with running.root_of(one(running)) as archive:
+        whole = b"".join(archive)
+    with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
+        content = tar.extractfile("tmp/new")
+        assert content is not None
+        assert content.read() == b"new\n"
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("engine", ["docker"], indirect=True)
+def test_a_workbench_reaches_nothing(running: Engine) -> None:
+    with running.workbench(blueprint().nodes[0].image, NAME) as bench:
+        ran = running.execute(
+            bench, ("sh", "-c", "ls /sys/class/net; echo >/w/x && ls /w; cat /proc/1/status")
+        )
+    assert ran.stdout.split()[:2] == [b"lo", b"x"]
+    assert b"CapEff:\t0000000000000000" in ran.stdout
 
 
 @pytest.mark.docker

@@ -181,6 +181,9 @@ class _Reader:
         self._only(entries, "spec_version", "cacao-2.0")
         self._identity(entries, "id", "playbook")
         self._identity(entries, "created_by", "identity")
+        for key in ("name", "description"):
+            if key in entries:
+                self._reading.text(entries[key], key)
         for key in ("created", "modified", "valid_from", "valid_until"):
             self._moment(entries, key)
         self._in_order(entries, "created", "modified")
@@ -297,7 +300,7 @@ class _Reader:
         return steps
 
     def _leads(self, item: Item, steps: Mapping[str, Item]) -> None:
-        if item.value not in steps:
+        if str(item.value) not in steps:
             self._reading.problem(
                 item, f"no step has the id {item.value!r}", suggestion(str(item.value), steps, "steps")
             )
@@ -329,7 +332,7 @@ class _Reader:
             self._action(entries)
 
     def _action(self, entries: Mapping[str, Item]) -> None:
-        if "agent" in entries and entries["agent"].value not in self._agents:
+        if "agent" in entries and str(entries["agent"].value) not in self._agents:
             known = suggestion(str(entries["agent"].value), self._agents, "agents")
             self._reading.problem(entries["agent"], "the agent is not among agent_definitions", known)
         for it in self._filled(entries["commands"], "commands") if "commands" in entries else ():
