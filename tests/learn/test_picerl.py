@@ -169,7 +169,7 @@ def with_probes(change: Callable[[Probe], bool]) -> Change:
     return lambda it: replace(it, probes=tuple(replace(p, open=change(p)) for p in it.probes))
 
 
-def with_second(gone: bool | None) -> Change:
+def with_second(*, gone: bool | None) -> Change:
     left = (AFTER.artefacts[0], replace(AFTER.artefacts[1], gone=gone))
     return lambda it: replace(it, aftermath=replace(AFTER, artefacts=left))
 
@@ -208,7 +208,10 @@ WORSE: Final[dict[str, tuple[Part, Change, float, str]]] = {
         0.5, "still open: key",
     ),
     "people shut out": (
-        "containment", with_probes(lambda it: it.open and not (it.side == "people" and it.start > at(40))), 0.0, "",
+        "containment",
+        with_probes(lambda it: it.open and not (it.side == "people" and it.start > at(40))),
+        0.0,
+        "",
     ),
     "nothing taken of one": ("evidence", lambda it: replace(it, evidence=it.evidence[:1]), 0.5, "of gateway"),
     "taken too late": (
@@ -223,7 +226,7 @@ WORSE: Final[dict[str, tuple[Part, Change, float, str]]] = {
     ),
     "one thing left": ("eradication", with_second(gone=False), 0.5, "/tmp/.t/id is still on gateway"),
     "nobody could look": ("eradication", with_second(gone=None), 0.5, "/tmp/.t/id is still on gateway"),
-    "a difference without a word": ("eradication", with_odd("/etc/odd"), 0.0, "/etc/odd on gateway is different"),
+    "a difference without a word": ("eradication", with_odd("/etc/odd"), 0.0, "/etc/odd on gateway"),
     "no look at all": ("eradication", lambda it: replace(it, aftermath=None), 0.0, "nobody looked"),
     "the attack succeeds again": (
         "recovery",
