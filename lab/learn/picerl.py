@@ -210,7 +210,14 @@ def _share(hits: int, total: int) -> float:
 
 
 def _attack(material: Material) -> list[Truth]:
-    return [it for it in material.truth if it.label == "attack" and it.occurred]
+    """Return what the attack did to its victims; what it did at home nobody here can see."""
+    return [
+        it
+        for it in material.truth
+        if it.label == "attack"
+        and it.occurred
+        and any(party.node not in material.attackers for party in (*it.sources, *it.targets))
+    ]
 
 
 # -- preparation -------------------------------------------------------------------------------------
@@ -367,6 +374,11 @@ def _courses(material: Material, side: str) -> tuple[_Course, ...]:
     return tuple(_Course(way=way, tries=tuple(tries)) for way, tries in found.items())
 
 
+def _people(material: Material) -> tuple[_Course, ...]:
+    """Return what people had: what never worked, nobody misses."""
+    return tuple(it for it in _courses(material, "people") if it.last_open)
+
+
 def _ways(material: Material) -> tuple[_Course, ...]:
     """Return the ways in that the attacker ever had."""
     return tuple(it for it in _courses(material, "attacker") if it.last_open)
@@ -396,7 +408,7 @@ def _served(material: Material) -> float:
     begun = _first_act(material)
     if begun is None:
         return 1.0
-    tries = [it for course in _courses(material, "people") for it in course.tries if _worked(course, begun)]
+    tries = [it for course in _people(material) for it in course.tries if _worked(course, begun)]
     since = [it for it in tries if it.start >= begun]
     return _share(sum(it.open for it in since), len(since)) if since else 1.0
 
@@ -509,7 +521,7 @@ def _paths(act: Acted) -> tuple[str, ...]:
 
 def _recovery(material: Material) -> Judged:
     """People are served at the end, and the attack, played once more, fails."""
-    served = _courses(material, "people")
+    served = _people(material)
     works = [it for it in served if it.tries[-1].open]
     again = material.aftermath.again if material.aftermath else ()
     failed = [it for it in again if not it.occurred]
@@ -576,7 +588,7 @@ def _times(material: Material) -> Times:
 
 def _recovered(material: Material, contained: Moment | None) -> Moment | None:
     """Return when the last of what people need worked again, once all was shut."""
-    courses = _courses(material, "people")
+    courses = _people(material)
     if contained is None or not all(it.tries[-1].open for it in courses):
         return None
     failing = [place for it in courses for place in it.tries if not place.open]

@@ -101,7 +101,7 @@ access:
 service:
   - name: the desk reaches the bastion
     from: desk
-    command: {argv: [bash, -c, "exec 3<>/dev/tcp/{{ nodes.bastion.address }}/22"], targets: [bastion]}
+    command: {argv: [bash, -c, "exec 3<>/dev/tcp/$0/22", "{{ nodes.bastion.address }}"], targets: [bastion]}
     shows: ""
 """
 
@@ -330,7 +330,13 @@ def good(lab: Place, run: str) -> None:
     attacker = lab.node("attacker").addresses["outside"]
     for it in seen[:3]:
         said = ("--host", "bastion", "--account", "maria", "--address", attacker)
+        said += ("--technique", "T1078.003", "--time", it["first_event"])
         lab.lab("case", "finding", *said, "--event", it["event_ids"][0], "somebody came in as maria")
+    lab.lab(
+        "case",
+        "note",
+        "Tom worked on the bastion meanwhile: /home/tom/.bash_history is his; so are /home/admin, /home/jens",
+    )
     lab.lab("case", "close", "contained")
 
 
