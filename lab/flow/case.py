@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing as shut
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lab import attack
 from lab.errors import NotFound, WrongInput
+from lab.files import records
 from lab.flow.context import Context
 from lab.moment import Moment
 from lab.runs import case as cases
+from lab.runs import names
 from lab.runs.case import CaseEntry, frozen, new_entry, new_finding, opened_with
+from lab.runs.header import LabRecord
 
 if TYPE_CHECKING:
     from lab.runs.folder import RunFolder
@@ -106,19 +107,19 @@ def tell_case(telling: Telling, context: Context) -> Told:
         if not telling.text.strip():
             raise WrongInput("a note needs words")
         return _written(run, new_entry("note", text=telling.text.strip(), when=_when(telling.when, run)))
-    _check(telling, run)
-    return _written(
-        run,
-        new_finding(
-            text=telling.text.strip(),
-            when=_when(telling.when, run),
-            host=telling.host,
-            account=telling.account,
-            address=telling.address,
-            technique=telling.technique.upper(),
-            events=telling.events,
-        ),
+    found = new_finding(
+        text=telling.text.strip(),
+        when=_when(telling.when, run),
+        host=telling.host,
+        account=telling.account,
+        address=telling.address,
+        technique=telling.technique.upper(),
+        events=telling.events,
     )
+    nodes = {it.name for it in records.read(run.path / names.LAB, LabRecord).nodes}
+    if wrong := [*cases.faults(found, nodes, _present(found.events, run))]:
+        raise WrongInput("\n".join(wrong))
+    return _written(run, found)
 
 
 def close_case(telling: Telling, context: Context) -> Told:
@@ -175,50 +176,14 @@ def _when(text: str, run: RunFolder) -> Moment | None:
         raise WrongInput(f"{text!r} is no time\n    {remedy}") from error
 
 
-def _check(telling: Telling, run: RunFolder) -> None:
-    """Find all that is wrong with a finding.
-
-    Raises:
-        WrongInput: something is.
-    """
-    if problems := [*_wrong(telling, run)]:
-        raise WrongInput("\n".join(problems))
-
-
-def _wrong(telling: Telling, run: RunFolder) -> Iterator[str]:
-    from lab.files import records
-    from lab.runs import names
-    from lab.runs.header import LabRecord
-
-    if not (telling.host or telling.account or telling.address or telling.technique):
-        yield "a finding names something: --host, --account, --address or --technique"
-    nodes = {it.name for it in records.read(run.path / names.LAB, LabRecord).nodes}
-    if telling.host and telling.host not in nodes:
-        yield f"no node {telling.host!r} was in the lab; there is: {', '.join(sorted(nodes))}"
-    if telling.address and not _is_address(telling.address):
-        yield f"{telling.address!r} is no address"
-    if telling.technique and telling.technique.upper() not in attack.techniques():
-        yield f"unknown technique {telling.technique!r} in ATT&CK {attack.version()}"
-    if missing := _missing(telling.events, run):
-        yield f"no event of the run has the id {', '.join(missing)}"
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _missing(events: Sequence[str], run: RunFolder) -> list[str]:
+def _present(events: Sequence[str], run: RunFolder) -> frozenset[str]:
+    """Return those ids that events of the run have."""
     from lab.telemetry.lookup import Lookup
 
     if not events:
-        return []
+        return frozenset()
     with shut(Lookup(run.noticed.events)) as there:
-        found = {str(it["event.id"]) for it in there.events(events, ("event.id",))}
-    return [it for it in events if it not in found]
+        return frozenset(str(it["event.id"]) for it in there.events(events, ("event.id",)))
 
 
 def _one(start: str, known: Sequence[str], what: str) -> str:

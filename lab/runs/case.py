@@ -6,12 +6,14 @@ and only that is graded.
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final, Literal, get_args
 
+from lab import attack
 from lab.files import records
 from lab.moment import Moment
 
@@ -98,6 +100,34 @@ def new_finding(  # noqa: PLR0913  # what a finding says
     """Make a finding of now."""
     made = new_entry("finding", text=text, when=when)
     return replace(made, host=host, account=account, address=address, technique=technique, events=events)
+
+
+def faults(finding: CaseEntry, nodes: Collection[str], events: Collection[str]) -> Iterator[str]:
+    """Say all that is wrong with a finding.
+
+    Args:
+        finding: The finding.
+        nodes: The nodes that were in the lab.
+        events: Those of its events that there are.
+    """
+    if not (finding.host or finding.account or finding.address or finding.technique):
+        yield "a finding names a host, an account, an address or a technique"
+    if finding.host and finding.host not in nodes:
+        yield f"no node {finding.host!r} was in the lab; there is: {', '.join(sorted(nodes))}"
+    if finding.address and not _is_address(finding.address):
+        yield f"{finding.address!r} is no address"
+    if finding.technique and finding.technique not in attack.techniques():
+        yield f"unknown technique {finding.technique!r} in ATT&CK {attack.version()}"
+    if missing := [it for it in finding.events if it not in events]:
+        yield f"no event of the run has the id {', '.join(missing)}"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def opened_with(alerts: Iterable[str]) -> CaseEntry:

@@ -329,7 +329,7 @@ def good(lab: Place, run: str) -> None:
     lab.lab("respond", "remove", "bastion", "/home/maria/.ssh", "/tmp/.m", "--run", run)
     attacker = lab.node("attacker").addresses["outside"]
     for it in seen[:3]:
-        said = ("--host", "bastion", "--account", "maria", "--address", attacker)
+        said: tuple[str, ...] = ("--host", "bastion", "--account", "maria", "--address", attacker)
         said += ("--technique", "T1078.003", "--time", it["first_event"])
         lab.lab("case", "finding", *said, "--event", it["event_ids"][0], "somebody came in as maria")
     lab.lab(

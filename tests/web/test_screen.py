@@ -18,7 +18,7 @@ from urllib.parse import quote
 import pytest
 
 from lab.files import records
-from lab.runs.case import CaseEntry
+from lab.runs.case import CaseEntry, frozen
 from lab.runs.triage import Triage, standings
 from tests.web.serving import RUN, Client, Server, an_alert, bare_run, serving
 
@@ -307,6 +307,28 @@ def test_nothing_chosen_and_nothing_possible_are_said(own_screen: Server) -> Non
     assert post(f"/run/{RUN}/triage", act="acknowledge").status == 400
     assert post(f"/run/{RUN}/triage", act="destroy", alert="x").status == 400
     assert acts(own_screen.run) == ()
+
+
+def test_a_finding_is_added_and_a_closed_case_takes_nothing_more(own_screen: Server) -> None:
+    client, case = own_screen.client, f"/run/{RUN}/case"
+    assert client.post(case, sort="opened").status == 303
+    wrong = client.post(case, sort="finding", host="moon", technique="T0", events="none")
+    assert wrong.status == 400
+    for said in ("no node &#39;moon&#39;", "unknown technique &#39;T0&#39;", "the id none"):
+        assert said in wrong.text
+    good = {"host": "bastion", "technique": "t1110.001", "text": "<b>guessed</b>"}
+    assert client.post(case, sort="finding", **good).status == 303
+    shown = client.ask(case).text
+    assert "&lt;b&gt;guessed&lt;/b&gt;" in shown
+    assert "Close the case" in shown
+    assert client.post(case, sort="closed", text="done").status == 303
+    assert client.post(case, sort="note", text="late").status == 400
+    kept = records.read_lines(own_screen.run / "case.jsonl", CaseEntry)
+    assert [it.sort for it in kept] == ["opened", "finding", "closed"]
+    assert frozen(kept).untouched
+    shown = client.ask(case).text
+    assert "what it has is frozen" in shown
+    assert "Add finding" not in shown
 
 
 def test_a_case_has_pins_entries_notes_and_what_is_taken_out(own_screen: Server) -> None:

@@ -9,12 +9,25 @@ from starlette.responses import Response
 
 from lab.errors import NotFound, WrongInput
 from lab.moment import Moment
-from lab.runs.case import SORTS, CaseEntry, new_entry, present
+from lab.runs.case import (
+    SORTS,
+    CaseEntry,
+    Sort,
+    closing,
+    faults,
+    frozen,
+    new_entry,
+    new_finding,
+    opened_with,
+    present,
+)
 from lab.runs.triage import DISPOSITIONS
 from lab.web.alerts import Row
+from lab.web.opened import Opened
 from lab.web.pages import Form, back_to, one, opened, page
 
 _LONGEST: Final = 4000
+_ACTS: Final = frozenset({"opened", "finding", "closed"})
 _FIELDS: Final = ("event.module", "host.name", "event.action", "source.ip", "user.name", "event.original")
 
 STEPS: Final = ("preparation", "identification", "containment", "eradication", "recovery", "lessons learned")
@@ -33,10 +46,13 @@ def case(request: Request) -> Response:
     line: list[tuple[int, CaseEntry | None, Row | None]] = []
     line += [(int(it.when), it, None) for it in entries if it.when is not None]
     line += [(it.first, None, it) for it in attacks]
+    whole = run.case.entries()
     return page(
         request,
         "case.html.j2",
         opened=run,
+        is_open=any(it.sort == "opened" for it in whole),
+        closed=frozen(whole).closed,
         line=sorted(line, key=lambda it: it[0]),
         rest=[it for it in entries if it.when is None],
         events=events,
@@ -49,6 +65,8 @@ def case(request: Request) -> Response:
 def add(request: Request, form: Form) -> Response:
     """Add to the case, or take out of it."""
     run = opened(request)
+    if frozen(run.case.entries()).closed is not None:
+        raise WrongInput("the case is closed: what it has is frozen")
     sort = next((it for it in SORTS if it == one(form, "sort")), None)
     if sort is None:
         raise WrongInput(f"{one(form, 'sort')!r} is nothing that a case has: {', '.join(SORTS)}")
@@ -60,6 +78,9 @@ def add(request: Request, form: Form) -> Response:
         run.case.add(new_entry(sort, removes=removes))
         return back_to(form, f"/run/{run.name}/case")
     when = _when(one(form, "when"))
+    if sort in _ACTS:
+        run.case.add(_act(sort, run, form, when, text))
+        return back_to(form, f"/run/{run.name}/case")
     if sort == "pin":
         found = run.events.event(event)
         if found is None:
@@ -69,6 +90,28 @@ def add(request: Request, form: Form) -> Response:
         raise WrongInput("write something first")
     run.case.add(new_entry(sort, text=text, when=when, event=event if sort == "pin" else ""))
     return back_to(form, f"/run/{run.name}/case")
+
+
+def _act(sort: Sort, run: Opened, form: Form, when: Moment | None, text: str) -> CaseEntry:
+    """Make the entry of a finding, or of opening or closing the case."""
+    if sort == "opened":
+        return opened_with(())
+    if sort == "closed":
+        return closing(run.case.entries(), text)
+    found = new_finding(
+        text=text,
+        when=when,
+        host=one(form, "host").strip(),
+        account=one(form, "account").strip(),
+        address=one(form, "address").strip(),
+        technique=one(form, "technique").strip().upper(),
+        events=tuple(one(form, "events").split()),
+    )
+    lab = run.lab()
+    there = {str(it["event.id"]) for it in run.events.events(found.events, ("event.id",))}
+    if wrong := [*faults(found, {it.name for it in lab.nodes} if lab else (), there)]:
+        raise WrongInput("; ".join(wrong))
+    return found
 
 
 def _when(text: str) -> Moment | None:
