@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from lab.detect.alert import Alert
 from lab.exercise.truth import Truth
 from lab.export.material import Material
 from lab.moment import Moment
+from lab.report.answer import Answered, Lane, read_answer
 from lab.score.values import StepScore
 from lab.score.vocabulary import VERDICTS
 from lab.telemetry.event import Event
@@ -25,7 +26,7 @@ _IRIS: Final = (
 
 
 def timesketch(material: Material) -> Iterator[str]:
-    """Write every event, alert and attack step as a JSON line; it asks for the first three fields."""
+    """Write events, alerts, attack steps and the response as JSON lines; it asks for the first three fields."""
     for truth, step in material.steps():
         yield _line(
             truth.start,
@@ -37,8 +38,13 @@ def timesketch(material: Material) -> Iterator[str]:
                 "tag": [truth.technique, step.verdict],
             },
         )
-    for it in material.alerts:
-        yield _line(it.raised, it.title, "Alert raised", {"data_type": "homerange:alert", **_alert_facts(it)})
+    for alert in material.alerts:
+        yield _line(
+            alert.raised, alert.title, "Alert raised", {"data_type": "homerange:alert", **_alert_facts(alert)}
+        )
+    for it in read_answer(material.run):
+        sort = {"data_type": f"homerange:{it.lane}"}
+        yield _line(it.start, ": ".join(it.words), _ANSWERED[it.lane], {**sort})
     for event in Store(material.run.noticed.events).events():
         yield _line(
             Moment(int(str(event["@timestamp"]))),
@@ -68,10 +74,14 @@ def _plain(event: Event) -> dict[str, object]:
     }
 
 
+_ANSWERED: Final[Mapping[Lane, str]] = {"acts": "Response", "case": "Case entry", "files": "Files written"}
+
+
 def iris(material: Material) -> str:
-    """Write the attack steps that ran and the alerts as the CSV of an IRIS timeline."""
+    """Write the attack steps that ran, the alerts and the response as the CSV of an IRIS timeline."""
     rows = [(truth.start, _step_row(truth, step)) for truth, step in material.steps()]
     rows += [(it.raised, _alert_row(it)) for it in material.alerts]
+    rows += [(it.start, _answer_row(it)) for it in read_answer(material.run)]
     out = io.StringIO()
     writer = csv.DictWriter(out, fieldnames=_IRIS, lineterminator="\n")
     writer.writeheader()
@@ -106,6 +116,19 @@ def _alert_row(alert: Alert) -> dict[str, str]:
         "event_assets": ";".join(alert.entities.get("host.name", ())),
         "event_iocs": "",
         "event_tags": ",".join((alert.level, *alert.techniques)),
+    }
+
+
+def _answer_row(it: Answered) -> dict[str, str]:
+    return {
+        "event_title": it.words[0],
+        "event_category": "Unspecified",
+        "event_content": "\n".join(it.words[1:]),
+        "event_raw": "",
+        "event_source": f"homerange {it.lane}",
+        "event_assets": "",
+        "event_iocs": "",
+        "event_tags": it.lane,
     }
 
 

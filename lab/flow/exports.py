@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from lab.errors import WrongInput
+from lab.errors import NotFound, WrongInput
 from lab.flow.context import Context
 
 if TYPE_CHECKING:
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from lab.flow.runs import Scored
     from lab.runs.folder import RunFolder
 
-Format = Literal["navigator", "attire", "timesketch", "iris", "stix", "coverage"]
+Format = Literal["navigator", "attire", "timesketch", "iris", "stix", "coverage", "bodyfile"]
 """What a run can be written as."""
 
-FORMATS: Final[tuple[Format, ...]] = ("navigator", "attire", "timesketch", "iris", "stix", "coverage")
+FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +58,9 @@ def export_run(order: Export, context: Context) -> Path:
     from lab.runs import folder
 
     run = folder.find(context.workplace, order.run)
-    if order.form == "coverage":
+    if order.form == "bodyfile":
+        _write(target, _bodyfiles(run))
+    elif order.form == "coverage":
         _write(target, [_json(_coverage(run, context))])
     else:
         _write(target, _written(order.form, read_material(run)))
@@ -79,6 +81,24 @@ def _written(form: Format, material: Material) -> Iterable[str]:
         "stix": lambda: [_json(stix(material))],
     }
     return forms[form]()
+
+
+def _bodyfiles(run: RunFolder) -> Iterable[str]:
+    """Yield the files of every node of which there is evidence, with the node before each name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    from lab.files import careful
+    from lab.forensics import bodyfile, manifest
+    from lab.runs import names
+
+    folders = [it.parent for it in sorted((run.path / names.EVIDENCE).glob(f"*/{manifest.NAME}"))]
+    if not folders:
+        raise NotFound("evidence in", name=run.path.name, remedy="lab evidence NODE  takes it")
+    for folder in folders:
+        text = careful.read_bytes(folder / bodyfile.NAME) if (folder / bodyfile.NAME).exists() else b""
+        yield bodyfile.of_node(manifest.read(folder).node, text).decode("utf-8", "backslashreplace")
 
 
 def _coverage(run: RunFolder, context: Context) -> object:

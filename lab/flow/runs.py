@@ -187,6 +187,7 @@ def write_report(scored: Scored, context: Context) -> Scored:
     from lab.exercise.truth import read_truth
     from lab.files import records
     from lab.report import story as told
+    from lab.report.answer import read_answer
     from lab.report.page import write_report as write_pages
     from lab.runs.marks import read_marks
     from lab.telemetry.store import Store
@@ -206,6 +207,7 @@ def write_report(scored: Scored, context: Context) -> Scored:
         results=records.read_lines(run.happened.results, Result),
         eyes=scored.eyes,
         marks=read_marks(run.happened),
+        answer=read_answer(run),
         **_reasons(scored, context),
     )
     write_pages(run, story)

@@ -9,7 +9,7 @@ from typing import Final
 
 import lab
 from lab.engine.nodes import SeenNode
-from lab.forensics import disk, manifest, triage, yara
+from lab.forensics import bodyfile, disk, manifest, triage, yara
 from lab.forensics.manifest import Item, Manifest
 from lab.forensics.reach import Tools
 from lab.moment import Moment
@@ -77,7 +77,7 @@ def _items(
     if node.state == "running":
         for path in triage.collect(node, tools.engine, folder):
             yield manifest.item_of(
-                folder, path, "timeline" if path.name == triage.BODYFILE else "triage", begun
+                folder, path, "timeline" if path.name == bodyfile.NAME else "triage", begun
             )
         tell("triage is there")
         if wanted.rules is not None:

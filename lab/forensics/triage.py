@@ -10,14 +10,12 @@ from typing import Final
 from lab.engine.nodes import SeenNode
 from lab.errors import EngineFault
 from lab.files import careful
+from lab.forensics import bodyfile
 from lab.forensics.inside import argv_of
 from lab.forensics.reach import Reach
 
 ARCHIVE: Final = "triage.tar"
 """What its file is called."""
-
-BODYFILE: Final = "bodyfile.txt"
-"""Its list of all files with their times, beside it."""
 
 _RIGHTS: Final = ("SYS_PTRACE", "DAC_READ_SEARCH")
 """What it takes to read the processes and files of others, and nothing to change them."""
@@ -51,7 +49,7 @@ def collect(node: SeenNode, engine: Reach, folder: Path) -> tuple[Path, ...]:
     if code:
         said = words.decode("utf-8", "backslashreplace").strip().splitlines()
         raise EngineFault(doing=f"collecting the triage of {node.name}", said=(said or ["no word"])[-1])
-    body = folder / BODYFILE
+    body = folder / bodyfile.NAME
     careful.replace(body, member(target, "bodyfile/bodyfile.txt"))
     return (target, body)
 

@@ -12,6 +12,7 @@ from lab.detect.queue import Entry, Incident, Queue
 from lab.exercise.recorder import Result
 from lab.exercise.truth import Truth
 from lab.moment import SECOND, Moment
+from lab.report.answer import Answered
 from lab.report.scans import Picture, picture
 from lab.runs.header import Header, State
 from lab.runs.marks import Mark
@@ -195,6 +196,9 @@ class Story:
     disturbances: tuple[Disturbance, ...]
     """What was done to the lab meanwhile, and not by the run."""
 
+    answer: tuple[Answered, ...] = ()
+    """What somebody did about it, in the order of time."""
+
     judged: bool = True
     """Whether it is known what was an attack. Of the logs of others it is not, and nothing is rated."""
 
@@ -344,6 +348,7 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
     marks: Iterable[Mark] = (),
     whys: Iterable[Why] = (),
     causes: Iterable[FalseAlarm] = (),
+    answer: Iterable[Answered] = (),
 ) -> Story:
     """Gather what a report shows from what a run left.
 
@@ -360,6 +365,7 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         marks: What a person noted meanwhile.
         whys: Why steps were missed.
         causes: What caused the false alarms.
+        answer: What somebody did about it.
     """
     if not header.judged:  # raised long after: what counts is when it happened
         alerts = [replace(it, raised=it.first_event) for it in alerts]
@@ -399,6 +405,7 @@ def make_story(  # noqa: PLR0913  # the records of a run, each by its name
         notes=collection.notes,
         blind=collection.blind,
         disturbances=collection.disturbances,
+        answer=tuple(answer),
         judged=header.judged,
         eyes=tuple(eyes),
     )

@@ -16,6 +16,7 @@ from typing import Final
 from lab.detect.alert import LEVELS, Alert, Level
 from lab.exercise.truth import Truth
 from lab.moment import SECOND, Moment
+from lab.report.answer import LANES, Answered
 from lab.report.story import Bucket, Story
 from lab.score.vocabulary import DETECTED, MISSED, Verdict
 
@@ -143,7 +144,7 @@ class Lane:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One of the three rows."""
+    """One of the four rows."""
 
     title: str
     """What stands above it."""
@@ -180,7 +181,7 @@ class Timeline:
     """From the top; those without lanes are left out."""
 
     bars: tuple[Bar, ...]
-    """Steps and events."""
+    """Steps, events, and the response."""
 
     marks: tuple[Mark, ...]
     """Alerts."""
@@ -199,8 +200,8 @@ def draw(story: Story) -> Timeline:
     """Draw a run."""
     axis = _Axis(story)
     counted = _counted(story, axis)
-    labels = (_step_lanes(story), list(story.totals), _levels(story))
-    titles = ("Steps", _events_title(counted, axis), "Alerts, by level")
+    labels = (_step_lanes(story), list(story.totals), _levels(story), _answer_lanes(story))
+    titles = ("Steps", _events_title(counted, axis), "Alerts, by level", "Response")
     rows: list[Row] = []
     foot = 0
     tops: list[float] = []
@@ -209,7 +210,11 @@ def draw(story: Story) -> Timeline:
         if lanes:
             rows.append(_row(title, foot + _GAP, lanes, growing=lanes is labels[1]))
             foot += _GAP + _LANE * len(lanes)
-    bars = (*_step_bars(story, axis, tops[0]), *_event_bars(story, axis, counted, tops[1]))
+    bars = (
+        *_step_bars(story, axis, tops[0]),
+        *_event_bars(story, axis, counted, tops[1]),
+        *_answer_bars(story, axis, tops[3]),
+    )
     marks = _alert_marks(story, axis, tops[2])
     return Timeline(
         height=foot + _FOOT,
@@ -228,6 +233,7 @@ class _Axis:
 
     def __init__(self, story: Story) -> None:
         ends = [story.seconds(story.ended), 1.0, *(story.seconds(it.raised) for it in story.alerts)]
+        ends += [story.seconds(it.end) for it in story.answer]
         self.end = max(ends)
         self._first = -self.end * 0.01
         self._span = self.end * 1.02
@@ -265,8 +271,8 @@ def _middle(top: float, lane: int) -> float:
 
 
 def _legend(story: Story, drawn: set[str]) -> tuple[Key, ...]:
-    """Name what was drawn: steps, then logs, then levels."""
-    labels = {**_STEP_LABELS, **_source_labels(story), **_LEVEL_LABELS}
+    """Name what was drawn: steps, then logs, then levels, then the response."""
+    labels = {**_STEP_LABELS, **_source_labels(story), **_LEVEL_LABELS, **_ANSWER_LABELS}
     return tuple(Key(role=role, label=label) for role, label in labels.items() if role in drawn)
 
 
@@ -462,3 +468,34 @@ def _alert_words(story: Story, alert: Alert) -> tuple[str, ...]:
     }
     moment = f"{story.seconds(alert.raised):+.1f} s, {alert.raised.clock()} UTC"
     return (alert.title, f"{alert.level}, {whose[story.standing(alert)]}", moment)
+
+
+# -- response --------------------------------------------------------------------------------------
+
+_ANSWER_LABELS: Final = {"acts": "response", "case": "case", "files": "files written"}
+
+_SHORTEST: Final = 0.4
+"""Percent of the axis that an act is drawn with at least: most take a second."""
+
+
+def _answer_lanes(story: Story) -> list[str]:
+    there = {it.lane for it in story.answer}
+    return [lane for lane in LANES if lane in there]
+
+
+def _answer_bars(story: Story, axis: _Axis, top: float) -> tuple[Bar, ...]:
+    lanes = {lane: place for place, lane in enumerate(_answer_lanes(story))}
+    return tuple(_answer_bar(story, axis, it, _middle(top, lanes[it.lane])) for it in story.answer)
+
+
+def _answer_bar(story: Story, axis: _Axis, it: Answered, middle: float) -> Bar:
+    begin, end = story.seconds(it.start), story.seconds(it.end)
+    when = f"{begin:+.1f} s, {it.start.clock()} UTC"
+    return Bar(
+        role=it.lane,
+        left=axis.left(begin),
+        width=max(_SHORTEST, axis.width(begin, end)),
+        top=middle - _BAR / 2,
+        height=_BAR,
+        words=(*(word for word in it.words if word), when),
+    )
