@@ -26,7 +26,7 @@ _IRIS: Final = (
 
 
 def timesketch(material: Material) -> Iterator[str]:
-    """Write events, alerts, attack steps and the response as JSON lines; it asks for the first three fields."""
+    """Write events, alerts, steps and the response as JSON lines; it asks for the first three fields."""
     for truth, step in material.steps():
         yield _line(
             truth.start,
