@@ -1,10 +1,10 @@
-"""Three responders to the mock breach, scripted: a good one, a lazy one and a reckless one. Shows their grades.
+"""Three responders to the mock breach, scripted: a good, a lazy and a reckless one. Shows their grades.
 
     lab up office
     python bench/respond.py
 
-Each plays `lab run mock-breach --respond` once, in the folder that it is started in; that takes a quarter of an
-hour for all three. What they do is what a person would type.
+Each plays `lab run mock-breach --respond` once, in the folder that it is started in; that takes a quarter of
+an hour for all three. What they do is what a person would type.
 """
 
 from __future__ import annotations
@@ -135,8 +135,10 @@ def play(responder: Callable[[str], None], words: Sequence[str]) -> dict[str, An
 def main() -> None:
     """Play all three, and show their grades side by side."""
     found = {
-        "good": play(good, ("--playbook", "web-shell")), "lazy": play(lazy, ()), "reckless": play(reckless, ()),
-    }  # fmt: skip
+        "good": play(good, ("--playbook", "web-shell")),
+        "lazy": play(lazy, ()),
+        "reckless": play(reckless, ()),
+    }
     sys.stdout.write("part\t" + "\t".join(found) + "\n")
     for place, part in enumerate(PARTS):
         sys.stdout.write(

@@ -24,7 +24,7 @@ app = typer.Typer()
 
 @app.command(epilog="Example:  lab grade 20261125 timeline.csv")
 def grade(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or how it begins.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, how it begins, or  last .")],
     file: Annotated[
         Path | None,
         typer.Argument(
@@ -46,7 +46,9 @@ def grade(
     from lab.pipeline import GRADE
 
     session = open_session()
-    found: Grade | Graded | Response = session.run(GRADE, Handed(run=run, path=file, answers=answers))
+    found: Grade | Graded | Response = session.run(
+        GRADE, Handed(run="" if run == "last" else run, path=file, answers=answers)
+    )
     if output == Format.JSON:
         session.screen.json(found)
     elif file is not None:

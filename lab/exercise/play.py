@@ -120,9 +120,9 @@ class Play:
             self._benign_phase(begun)
             if self.answering:
                 standoff = self._standoff(self.answering)
-                with standoff.going_on():
+                with standoff.going_on() as intruder:
                     self._play_steps()
-                    standoff.wait(self._watched_pause)
+                    standoff.wait(intruder, self._watched_pause)
                 self._undoing.dirty.update(dict.fromkeys(standoff.touched(), "somebody responded there"))
                 return self._undoing.dirty
             self._play_steps()

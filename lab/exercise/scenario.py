@@ -146,6 +146,14 @@ def inventory_of(path: Path) -> str:
     return named if isinstance(named, str) and named else "starter"
 
 
+def strangers_of(path: Path) -> frozenset[str]:
+    """Return the nodes that the ways in of an exercise start on, whatever else is wrong with it."""
+    root, _ = loader.load(path)
+    ways = _entries(root).get("access", Item(None, 1)).value
+    found = (_entries(it).get("from") for it in ways) if isinstance(ways, list) else ()
+    return frozenset(str(it.value) for it in found if it)
+
+
 def read_scenario(path: Path, lab: Lab, library: Library | None = None) -> Scenario:
     """Read an exercise for a lab.
 

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.errors import NotFound
+from lab.errors import NotFound, WrongInput
 from lab.flow.context import Context
 from lab.flow.labs import find_lab
 
 if TYPE_CHECKING:
     from lab.runs.folder import RunFolder
+
+
+def ours_alone(run: RunFolder, node: str) -> None:
+    """Refuse to touch what is not the defender's: the machine that an attack comes from is a stranger's.
+
+    Raises:
+        WrongInput: it is.
+    """
+    from lab.exercise.scenario import strangers_of
+
+    if run.happened.scenario.exists() and node in strangers_of(run.happened.scenario):
+        raise WrongInput(f"{node} is the attacker's own machine: a defender does not reach it")
 
 
 def run_answered(name: str, context: Context) -> RunFolder:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lab.errors import LabError, NotFound
-from lab.flow.answered import run_answered
+from lab.flow.answered import ours_alone, run_answered
 from lab.flow.context import Context
 from lab.inventory.definition import Node
 from lab.moment import Moment
@@ -69,6 +69,7 @@ def secure(securing: Securing, context: Context) -> Secured:
     from lab.forensics.taking import Wanted, take
 
     run = run_answered(securing.run, context)
+    ours_alone(run, securing.node)
     context.lab_name = run.header().lab
     running = context.engine.observe(context.lab_name)
     node = running.node(securing.node)

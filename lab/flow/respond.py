@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lab.errors import LabError
-from lab.flow.answered import run_answered
+from lab.flow.answered import ours_alone, run_answered
 from lab.flow.context import Context
 from lab.flow.labs import (
     apply_plan,
@@ -55,6 +55,7 @@ class TakingBack:
 
 def respond(answering: Answering, context: Context) -> Response:
     """A response -> what came of it, once it is known that it is so."""
+    ours_alone(run_answered(answering.run, context), answering.action.node)
     return _carrying(answering.run, context).carry_out(answering.action)
 
 
@@ -129,7 +130,8 @@ def follow(following: Following, context: Context) -> Followed:
     from lab.flow.evidence import Securing, secure
 
     playbook = read_plan(following.playbook, following.values, context)
-    hand_in(playbook, run_answered(following.run, context))
+    run = run_answered(following.run, context)
+    hand_in(playbook, run)
     failed: list[str] = []
     carrying = _carrying(following.run, context)
     for it in playbook.planned:
@@ -137,6 +139,7 @@ def follow(following: Following, context: Context) -> Followed:
             following.on_step(f"for you: {it.line}")
             continue
         try:
+            ours_alone(run, it.action.node if it.action else it.evidence)
             if it.action is None:
                 secure(Securing(node=it.evidence, run=following.run), context)
                 following.on_step(f"evidence of {it.evidence} is taken")

@@ -107,6 +107,16 @@ def test_a_playbook_is_handed_in_by_its_hash_and_a_wrong_one_changes_nothing(
     assert opened.response.entries() == (line,)
 
 
+def test_the_attackers_own_machine_is_out_of_reach(finished: Terminal, opened: RunFolder) -> None:
+    text = opened.happened.scenario.read_text(encoding="utf-8")
+    way = "  - {name: x, from: attacker, http: {target: shop}, shows: x}\n"
+    opened.happened.scenario.write_text(f"{text}\naccess:\n{way}", encoding="utf-8")
+    said = "attacker is the attacker's own machine"
+    assert said in finished.lab("respond", "isolate", "attacker", code=2).said
+    assert said in finished.lab("evidence", "attacker", code=2).said
+    finished.lab("respond", "isolate", "bastion")
+
+
 def test_a_response_without_a_run_is_refused(standing: Terminal) -> None:
     said = standing.lab("respond", "isolate", "bastion", code=2).said
     assert "no run in the lab starter" in said

@@ -110,7 +110,7 @@ def _disk(place: Place, folder: Path) -> None:
             "raw": "fls -r -p /w/disk.raw | grep -c .",
             # Debian's Sleuth Kit 4.12 crashes when it closes such an image, having read all of it.
             "e01": "stdbuf -oL fls -r -p -i ewf /w/disk.E01 2>/dev/null | grep -c .",
-            "same": "ewfexport -q -u -f raw -t /w/b /w/disk.E01 >/w/said; cmp /w/b.raw /w/disk.raw && echo same",
+            "same": "ewfexport -q -u -f raw -t /w/b /w/disk.E01 >/w/o; cmp /w/b.raw /w/disk.raw && echo same",
             "cat": "ifind -n /root/.ssh/authorized_keys /w/disk.raw | xargs icat /w/disk.raw",
             "whole": "ewfverify -q /w/disk.E01 | grep -c SUCCESS",
             "check": "e2fsck -fn /w/disk.raw >/dev/null; echo $?",

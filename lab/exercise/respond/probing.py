@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -187,17 +187,24 @@ class Intruder:
         self._probing = probing
         self._acted = acted
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True, name="intruder")
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="intruder")
+        self._work: Future[None] | None = None
         self._foothold = ""
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self._work = self._pool.submit(self._run)
+
+    def check(self) -> None:
+        """Make sure that the ways are still tried: raises what ended it before its time."""
+        if self._work and self._work.done():
+            self._work.result()
 
     def finish(self) -> tuple[Probe, ...]:
-        """End, and try every way a last time."""
+        """End, and try every way a last time; raises what ended it before."""
         self._ending.set()
-        self._thread.join()
+        self._pool.shutdown()
+        self.check()
         return self._probing.round()
 
     def _run(self) -> None:

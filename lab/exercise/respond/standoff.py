@@ -79,13 +79,13 @@ class Standoff:
     """Set when the user wants it to end."""
 
     @contextmanager
-    def going_on(self) -> Iterator[None]:
+    def going_on(self) -> Iterator[Intruder]:
         """Let the attacker use what ways there are while the body plays; look afterwards what is left."""
         before = self._differences()
         intruder = Intruder(self.probing, self.answering.acted)
         intruder.start()
         try:
-            yield
+            yield intruder
         finally:
             intruder.finish()
         self.end_sessions()
@@ -101,10 +101,11 @@ class Standoff:
     def _happened(self) -> Happened:
         return self.probing.recorder.happened
 
-    def wait(self, pause: Callable[[float], None]) -> None:
+    def wait(self, intruder: Intruder, pause: Callable[[float], None]) -> None:
         """Wait until it is said that the response is over, or it has had all its time."""
         end = time.monotonic() + self.answering.most
         while not (self.stop.is_set() or self.answering.over() or time.monotonic() > end):
+            intruder.check()
             pause(_LOOK)
 
     def touched(self) -> frozenset[str]:
