@@ -112,7 +112,9 @@ class Standoff:
         """Name the nodes that are not as they were: those of the victims, whoever did something there."""
         nodes = self.probing.engine.observe(self.probing.lab).nodes
         victims = {it.name for it in nodes if not it.passing} - self._attackers
-        return frozenset(victims & {getattr(it.action, "target", "") for it in self.scenario.access})
+        aimed = {getattr(it.action, "target", "") for it in self.scenario.access}
+        aimed |= {name for it in self.scenario.access for name in getattr(it.action, "targets", ())}
+        return frozenset(victims & aimed)
 
     @property
     def _attackers(self) -> frozenset[str]:
