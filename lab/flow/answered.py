@@ -9,19 +9,27 @@ from lab.flow.context import Context
 from lab.flow.labs import find_lab
 
 if TYPE_CHECKING:
+    from lab.engine.nodes import RunningLab, SeenNode
     from lab.runs.folder import RunFolder
 
 
-def ours_alone(run: RunFolder, node: str) -> None:
-    """Refuse to touch what is not the defender's: the machine that an attack comes from is a stranger's.
+def defended(run: RunFolder, node: str, context: Context) -> tuple[RunningLab, SeenNode]:
+    """Return a node that a defender may act on, and the lab as it is now: the only way to one.
 
     Raises:
-        WrongInput: it is.
+        NotFound: there is none of that name.
+        WrongInput: the attack comes from it, so it is a stranger's.
     """
     from lab.exercise.scenario import strangers_of
 
+    running = context.engine.observe(run.header().lab)
+    seen = running.node(node)
+    if seen is None:
+        known = tuple(it.name for it in running.nodes if not it.passing)
+        raise NotFound("node", name=node, known=known, remedy="" if known else "lab up  makes the lab")
     if run.happened.scenario.exists() and node in strangers_of(run.happened.scenario):
         raise WrongInput(f"{node} is the attacker's own machine: a defender does not reach it")
+    return running, seen
 
 
 def run_answered(name: str, context: Context) -> RunFolder:

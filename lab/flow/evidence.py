@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lab.errors import LabError, NotFound
-from lab.flow.answered import ours_alone, run_answered
+from lab.flow.answered import defended, run_answered
 from lab.flow.context import Context
 from lab.inventory.definition import Node
 from lab.moment import Moment
@@ -69,12 +69,8 @@ def secure(securing: Securing, context: Context) -> Secured:
     from lab.forensics.taking import Wanted, take
 
     run = run_answered(securing.run, context)
-    ours_alone(run, securing.node)
     context.lab_name = run.header().lab
-    running = context.engine.observe(context.lab_name)
-    node = running.node(securing.node)
-    if node is None:
-        raise NotFound("node", name=securing.node, known=tuple(it.name for it in running.nodes))
+    _, node = defended(run, securing.node, context)
     image = _tools(context)
     begun = Response(
         id=secrets.token_hex(3), at=Moment.now(), state="begun", action="evidence", node=node.name

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lab.errors import LabError
-from lab.flow.answered import ours_alone, run_answered
+from lab.flow.answered import defended, run_answered
 from lab.flow.context import Context
 from lab.flow.labs import (
     apply_plan,
@@ -55,7 +55,6 @@ class TakingBack:
 
 def respond(answering: Answering, context: Context) -> Response:
     """A response -> what came of it, once it is known that it is so."""
-    ours_alone(run_answered(answering.run, context), answering.action.node)
     return _carrying(answering.run, context).carry_out(answering.action)
 
 
@@ -139,7 +138,6 @@ def follow(following: Following, context: Context) -> Followed:
             following.on_step(f"for you: {it.line}")
             continue
         try:
-            ours_alone(run, it.action.node if it.action else it.evidence)
             if it.action is None:
                 secure(Securing(node=it.evidence, run=following.run), context)
                 following.on_step(f"evidence of {it.evidence} is taken")
@@ -151,7 +149,7 @@ def follow(following: Following, context: Context) -> Followed:
 
 
 def _carrying(name: str, context: Context) -> Carrying:
-    """Prepare to act; whoever else wants to waits, since two would read each other's half-done work."""
+    """Prepare to act; whoever else wants to is refused, since two would read each other's half-done work."""
     from lab.exercise.respond.carrying import Carrying
 
     run = run_answered(name, context)
@@ -159,7 +157,7 @@ def _carrying(name: str, context: Context) -> Carrying:
     context.held.enter_context(locked(f"{context.lab_name} response", doing=context.command))
     return Carrying(
         engine=context.engine,
-        lab=context.lab_name,
+        find=lambda node: defended(run, node, context),
         written=run.response,
         renew=partial(_renew, context),
     )

@@ -115,6 +115,7 @@ def test_the_attackers_own_machine_is_out_of_reach(finished: Terminal, opened: R
     assert said in finished.lab("respond", "isolate", "attacker", code=2).said
     assert said in finished.lab("evidence", "attacker", code=2).said
     finished.lab("respond", "isolate", "bastion")
+    assert "there is: attacker, bastion" in finished.lab("respond", "isolate", "router", code=2).said
 
 
 def test_a_response_without_a_run_is_refused(standing: Terminal) -> None:

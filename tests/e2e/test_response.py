@@ -128,7 +128,7 @@ def carrying(lab: Place, tmp_path: Path) -> Iterator[Carrying]:
     with Context(workplace=Workplace(lab.folder), connect=DockerEngine, lab_name=lab.name) as context:
         yield Carrying(
             engine=lab.engine,
-            lab=lab.name,
+            find=lambda name: (lab.observe(), lab.node(name)),
             written=Diary(tmp_path / "response.jsonl", Response),
             renew=partial(_renew, context),
         )

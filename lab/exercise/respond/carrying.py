@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Final, Protocol
 
 from lab.engine.engine import Engine
-from lab.engine.nodes import SeenNode
+from lab.engine.nodes import RunningLab, SeenNode
 from lab.errors import LabError, NotFound
 from lab.exercise.respond import ACTIONS
 from lab.exercise.respond.base import Action, Hand
@@ -39,8 +39,8 @@ class Carrying:
     engine: Engine
     """Where it is."""
 
-    lab: str
-    """Its name."""
+    find: Callable[[str], tuple[RunningLab, SeenNode]]
+    """Finds a node that may be acted on, and the lab as it is now; raises why it may not."""
 
     written: Written
     """Where they are written down."""
@@ -99,11 +99,7 @@ class Carrying:
         return matching[-1]
 
     def _hand(self, node: str, keep: Callable[[str], None]) -> Hand:
-        running = self.engine.observe(self.lab)
-        seen = running.node(node)
-        if seen is None:
-            known = tuple(it.name for it in running.nodes if not it.passing)
-            raise NotFound("node", name=node, known=known)
+        running, seen = self.find(node)
         return Hand(self.engine, running, seen, renew=self.renew, keep=keep)
 
     def _end(self, begun: Response, state: State, said: str = "", kept: str = "") -> Response:
