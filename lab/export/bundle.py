@@ -12,11 +12,13 @@ import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from lab.errors import BadFile, LabError, Problem
+from lab.exercise.respond.aftermath import read_aftermath
+from lab.exercise.respond.probing import read_probes
 from lab.exercise.truth import read_clocks, read_truth
 from lab.export.card import card
 from lab.export.replacing import Replacing
@@ -25,6 +27,7 @@ from lab.files.workplace import Workplace
 from lab.runs import names
 from lab.runs.case import CaseEntry
 from lab.runs.folder import RunFolder
+from lab.runs.response import Response
 from lab.runs.triage import Triage
 from lab.score.evidence import EvidenceKind, attack_steps, owned_events
 from lab.score.values import Score
@@ -40,7 +43,7 @@ _NEEDED: Final = (names.HEADER, names.LAB, names.TRUTH, names.ALERTS, names.SCOR
 _TEXTS: Final = (
     *_NEEDED,
     *(names.SCENARIO, names.RESULTS, names.CLOCK, names.COLLECTION, names.SENSOR_RULES),
-    *(names.TRIAGE, names.CASE),
+    *(names.TRIAGE, names.CASE, names.PROBES, names.AFTERMATH, names.RESPONSE),
 )
 """Files of a run that go into a bundle as they are, but for what is replaced."""
 
@@ -112,6 +115,7 @@ def write_bundle(run: RunFolder, target: Path, replacing: Replacing | None) -> M
             if (run.path / name).exists():
                 text = careful.read_bytes(run.path / name).decode("utf-8", "surrogateescape")
                 (folder / name).write_bytes(change(text).encode("utf-8", "surrogateescape"))
+        _forget_what_was_kept(folder / names.RESPONSE)
         (folder / names.EVENTS).mkdir()
         _copy_events(run, folder / names.EVENTS, change if replacing else None)
         labels = tuple(labels_of(run))
@@ -120,6 +124,14 @@ def write_bundle(run: RunFolder, target: Path, replacing: Replacing | None) -> M
         text = card(run.header(), records.read(run.score, Score), counts, replaced=replacing is not None)
         (folder / CARD).write_text(text, encoding="utf-8")
         return _packed(folder, target, run, replaced=replacing is not None)
+
+
+def _forget_what_was_kept(path: Path) -> None:
+    """Leave out what taking responses back needs: whole files of nodes, and hashes of passwords."""
+    if path.exists():
+        lines = [replace(it, kept="") for it in records.read_lines(path, Response)]
+        path.unlink()
+        records.append(path, lines)
 
 
 def _copy_events(run: RunFolder, folder: Path, change: Callable[[str], str] | None) -> None:
@@ -279,6 +291,9 @@ def _check_contents(path: Path, run: RunFolder, manifest: Manifest) -> None:
         records.read(run.score, Score)
         records.read_lines(run.path / names.TRIAGE, Triage)
         records.read_lines(run.path / names.CASE, CaseEntry)
+        records.read_lines(run.path / names.RESPONSE, Response)
+        read_probes(run.happened)
+        read_aftermath(run.happened)
         Store(run.noticed.events).count()
         for _ in Store(run.noticed.events).batches():
             pass

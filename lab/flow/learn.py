@@ -42,7 +42,8 @@ def grade_handed(handed: Handed, context: Context) -> Grade | Graded | Response:
     if handed.path is not None:
         return _grade_timeline(handed, context)
     run = folder.find(context.workplace, handed.run)
-    if handed.answers or frozen(run.case.entries()).opened is None:
+    responded = frozen(run.case.entries()).opened is not None or run.happened.aftermath.exists()
+    if handed.answers or not responded:
         return _grade_answers(handed, context)
     return _grade_case(run, context)
 

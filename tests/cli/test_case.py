@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import replace
 
 import pytest
@@ -174,3 +175,17 @@ def test_what_was_handed_in_after_the_close_is_not_graded(finished: Terminal, op
     run.write_header(replace(run.header(), ended=run.header().ended))
     told = json.loads(finished.lab("grade", opened.path.name, "--format", "json").out)
     assert told["parts"][0]["missed"] == ["no playbook was handed in"]
+
+
+def test_a_bundle_carries_the_response_and_none_of_what_undoing_needs(
+    finished: Terminal, opened: RunFolder
+) -> None:
+    finished.lab("respond", "isolate", "bastion", "--network", "outside")
+    assert any(it.kept for it in opened.response.entries())
+    finished.lab("case", "close")
+    finished.lab("export", opened.path.name, "--bundle", "run.zip")
+    with zipfile.ZipFile(finished.folder / "run.zip") as archive:
+        lines = archive.read("response.jsonl").decode().splitlines()
+        assert "case.jsonl" in archive.namelist()
+    assert [json.loads(it)["state"] for it in lines] == ["begun", "begun", "done"]
+    assert not any(json.loads(it)["kept"] for it in lines)
