@@ -21,6 +21,7 @@ from lab.runs.case import (
     opened_with,
     present,
 )
+from lab.runs.response import acts
 from lab.runs.triage import DISPOSITIONS
 from lab.web.alerts import Row
 from lab.web.opened import Opened
@@ -53,6 +54,7 @@ def case(request: Request) -> Response:
         opened=run,
         is_open=any(it.sort == "opened" for it in whole),
         closed=frozen(whole).closed,
+        acts=acts(run.run.response.entries()),
         line=sorted(line, key=lambda it: it[0]),
         rest=[it for it in entries if it.when is None],
         events=events,
