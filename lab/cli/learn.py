@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lab.learn.answers import Graded
     from lab.learn.coverage import Coverage
     from lab.learn.grade import Grade
-    from lab.learn.picerl import Response
+    from lab.learn.response import Response
     from lab.score.intervals import Share
 
 app = typer.Typer()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -78,43 +79,36 @@ def run(  # noqa: PLR0913  # its options
     from lab.flow.play import Order
     from lab.pipeline import RUN
 
-    if pause and blind:
-        raise typer.BadParameter("--pause says what --blind hides; take one of them")
     gates = Gating.of(min_recall, max_fp, to_junit)
     chosen = _seeds(seeds, seed, repeat)
-    if (blind or respond) and (gates or len(chosen) > 1):
-        raise typer.BadParameter("--blind and --respond show no score; take them alone")
+    hiding = "--respond" if respond else "--blind" if blind else ""
+    if hiding and pause:
+        raise typer.BadParameter(f"--pause says what {hiding} hides; take one of them")
+    if hiding and (gates or len(chosen) > 1):
+        raise typer.BadParameter(f"{hiding} shows no score; take it alone")
     if playbook and not respond:
         raise typer.BadParameter("--playbook is for a run that is responded to: add --respond")
-    if pause and respond:
-        raise typer.BadParameter("--pause says what --respond hides; take one of them")
-    session = open_session(lab, hide_alerts=blind, hide_steps=blind or respond, step_by_step=pause)
+    session = open_session(lab, hide_alerts=blind, hide_steps=bool(hiding), step_by_step=pause)
     if gates or len(chosen) > 1:
         _repeated(session, [Order(scenario=scenario, seed=it, siem=siem) for it in chosen], gates, output)
         return
-    scored = session.run(
-        RUN,
-        Order(
-            scenario=scenario,
-            seed=seed,
-            siem=siem,
-            blind=blind or respond,
-            respond=60 * within * respond,
-            playbook=playbook,
-        ),
-    )
+    order = Order(scenario=scenario, seed=seed, siem=siem, blind=bool(hiding), playbook=playbook)
     if respond:
-        session.screen.line(scored.run.path.name)
-        session.screen.tell(f"lab grade {scored.run.path.name}  grades the response")
-        _end(session, scored)
+        order = replace(order, respond=60 * within)
+    scored = session.run(RUN, order)
+    if not hiding:
+        _show(session, scored, output)
         return
-    if blind:
-        session.screen.line(scored.run.path.name)
-        session.screen.tell("answer in  lab serve,  or write down what you saw and then:")
-        session.screen.tell(f"  lab grade {scored.run.path.name} FILE")
-        _end(session, scored)
-        return
-    _show(session, scored, output)
+    session.screen.line(scored.run.path.name)
+    session.screen.tell(_AFTERWARDS[hiding].format(run=scored.run.path.name))
+    _end(session, scored)
+
+
+_AFTERWARDS: Final = {
+    "--respond": "lab grade {run}  grades the response",
+    "--blind": "answer in  lab serve,  or write down what you saw and then:  lab grade {run} FILE",
+}
+"""What is said at the end of a run whose score is not shown yet."""
 
 
 def _seeds(text: str, first: int | None, repeat: int) -> list[int | None]:

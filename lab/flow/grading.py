@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lab.detect.alert import Alert
     from lab.exercise.scenario import Scenario
     from lab.learn.grade import Grade
-    from lab.learn.picerl import Proof, Response, Taken
+    from lab.learn.response import Proof, Response, Taken
     from lab.runs.folder import RunFolder
     from lab.score.values import Score
 
@@ -35,7 +35,8 @@ def grade_run(run: RunFolder, scenario: Scenario, context: Context) -> Response:
     from lab.exercise.respond.aftermath import read_aftermath
     from lab.exercise.respond.probing import read_probes
     from lab.exercise.truth import read_truth
-    from lab.learn.picerl import Material, grade_response
+    from lab.learn.picerl import grade_response
+    from lab.learn.response import Material
     from lab.score.values import Score
 
     if not run.score.exists():
@@ -86,7 +87,7 @@ def _left_by_tries(scenario: Scenario) -> Iterator[str]:
 def _evidence(run: RunFolder) -> Iterator[Taken]:
     """Read and check every manifest of the run; one that cannot be read is none."""
     from lab.forensics import manifest
-    from lab.learn.picerl import Taken
+    from lab.learn.response import Taken
 
     for path in sorted((run.path / names.EVIDENCE).glob(f"*/{manifest.NAME}")):
         try:
@@ -152,7 +153,7 @@ def _proofs(run: RunFolder, context: Context) -> Iterator[Proof]:
 def _proof(run: RunFolder, own: Sequence[Path], before: Mapping[str, str], *, same_seed: bool) -> Proof:
     from lab.detect.again import Again
     from lab.detect.sigma.compiled import rules_of
-    from lab.learn.picerl import Proof
+    from lab.learn.response import Proof
     from lab.score.files import score_alerts
 
     rules, again = rules_of(list(own)), Again.of(run.noticed)

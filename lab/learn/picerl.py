@@ -7,24 +7,18 @@ those of the attack, a manifest has the hashes that it says. What was named, and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Final, Literal
+from typing import Final
 
 from lab.exercise.respond.aftermath import Aftermath
 from lab.exercise.respond.probing import Probe
-from lab.exercise.truth import Truth
 from lab.learn.grade import Grade
+from lab.learn.named import Named, ratio, what_there_was
+from lab.learn.response import Floor, Judged, Material, Part, Proof, Response, Times
 from lab.moment import SECOND, Moment
-from lab.runs.case import CaseEntry, Frozen
 from lab.runs.response import Acted
-from lab.score.grading import parent_of
-
-Part = Literal[
-    "preparation", "identification", "containment", "evidence", "eradication", "recovery", "lessons learned"
-]
-"""A part of a response. Evidence is taken before eradication; SANS has it within containment."""
 
 _ACCOUNTS: Final = re.compile(r"^/etc/(passwd|shadow|group|gshadow|subuid|subgid)-?$")
 """The files in which accounts are kept, and what they were before: a change of one is a change of most."""
@@ -33,158 +27,9 @@ DESTRUCTIVE: Final = frozenset({"lock", "kill", "remove", "restore"})
 """Acts that change what evidence would show."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Taken:
-    """Evidence that was taken of a node, as its manifest tells and its files confirm."""
-
-    node: str
-    """Of which node."""
-
-    at: Moment
-    """When the last of it was taken."""
-
-    whole: bool
-    """Whether every file is there and has the hash that the manifest gives."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Proof:
-    """What a learner's own rules find in one run."""
-
-    run: str
-    """The run."""
-
-    same_seed: bool
-    """Whether it is the run itself, or one with its seed."""
-
-    true: int
-    """Alerts of theirs on the attack."""
-
-    false: int
-    """Alerts of theirs on anything else."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Material:
-    """All that a response is graded by."""
-
-    run: str
-    """Run id."""
-
-    started: Moment
-    """When the run began."""
-
-    truth: tuple[Truth, ...]
-    """What happened."""
-
-    attackers: frozenset[str]
-    """The nodes that the attack comes from."""
-
-    planted: frozenset[str]
-    """The ways in that go with a node that is made anew."""
-
-    first_alert: Moment | None
-    """When the first alert was raised that is on the attack."""
-
-    acknowledged: Moment | None
-    """When somebody first did something about an alert; None when nobody did."""
-
-    case: Frozen
-    """What was written down."""
-
-    acts: tuple[Acted, ...]
-    """What was done."""
-
-    probes: tuple[Probe, ...]
-    """Which ways were open, as they were tried."""
-
-    aftermath: Aftermath | None
-    """What was left."""
-
-    ours: frozenset[str] = frozenset()
-    """Names of files that tries of ways leave: they are neither the attacker's nor anybody else's."""
-
-    evidence: tuple[Taken, ...] = ()
-    """What was secured."""
-
-    shows: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Event id to the steps that it is of; none for an event that is of a try of a way."""
-
-    timeline: Grade | None = None
-    """The findings that have a time, as a timeline beside what happened."""
-
-    proofs: tuple[Proof, ...] = ()
-    """What rules find that were written since the run."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
-    """One part."""
-
-    part: Part
-    """Which."""
-
-    value: float
-    """From 0 to 1."""
-
-    told: tuple[str, ...]
-    """What it comes from."""
-
-    missed: tuple[str, ...] = ()
-    """What is wanting."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Times:
-    """How long it took, in seconds from the first alert on the attack; None for what never came."""
-
-    acknowledge: float | None
-    """Until somebody did something about an alert."""
-
-    contain: float | None
-    """Until the last way in was shut for good, as a try of it showed."""
-
-    recover: float | None
-    """Until all that people need worked again, with every way in shut; 0 when nothing ever failed."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Floor:
-    """What a policy without skill comes to."""
-
-    name: str
-    """Which."""
-
-    parts: Mapping[Part, float]
-    """Its values."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Response:
-    """A response, graded."""
-
-    run: str
-    """Run id."""
-
-    parts: tuple[Judged, ...]
-    """The seven parts, in their order."""
-
-    reasons: Judged
-    """How well was told why: of what was named rightly, the share with a technique that is right."""
-
-    times: Times
-    """How long it took."""
-
-    floors: tuple[Floor, ...]
-    """Beside which it is to be read."""
-
-    notes: tuple[str, ...] = ()
-    """What is to be known of it: a case that was changed since it was closed."""
-
-
 def grade_response(material: Material) -> Response:
     """Grade a response."""
-    named = _Named.of(material)
+    named = Named.of(material)
     parts = (
         _preparation(material),
         named.judged(),
@@ -205,21 +50,6 @@ def grade_response(material: Material) -> Response:
     )
 
 
-def _share(hits: int, total: int) -> float:
-    return hits / total if total else 0.0
-
-
-def _attack(material: Material) -> list[Truth]:
-    """Return what the attack did to its victims; what it did at home nobody here can see."""
-    return [
-        it
-        for it in material.truth
-        if it.label == "attack"
-        and it.occurred
-        and any(party.node not in material.attackers for party in (*it.sources, *it.targets))
-    ]
-
-
 # -- preparation -------------------------------------------------------------------------------------
 
 
@@ -234,114 +64,6 @@ def _preparation(material: Material) -> Judged:
         late = f"the playbook came {(first.at - begun) / SECOND:.0f} s after the attack began"
         return Judged(part="preparation", value=0.5, told=("a playbook was handed in",), missed=(late,))
     return Judged(part="preparation", value=1.0, told=(f"{first.said}, before the attack",))
-
-
-# -- identification ----------------------------------------------------------------------------------
-
-_Claim = tuple[str, str]
-"""What is named and what it is: `host`, `shop`."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Named:
-    """What the findings name beside what there was to name."""
-
-    right: frozenset[_Claim]
-    wrong: frozenset[_Claim]
-    unshown: frozenset[_Claim]
-    true: frozenset[_Claim]
-    explained: int
-    """Findings whose host, account or address is right and whose technique is that of what shows it."""
-    named: int
-    """Findings whose host, account or address is right."""
-
-    @classmethod
-    def of(cls, material: Material) -> _Named:
-        """Hold each finding against what happened."""
-        true, parties = _true(material)
-        right, wrong, unshown = set[_Claim](), set[_Claim](), set[_Claim]()
-        explained = named = 0
-        for it in material.case.entries:
-            if it.sort != "finding":
-                continue
-            shown = [step for event in it.events for step in material.shows.get(event, ())]
-            is_shown = any(event in material.shows for event in it.events)
-            about = [claim for claim in _claims(it) if claim[0] != "technique"]
-            for claim in _claims(it):
-                if claim not in true:
-                    wrong.add(claim)
-                elif not is_shown or not _belongs(claim, shown, parties):
-                    unshown.add(claim)
-                else:
-                    right.add(claim)
-            if about and right.issuperset(about):
-                named += 1
-                explained += bool(it.technique) and ("technique", it.technique) in right
-        return cls(
-            right=frozenset(right),
-            wrong=frozenset(wrong),
-            unshown=frozenset(unshown - right),
-            true=true,
-            explained=explained,
-            named=named,
-        )
-
-    def judged(self) -> Judged:
-        """Return the harmonic mean of precision and recall."""
-        claimed = len(self.right) + len(self.wrong) + len(self.unshown)
-        precision, recall = _share(len(self.right), claimed), _share(len(self.right), len(self.true))
-        value = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-        told = (
-            f"{len(self.right)} of {claimed} things that were named are of the attack, and shown (precision)",
-            f"{len(self.right)} of {len(self.true)} that there were are named (recall)",
-        )
-        missed = [f"{what} {which} was none" for what, which in sorted(self.wrong)]
-        missed += [
-            f"{what} {which}: no event was given that shows it" for what, which in sorted(self.unshown)
-        ]
-        missed += [f"{what} {which} was not named" for what, which in sorted(self.true - self.right)]
-        return Judged(part="identification", value=round(value, 3), told=told, missed=tuple(missed))
-
-    def reasons(self) -> Judged:
-        """Say how many of the right findings also say by which technique."""
-        told = f"{self.explained} of {self.named} right findings name the technique that their events show"
-        value = round(_share(self.explained, self.named), 3)
-        return Judged(part="identification", value=value, told=(told,))
-
-
-def _true(material: Material) -> tuple[frozenset[_Claim], Mapping[str, frozenset[_Claim]]]:
-    """Return what there was to name, and which step involved it."""
-    found: dict[str, set[_Claim]] = {}
-    for it in _attack(material):
-        mine = found.setdefault(it.step, set())
-        parties = (*it.sources, *it.targets)
-        mine |= {("host", party.node) for party in parties if party.node not in material.attackers}
-        own = [party for party in parties if party.node in material.attackers]
-        mine |= {("address", address) for party in own for address in party.addresses}
-        mine |= {("account", user) for user in it.users}
-        mine |= {("technique", it.technique)} if it.technique else set()
-    every = frozenset(claim for claims in found.values() for claim in claims)
-    return every, {step: frozenset(claims) for step, claims in found.items()}
-
-
-def _claims(finding: CaseEntry) -> tuple[_Claim, ...]:
-    said = {
-        "host": finding.host,
-        "account": finding.account,
-        "address": finding.address,
-        "technique": finding.technique,
-    }
-    return tuple((what, which) for what, which in said.items() if which)
-
-
-def _belongs(claim: _Claim, steps: Sequence[str], parties: Mapping[str, frozenset[_Claim]]) -> bool:
-    """Tell whether events show a claim: one is of a step that involved it, or of a later try of a way."""
-    if not steps:
-        return claim[0] != "technique"
-    involved = {it for step in steps for it in parties.get(step, ())}
-    if claim[0] == "technique":
-        return any(claim[1] in {it, parent_of(it)} for what, it in involved if what == "technique")
-    return claim in involved
 
 
 # -- containment -------------------------------------------------------------------------------------
@@ -390,7 +112,7 @@ def _containment(material: Material) -> Judged:
     shut = [it for it in ways if it.shut_at]
     if not ways:
         return Judged(part="containment", value=1.0, told=("the attacker never had a way in",))
-    value = round(_share(len(shut), len(ways)) * open_for, 3)
+    value = round(ratio(len(shut), len(ways)) * open_for, 3)
     told = (
         f"{len(shut)} of {len(ways)} ways in are shut, each open before and tried after",
         f"people were served in {open_for:.0%} of their tries meanwhile",
@@ -410,7 +132,7 @@ def _served(material: Material) -> float:
         return 1.0
     tries = [it for course in _people(material) for it in course.tries if _worked(course, begun)]
     since = [it for it in tries if it.start >= begun]
-    return _share(sum(it.open for it in since), len(since)) if since else 1.0
+    return ratio(sum(it.open for it in since), len(since)) if since else 1.0
 
 
 def _worked(course: _Course, begun: Moment) -> bool:
@@ -423,7 +145,7 @@ def _worked(course: _Course, begun: Moment) -> bool:
 
 def _evidence(material: Material) -> Judged:
     """Of each node that the attack came to, something whole that was taken before it was changed."""
-    true, _ = _true(material)
+    true, _ = what_there_was(material)
     victims = sorted(which for what, which in true if what == "host")
     good, missed = 0, []
     for node in victims:
@@ -440,7 +162,7 @@ def _evidence(material: Material) -> Judged:
     told = (
         f"of {good} of {len(victims)} nodes that the attack came to there is evidence from before any change"
     )
-    value = round(_share(good, len(victims)), 3)
+    value = round(ratio(good, len(victims)), 3)
     return Judged(part="evidence", value=value, told=(told,), missed=tuple(missed))
 
 
@@ -458,8 +180,8 @@ def _eradication(material: Material) -> Judged:
         return Judged(part="eradication", value=0.0, told=(), missed=("nobody looked what is left",))
     gone = [it for it in after.artefacts if it.gone]
     different, explained = _differences(material, after)
-    clear = _share(len(gone), len(after.artefacts)) if after.artefacts else 1.0
-    known = _share(len(explained), len(different)) if different else 1.0
+    clear = ratio(len(gone), len(after.artefacts)) if after.artefacts else 1.0
+    known = ratio(len(explained), len(different)) if different else 1.0
     told = (
         f"{len(gone)} of {len(after.artefacts)} things that the attack had put there are gone",
         f"{len(explained)} of {len(different)} paths that are not as baked are explained",
@@ -525,8 +247,8 @@ def _recovery(material: Material) -> Judged:
     works = [it for it in served if it.tries[-1].open]
     again = material.aftermath.again if material.aftermath else ()
     failed = [it for it in again if not it.occurred]
-    held = _share(len(failed), len(again))
-    value = round((_share(len(works), len(served)) if served else 1.0) * held, 3)
+    held = ratio(len(failed), len(again))
+    value = round((ratio(len(works), len(served)) if served else 1.0) * held, 3)
     told = (
         f"{len(works)} of {len(served)} things that people need work at the end",
         f"{len(failed)} of {len(again)} steps by which the attacker came in fail, played once more",
@@ -606,7 +328,7 @@ def _since(first: Moment | None, then: Moment | None) -> float | None:
 def _floors(material: Material) -> tuple[Floor, ...]:
     """Say what comes of doing nothing, and of making every node anew at the first alert."""
     ways = _ways(material)
-    gone = _share(sum(it.way in material.planted for it in ways), len(ways)) if ways else 1.0
+    gone = ratio(sum(it.way in material.planted for it in ways), len(ways)) if ways else 1.0
     none: dict[Part, float] = dict.fromkeys(
         ("preparation", "identification", "containment", "evidence", "eradication", "recovery"), 0.0
     )

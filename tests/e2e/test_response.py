@@ -29,8 +29,8 @@ from lab.files import records
 from lab.files.workplace import SHIPPED, Workplace
 from lab.flow.context import Context
 from lab.flow.respond import _renew
-from lab.learn.picerl import Part
-from lab.learn.picerl import Response as Graded
+from lab.learn.response import Part
+from lab.learn.response import Response as Graded
 from lab.provision import apply
 from lab.runs.diary import Diary
 from lab.runs.response import Response

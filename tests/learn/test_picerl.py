@@ -13,7 +13,8 @@ from lab.exercise.respond.aftermath import Aftermath, Again, Artefact
 from lab.exercise.respond.probing import Probe, Side
 from lab.exercise.truth import Party, Truth
 from lab.learn.grade import Grade, grade
-from lab.learn.picerl import Judged, Material, Part, Proof, Response, Taken, grade_response
+from lab.learn.picerl import grade_response
+from lab.learn.response import Judged, Material, Part, Proof, Response, Taken
 from lab.learn.timeline import Noted
 from lab.moment import SECOND, Moment
 from lab.runs.case import CaseEntry, Frozen, closing, frozen, new_finding, opened_with
