@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from lab.learn.response import Judged, Material
 from lab.runs.case import CaseEntry

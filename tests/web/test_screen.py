@@ -328,7 +328,7 @@ def test_a_finding_is_added_and_a_closed_case_takes_nothing_more(own_screen: Ser
     assert frozen(kept).untouched
     shown = client.ask(case).text
     assert "what it has is frozen" in shown
-    assert "Add finding" not in shown
+    assert "Keep the finding" not in shown
 
 
 def test_a_case_has_pins_entries_notes_and_what_is_taken_out(own_screen: Server) -> None:
