@@ -36,7 +36,7 @@ ASIDE: Final = ".aside-"
 
 def aside_name(node: SeenNode) -> str:
     """Name the container of a node that is set aside."""
-    return f"{container_name(node.lab, node.name.partition(ASIDE)[0])}{ASIDE}{node.id[:8]}"
+    return f"{container_name(node.lab, node.name)}{ASIDE}{node.id[:8]}"
 
 
 def network_name(lab: str, network: str) -> str:

@@ -122,7 +122,7 @@ class Play:
                 standoff = self._standoff(self.answering)
                 with standoff.going_on() as intruder:
                     self._play_steps()
-                    standoff.wait(intruder, self._watched_pause)
+                    standoff.wait(intruder, self.pause)
                 self._undoing.dirty.update(dict.fromkeys(standoff.touched(), "somebody responded there"))
                 return self._undoing.dirty
             self._play_steps()
@@ -135,10 +135,6 @@ class Play:
         for group in _groups(self.scenario.steps):
             self.check()
             self._together(group)
-
-    def _watched_pause(self, seconds: float) -> None:
-        self.check()
-        self.pause(seconds)
 
     def _standoff(self, answering: Answering) -> Standoff:
         self.tell("the attack goes on while you respond; say that it is over with  lab case close")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import suppress
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,7 +16,7 @@ from lab.moment import Moment
 from lab.provision import images
 from lab.provision.images import Baker
 from lab.runs import names
-from lab.runs.response import Response
+from lab.runs.response import new_response
 
 if TYPE_CHECKING:
     from lab.engine.nodes import SeenNode
@@ -72,9 +72,7 @@ def secure(securing: Securing, context: Context) -> Secured:
     context.lab_name = run.header().lab
     _, node = defended(run, securing.node, context)
     image = _tools(context)
-    begun = Response(
-        id=secrets.token_hex(3), at=Moment.now(), state="begun", action="evidence", node=node.name
-    )
+    begun = new_response("evidence", node=node.name)
     run.response.add(begun)
     folder = _new_folder(run, node)
     rules = context.path(securing.rules) if securing.rules else None
@@ -83,7 +81,7 @@ def secure(securing: Securing, context: Context) -> Secured:
         found = take(node, Tools(context.engine, image), folder, wanted, context.tell)
     except LabError as error:
         run.response.add(replace(begun, at=Moment.now(), state="failed", said=str(error)))
-        _remove(folder)
+        shutil.rmtree(folder)  # evidence that is not whole is none
         raise
     said = f"evidence of {node.name}: {', '.join(it.path for it in found.items)}"
     run.response.add(replace(begun, at=Moment.now(), state="done", said=said, digest=found.digest))
@@ -112,11 +110,3 @@ def _new_folder(run: RunFolder, node: SeenNode) -> Path:
     folder = run.path / names.EVIDENCE / f"{node.name}-{stamp}-{secrets.token_hex(2)}"
     folder.mkdir(parents=True)
     return folder
-
-
-def _remove(folder: Path) -> None:
-    """Remove what was begun: evidence that is not whole is none."""
-    for path in folder.iterdir():
-        path.unlink()
-    with suppress(OSError):
-        folder.rmdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,9 +18,8 @@ from lab.flow.labs import (
     lab_at_hand,
     plan_nodes,
 )
-from lab.moment import Moment
 from lab.provision.lock import locked
-from lab.runs.response import Response
+from lab.runs.response import Response, new_response
 
 if TYPE_CHECKING:
     from lab.engine.nodes import SeenNode
@@ -105,15 +103,8 @@ def read_plan(name: str, values: Mapping[str, str], context: Context) -> Playboo
 
 def hand_in(playbook: Playbook, run: RunFolder) -> Response:
     """Write down which playbook somebody means to go by, by its hash."""
-    now = Moment.now()
-    line = Response(
-        id=secrets.token_hex(3),
-        at=now,
-        state="done",
-        action="plan",
-        said=f"playbook {playbook.name!r} was handed in",
-        digest=playbook.digest,
-    )
+    said = f"playbook {playbook.name!r} was handed in"
+    line = new_response("plan", "done", said=said, digest=playbook.digest)
     run.response.add(line)
     return line
 

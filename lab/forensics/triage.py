@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -62,9 +61,3 @@ def member(archive: Path, name: str) -> bytes:
                 content = found.extractfile(it)
                 return content.read() if content else b""
     return b""
-
-
-def names(archive: Path) -> Iterable[str]:
-    """Yield what is in a triage."""
-    with careful.open_plain(archive) as file, tarfile.open(fileobj=file) as found:
-        yield from (it.name for it in found)

@@ -77,8 +77,9 @@ class _Course:
     tries: tuple[Probe, ...]
 
     @property
-    def last_open(self) -> Probe | None:
-        return next((it for it in reversed(self.tries) if it.open), None)
+    def was_open(self) -> bool:
+        """Whether it ever led where it is to lead."""
+        return any(it.open for it in self.tries)
 
     @property
     def shut_at(self) -> Moment | None:
@@ -98,12 +99,12 @@ def _courses(material: Material, side: str) -> tuple[_Course, ...]:
 
 def _people(material: Material) -> tuple[_Course, ...]:
     """Return what people had: what never worked, nobody misses."""
-    return tuple(it for it in _courses(material, "people") if it.last_open)
+    return tuple(it for it in _courses(material, "people") if it.was_open)
 
 
 def _ways(material: Material) -> tuple[_Course, ...]:
     """Return the ways in that the attacker ever had."""
-    return tuple(it for it in _courses(material, "attacker") if it.last_open)
+    return tuple(it for it in _courses(material, "attacker") if it.was_open)
 
 
 def _containment(material: Material) -> Judged:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.report.page import as_cell
 from lab.runs.case import CaseEntry, Frozen, frozen
 from lab.runs.folder import RunFolder
 from lab.runs.response import Acted, acts
-from lab.text import visible
 
 
 def case_text(run: RunFolder) -> str:
@@ -18,7 +18,7 @@ def case_text(run: RunFolder) -> str:
     lines += ["", "## Response", ""]
     lines += [*_acts(acts(run.response.entries()))] or ["Nothing was done."]
     lines += ["", "## Notes", ""]
-    lines += [f"- {it.at.iso()[:19]}  {_safe(it.text)}" for it in found.entries if it.sort == "note"] or [
+    lines += [f"- {it.at.iso()[:19]}  {as_cell(it.text)}" for it in found.entries if it.sort == "note"] or [
         "None."
     ]
     return "\n".join(lines) + "\n"
@@ -31,7 +31,7 @@ def _head(found: Frozen) -> Iterator[str]:
         yield f"Closed {found.closed.iso()[:19]} UTC.{kept}"
     for it in found.entries:
         if it.sort == "opened" and it.alerts:
-            yield f"It began with {', '.join(f'`{_safe(alert)}`' for alert in it.alerts)}."
+            yield f"It began with {', '.join(f'`{alert}`' for alert in it.alerts)}."
 
 
 def _findings(entries: tuple[CaseEntry, ...]) -> Iterator[str]:
@@ -42,7 +42,7 @@ def _findings(entries: tuple[CaseEntry, ...]) -> Iterator[str]:
     for it in found:
         when = it.when.iso()[:19] if it.when else ""
         cells = (when, it.technique, it.host, it.account, it.address, it.text, ", ".join(it.events))
-        yield f"| {' | '.join(_safe(cell) for cell in cells)} |"
+        yield f"| {' | '.join(str(as_cell(cell)) for cell in cells)} |"
 
 
 def _acts(done: tuple[Acted, ...]) -> Iterator[str]:
@@ -53,9 +53,5 @@ def _acts(done: tuple[Acted, ...]) -> Iterator[str]:
             "undone": "taken back",
         }
         state = told.get(it.last.state, "done")
-        yield f"- {it.begun.at.iso()[:19]}  {it.begun.action} {it.begun.node}: {state}. {_safe(it.last.said)}"
-
-
-def _safe(text: str) -> str:
-    """Keep what an attacker wrote from being read as Markdown."""
-    return "".join(f"\\{it}" if it in "\\`*_{}[]<>#|!" else it for it in visible(text)).replace("\n", " ")
+        what = f"{it.begun.action} {it.begun.node}: {state}. {as_cell(it.last.said)}"
+        yield f"- {it.begun.at.iso()[:19]}  {what}"

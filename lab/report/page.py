@@ -126,7 +126,7 @@ def _markdown(story: Story) -> str:
     )
     paper.equip(made)
     made.filters["duration"] = duration
-    made.filters.update(cell=_as_cell, code=_as_code, fenced=_fenced)
+    made.filters.update(cell=as_cell, code=_as_code, fenced=_fenced)
     made.filters["verdict"] = lambda verdict: _Safe(VERDICTS[verdict])
     return made.get_template("report.md.j2").render(_contents(story))
 
@@ -157,7 +157,7 @@ def _as_code(value: object) -> _Safe:
     return _Safe(f"{fence}{edge}{shown}{edge}{fence}")
 
 
-def _as_cell(value: object) -> object:
+def as_cell(value: object) -> object:
     """Write a text for a table; a bar inside code would end the cell, so it is shown by its number."""
     text = _as_text(value)
     if isinstance(text, str) and text.startswith("`"):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from lab.moment import SECOND, Moment
@@ -48,6 +49,16 @@ class Response:
     """SHA-256 of a playbook that was handed in, or of an evidence manifest."""
 
 
+def new_response(action: str, state: State = "begun", **said: object) -> Response:
+    """Make the first line of an act of now, with an id of its own that can be typed."""
+    made = Response(id=secrets.token_hex(_ID), at=Moment.now(), state=state, action=action)
+    return replace(made, **said)  # type: ignore[arg-type]  # its own fields, by name
+
+
+_ID: Final = 3
+"""Bytes of an act's id."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acted:
     """One act with all that its lines say."""
@@ -63,16 +74,6 @@ class Acted:
 
     done: Moment | None = None
     """When it was done; None when it never was."""
-
-    @property
-    def stands(self) -> bool:
-        """Whether it was done and not taken back, wholly or at all: to take back once more does no harm."""
-        return self.done is not None and self.last.state != "undone"
-
-    @property
-    def half(self) -> bool:
-        """Whether nobody knows how far it came: it was killed."""
-        return self.last.state == "begun"
 
 
 _SETTLES: Final = 3 * SECOND

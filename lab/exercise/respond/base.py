@@ -162,9 +162,6 @@ class Action(Protocol):
     react: ClassVar[str]
     """Which response action of RE&CT it is: github.com/atc-project/atc-react."""
 
-    summary: ClassVar[str]
-    """What it does, in a line."""
-
     @property
     def node(self) -> str:
         """To which node."""

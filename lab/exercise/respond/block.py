@@ -15,7 +15,6 @@ class Block:
 
     kind: ClassVar[str] = "block"
     react: ClassVar[str] = "RA3101"
-    summary: ClassVar[str] = "Block an address on a node by a route that leads nowhere."
 
     node: str
     """Which node."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Final, Protocol
+from typing import Protocol
 
 from lab.engine.engine import Engine
 from lab.engine.nodes import RunningLab, SeenNode
@@ -14,10 +13,7 @@ from lab.exercise.respond import ACTIONS
 from lab.exercise.respond.base import Action, Hand
 from lab.exercise.respond.words import option_value
 from lab.moment import Moment
-from lab.runs.response import Acted, Response, State, acts
-
-_ID: Final = 3
-"""Bytes of an act's name: it is typed."""
+from lab.runs.response import Acted, Response, State, acts, new_response
 
 
 class Written(Protocol):
@@ -55,14 +51,8 @@ class Carrying:
             WrongInput: it cannot be done as it was asked for; nothing was changed.
             NotDone: it was done, and did not help.
         """
-        begun = Response(
-            id=secrets.token_hex(_ID),
-            at=Moment.now(),
-            state="begun",
-            action=action.kind,
-            node=action.node,
-            arguments=arguments_of(action),
-            react=action.react,
+        begun = new_response(
+            action.kind, node=action.node, arguments=arguments_of(action), react=action.react
         )
         hand = self._hand(action.node, lambda kept: self.written.add(replace(begun, kept=kept)))
         self.written.add(begun)

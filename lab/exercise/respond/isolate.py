@@ -16,7 +16,6 @@ class Isolate:
 
     kind: ClassVar[str] = "isolate"
     react: ClassVar[str] = "RA3102"
-    summary: ClassVar[str] = "Take a node off its networks; undone, it has the same addresses again."
 
     node: str
     """Which node."""

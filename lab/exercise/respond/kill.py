@@ -40,13 +40,25 @@ class Found:
     """Those that run now."""
 
 
+def end_processes(hand: Hand, *, user: str = "", process: int = 0, program: str = "") -> tuple[Ended, ...]:
+    """End processes, and return those that there were.
+
+    Raises:
+        NotDone: some still run.
+    """
+    asked = {"end": True, "user": user, "process": process, "program": program}
+    ended = hand.ask_processes(asked, Found)
+    if ended.left:
+        raise NotDone(f"{len(ended.left)} of {len(ended.found)} processes on {hand.node.name} still run")
+    return ended.found
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kill:
     """Processes that run no more."""
 
     kind: ClassVar[str] = "kill"
     react: ClassVar[str] = "RA3401"
-    summary: ClassVar[str] = "End processes: of an account, of a program, or one by its number."
 
     node: str
     """Which node."""
@@ -66,14 +78,11 @@ class Kill:
             raise WrongResponse("say which processes: one of --user, --process and --program")
         if self.process == 1:
             raise WrongResponse(f"process 1 is {self.node} itself:  lab respond isolate  shuts it off")
-        asked = {"user": self.user, "process": self.process, "program": self.program}
-        ended = hand.ask_processes({"end": True, **asked}, Found)
-        if not ended.found:
+        ended = end_processes(hand, user=self.user, process=self.process, program=self.program)
+        if not ended:
             raise WrongResponse(f"no such process runs on {self.node}")
-        if ended.left:
-            raise NotDone(f"{len(ended.left)} of {len(ended.found)} processes on {self.node} still run")
-        told = "; ".join(f"{it.process} {it.line}" for it in ended.found)
-        return Done(said=f"ended on {self.node}: {told}", kept=records.to_json(ended.found))
+        told = "; ".join(f"{it.process} {it.line}" for it in ended)
+        return Done(said=f"ended on {self.node}: {told}", kept=records.to_json(ended))
 
     def undo(self, hand: Hand, kept: str) -> str:
         """Say what was ended: what a process had in memory is gone, so nothing is started in its name."""

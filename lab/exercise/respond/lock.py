@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, get_args
 
 from lab.exercise.respond.base import Done, Hand, NotDone, WrongResponse
-from lab.exercise.respond.kill import Found
+from lab.exercise.respond.kill import end_processes
 from lab.files import records
 
 Door = Literal["password", "key", "session"]
@@ -38,7 +38,6 @@ class Lock:
 
     kind: ClassVar[str] = "lock"
     react: ClassVar[str] = "RA3601"
-    summary: ClassVar[str] = "Lock an account: its password, its keys, and what it has open."
 
     node: str
     """Which node."""
@@ -59,7 +58,7 @@ class Lock:
         kept = records.to_json(before)
         hand.keep(kept)
         after = self._asked(hand, "shut")
-        ended = self._end_sessions(hand) if "session" in self.door else 0
+        ended = len(end_processes(hand, user=self.user)) if "session" in self.door else 0
         if still := sorted(set(self.door) - {"session"} - set(after.shut)):
             raise NotDone(f"{self.user} on {self.node} can still come in by {' and '.join(still)}")
         return Done(said=self._told(ended), kept=kept)
@@ -72,12 +71,6 @@ class Lock:
 
     def _asked(self, hand: Hand, do: str) -> Account:
         return hand.ask("hold_account", {"do": do, "user": self.user, "doors": self.door}, Account)
-
-    def _end_sessions(self, hand: Hand) -> int:
-        ended = hand.ask_processes({"end": True, "user": self.user, "process": 0, "program": ""}, Found)
-        if ended.left:
-            raise NotDone(f"{len(ended.left)} processes of {self.user} on {self.node} still run")
-        return len(ended.found)
 
     def undo(self, hand: Hand, kept: str) -> str:
         """Give password and keys their use back; sessions that were ended stay so."""

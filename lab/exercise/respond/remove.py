@@ -52,7 +52,6 @@ class Remove:
 
     kind: ClassVar[str] = "remove"
     react: ClassVar[str] = "RA4301"
-    summary: ClassVar[str] = "Remove files or folders, or lines of files; undone, they are as they were."
 
     node: str
     """Which node."""

@@ -16,7 +16,6 @@ class Restore:
 
     kind: ClassVar[str] = "restore"
     react: ClassVar[str] = "RA5001"
-    summary: ClassVar[str] = "Make a node anew from its baked image; undone, it is what it was before."
 
     node: str
     """Which node."""
