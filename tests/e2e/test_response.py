@@ -260,7 +260,7 @@ def test_the_grades_order_three_responders(lab: Place) -> None:
         name: {it.part: it.value for it in grade.parts} for name, grade in found.items()
     }
     for part, value in values["good"].items():
-        assert value >= max(values["lazy"][part], values["reckless"][part]), (part, values)
+        assert value >= max(values["lazy"][part], values["reckless"][part]), found["good"].parts
     for part in ("preparation", "identification", "containment", "evidence", "recovery"):
         assert values["good"][part] > values["reckless"][part], (part, values)
     assert values["good"]["eradication"] > values["lazy"]["eradication"]
