@@ -20,7 +20,7 @@ import docker.utils.socket
 import requests
 import requests.exceptions
 
-from lab.engine import bridge, labels, namespace, terminal, translation
+from lab.engine import bridge, labels, machines, namespace, terminal, translation
 from lab.engine.addresses import free_subnet, routed
 from lab.engine.conversation import Conversation, Heard, kept, leash, not_started, release
 from lab.engine.docker_outside import DockerOutside
@@ -29,7 +29,7 @@ from lab.engine.faults import HTTP_CONFLICT, engine_errors
 from lab.engine.happenings import Told
 from lab.engine.nodes import NetworkSpec, NodeSpec, RunningLab, SeenNetwork, SeenNode
 from lab.engine.shell import CommandSlow, Completed, Hear, Traced
-from lab.errors import EngineFault, EngineUnreachable, NameTaken
+from lab.errors import EngineFault, EngineUnreachable, LabError, NameTaken
 from lab.moment import Moment
 from lab.workers import Stop, together
 
@@ -52,11 +52,11 @@ nodes it took 21 s and not 16, and the engine kept count in all three removals; 
 _SUBNET_TRIES: Final = 20
 """How many subnets the engine may refuse, although it lists no network that has them."""
 
-_ISOLATED_GATEWAY: Final = (1, 48)
-"""From this version of the API (Docker 28) on a network can be made without a gateway on the host."""
-
 _ENDS_WITHIN: Final = 5.0
 """Seconds for a command to be gone once we hung up; its keeper needs some hundredths."""
+
+_SAVED_WITHIN: Final = 10.0
+"""Seconds for a machine to write to its disk what it holds for that."""
 
 _SHELL: Final = "echo $$; exec bash -l"
 """Says its process id first, so that its keeper knows whom to keep."""
@@ -173,7 +173,7 @@ class DockerEngine(DockerOutside):
             ipam=docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=subnet)])
             if subnet
             else None,
-            options={"com.docker.network.bridge.name": spec.bridge, **self._gateway(spec)},
+            options=translation.network_options(spec, self._told["ApiVersion"]),
             internal=not spec.internet,
             labels=translation.network_labels(spec),
             check_duplicate=True,
@@ -190,14 +190,6 @@ class DockerEngine(DockerOutside):
         pools = (pool.get("Subnet", "") for pools in told for pool in pools)
         return tuple(ipaddress.IPv4Network(pool) for pool in pools if pool and ":" not in pool)
 
-    def _gateway(self, spec: NetworkSpec) -> dict[str, str]:
-        """Keep the host off the bridge: on a plain internal network its services still answer there."""
-        if spec.internet:
-            return {}
-        if tuple(int(part) for part in self._told["ApiVersion"].split(".")) >= _ISOLATED_GATEWAY:
-            return {"com.docker.network.bridge.gateway_mode_ipv4": "isolated"}
-        return {"com.docker.network.bridge.inhibit_ipv4": "true"}
-
     def create_node(self, spec: NodeSpec) -> None:
         """Make a node, attach it and start it."""
         with engine_errors(f"creating {spec.name}"):
@@ -208,12 +200,7 @@ class DockerEngine(DockerOutside):
                 hostname=None if spec.host_network else spec.name,
                 user=spec.user,
                 environment=dict(spec.environment),
-                labels={
-                    labels.LAB: spec.lab,
-                    labels.NODE: spec.name,
-                    labels.KIND: spec.kind,
-                    labels.DEFINITION: spec.definition,
-                },
+                labels=translation.node_labels(spec),
                 host_config=self._confinement(spec),
                 networking_config=self._first_network(spec),
             )
@@ -243,6 +230,7 @@ class DockerEngine(DockerOutside):
             memswap_limit=spec.memory,
             nano_cpus=int(spec.cpus * 1e9),
             pids_limit=spec.processes,
+            devices=[f"{it}:{it}" for it in self._devices(spec)],
             read_only=spec.read_only,
             # A file at most, where the storage driver cannot limit all of them together.
             ulimits=[docker.types.Ulimit(name="fsize", soft=spec.disk, hard=spec.disk)],
@@ -252,6 +240,11 @@ class DockerEngine(DockerOutside):
             **apart,
         )
         return config
+
+    def _devices(self, spec: NodeSpec) -> tuple[str, ...]:
+        """Return those that it has a use for: whether KVM runs machines was seen when its image was made."""
+        accelerated = spec.devices and (self.image_labels(spec.image) or {}).get(labels.KVM) == "yes"
+        return tuple(it for it in spec.devices if it != machines.KVM or accelerated)
 
     def _first_network(self, spec: NodeSpec) -> dict[str, Any] | None:
         if spec.host_network or not spec.networks:
@@ -272,6 +265,7 @@ class DockerEngine(DockerOutside):
 
     def stop_node(self, node: SeenNode) -> None:
         """Stop a node at once."""
+        self._save_disk(node)
         with engine_errors(f"stopping {node.name}"), suppress(docker.errors.NotFound):
             self._api.stop(node.id, timeout=0)
 
@@ -281,8 +275,15 @@ class DockerEngine(DockerOutside):
             found = self._api.containers(all=True, size=True, filters={"id": node.id})
         return int(found[0].get("SizeRw") or 0) if found else 0
 
+    def _save_disk(self, node: SeenNode) -> None:
+        """Have a machine write to its disk what it holds for that; one that does not answer loses it."""
+        if node.machine and node.state == "running":
+            with suppress(LabError):
+                self.execute(node, ("sync",), timeout=_SAVED_WITHIN)
+
     def restart_node(self, node: SeenNode) -> None:
         """Start a node anew."""
+        self._save_disk(node)
         with engine_errors(f"restarting {node.name}"):
             self._api.restart(node.id, timeout=0)
 
@@ -409,10 +410,8 @@ class DockerEngine(DockerOutside):
         environment: Mapping[str, str] | None = None,
         folder: str = "",
     ) -> Conversation:
-        given = dict(environment or {})
-        made = self._api.exec_create(
-            node.id, command, stdin=True, user=user, environment=given, workdir=folder or None
-        )
+        asked = machines.started(node, command, user, environment, folder)
+        made = self._api.exec_create(node.id, stdin=True, **asked.arguments())
         stream = self._api.exec_start(made["Id"], socket=True)
         frames = docker.utils.socket.frames_iter(stream, tty=False)  # type: ignore[no-untyped-call]
         return Conversation(made["Id"], stream, frames)
@@ -432,20 +431,17 @@ class DockerEngine(DockerOutside):
 
     def dial(self, node: SeenNode, port: int) -> socket.socket | None:
         """Connect to a port of a node's loopback address, past the daemon where this user may."""
+        if node.machine:
+            return None  # its loopback address is not its container's
         with engine_errors(f"looking for {node.name}"):
             return namespace.dial(self._api.inspect_container(node.id)["State"]["Pid"], port)
 
     def open_shell(self, node: SeenNode) -> int:
         """Give this terminal a shell on a node until it ends; return its exit code."""
         with engine_errors(f"opening a shell on {node.name}"):
-            made = self._api.exec_create(
-                node.id,
-                ["sh", "-c", _SHELL],
-                stdin=True,
-                tty=True,
-                user="root",
-                environment={"TERM": os.environ.get("TERM", "xterm")},
-            )
+            terminal_is = {"TERM": os.environ.get("TERM", "xterm")}
+            asked = machines.started(node, ["sh", "-c", _SHELL], environment=terminal_is, tty=True)
+            made = self._api.exec_create(node.id, stdin=True, tty=True, **asked.arguments())
             stream = self._api.exec_start(made["Id"], socket=True, tty=True)
             with socket.socket(fileno=os.dup(stream.fileno())) as line:
                 release(stream)

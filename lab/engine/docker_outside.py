@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final
 
 import docker.errors
@@ -12,12 +14,20 @@ from lab.engine import labels, translation
 from lab.engine.faults import engine_errors
 from lab.engine.nodes import SeenNode
 from lab.engine.outside import Difference
+from lab.engine.shell import Completed
+from lab.errors import EngineFault, LabError
 
 _HELPER_MEMORY: Final = 512 * 2**20
 _BENCH_MEMORY: Final = 2 * 2**30
 _HELPER_PROCESSES: Final = 64
 """Limits of a container that works on a node from outside."""
 
+
+_COMPARE: Final = Path(__file__).with_name("compare_roots.py")
+"""Finds what a machine's disk holds that it did not when it was baked."""
+
+_COMPARED: Final = 60.0
+"""Seconds for that; a small server's files take three."""
 
 _BENCH: Final = "evidence"
 """What a workbench is said to work on."""
@@ -27,6 +37,7 @@ class DockerOutside:
     """Implements `Outside`."""
 
     _api: Any
+    execute: Callable[..., Completed]
 
     def detach(self, node: SeenNode, network: str) -> None:
         """Take a node off a network."""
@@ -50,7 +61,17 @@ class DockerOutside:
 
     @contextmanager
     def beside(self, node: SeenNode, capabilities: tuple[str, ...], *, image: str = "") -> Iterator[SeenNode]:
-        """Have a container of the node's image in its network and among its processes."""
+        """Have a container of the node's image in its network and among its processes.
+
+        In a machine there can be none: there it is a view of its own, with the disk as baked for root.
+        """
+        if node.machine:
+            if image:
+                raise EngineFault(
+                    doing=f"working on {node.name}", said="no container can look into a machine"
+                )
+            yield translation.pristine_view(node)
+            return
         inside = f"container:{node.id}"
         host = self._api.create_host_config(
             network_mode=inside,
@@ -76,6 +97,24 @@ class DockerOutside:
         )
         with self._helper(image, lab, _BENCH, host, ("sh", "-c", "mkdir /w && exec sleep infinity")) as made:
             yield translation.baking_node(made, image, lab=lab, role=_BENCH)
+
+    def succeeds(
+        self, image: str, argv: tuple[str, ...], *, devices: tuple[str, ...], lab: str, within: float
+    ) -> bool:
+        """Run a program in a throw-away container, and tell whether it ended well."""
+        host = self._api.create_host_config(
+            network_mode="none",
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            mem_limit=_HELPER_MEMORY,
+            pids_limit=_HELPER_PROCESSES,
+            devices=[f"{it}:{it}" for it in devices],
+        )
+        try:
+            with self._helper(image, lab, _BENCH, host, argv) as made, engine_errors(f"trying {argv[-1]}"):
+                return bool(self._api.wait(made, timeout=within)["StatusCode"] == 0)
+        except LabError:
+            return False
 
     @contextmanager
     def _helper(
@@ -112,7 +151,20 @@ class DockerOutside:
 
     def differences(self, node: SeenNode) -> tuple[Difference, ...]:
         """Say what of a node's root file system is not as in its image."""
-        with engine_errors(f"comparing {node.name} with its image"):
+        doing = f"comparing {node.name} with its image"
+        if node.machine:
+            with self.beside(node, ()) as helper:
+                ran = self.execute(
+                    helper,
+                    ("python3", "-I", "-c", _COMPARE.read_text(encoding="utf-8")),
+                    user="root",
+                    timeout=_COMPARED,
+                )
+            if ran.code:
+                raise EngineFault(doing=doing, said=ran.stderr.decode("utf-8", "backslashreplace").strip())
+            told = ({"Path": path, "Kind": kind} for path, kind in json.loads(ran.stdout))
+            return tuple(sorted(map(translation.difference, told), key=lambda it: it.path))
+        with engine_errors(doing):
             found = self._api.diff(node.id) or ()
         return tuple(sorted(map(translation.difference, found), key=lambda it: it.path))
 

@@ -104,7 +104,11 @@ class Wall:
     """The engine's name of its container."""
 
     interfaces: tuple[str, ...] | None = None
-    """Its network interfaces beside loopback; None where nobody can look."""
+    """Its network interfaces beside loopback, and those that a machine has for them; None where nobody can
+    look."""
+
+    devices: tuple[str, ...] = ()
+    """Devices of the host that it has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -42,6 +42,20 @@ class Images(Protocol):
         """
         ...
 
+    def succeeds(
+        self, image: str, argv: tuple[str, ...], *, devices: tuple[str, ...], lab: str, within: float
+    ) -> bool:
+        """Run a program in a throw-away container, and tell whether it ended well.
+
+        Args:
+            image: The image it is in.
+            argv: The program, which is the container's first process.
+            devices: Devices of the host that it gets; where the host has not all of them, it fails.
+            lab: The lab that it works for: whoever removes that removes it as well.
+            within: Seconds that it has.
+        """
+        ...
+
     def commit(self, node: SeenNode, tag: str, labelled: Mapping[str, str]) -> None:
         """Make an image of a baking container as it is now."""
         ...

@@ -19,6 +19,9 @@ NETWORK: Final = "homerange.network"
 KIND: Final = "homerange.kind"
 """Label: the node's kind."""
 
+MACHINE: Final = "homerange.machine"
+"""Label: bytes of memory of the virtual machine that a node is; on a container's there is none."""
+
 DEFINITION: Final = "homerange.definition"
 """Label: hashes of all that was asked for; where one differs from today's, the thing has drifted."""
 
@@ -39,6 +42,9 @@ INVENTORY: Final = "homerange.inventory"
 
 INTERNET: Final = "homerange.internet"
 """Label: on networks, `yes` when the inventory gives its nodes a way out."""
+
+KVM: Final = "homerange.kvm"
+"""Label: on images of machines, `yes` where KVM was seen to run one when the image was made."""
 
 BASE: Final = "homerange.base"
 """Label: on images, what the image was built on, for people."""

@@ -63,6 +63,9 @@ class NodeSpec:
     capabilities: tuple[str, ...]
     """The Linux capabilities it keeps."""
 
+    machine: int = 0
+    """Memory in bytes of the virtual machine that it is; 0 for a container."""
+
     memory: int
     """Limit in bytes."""
 
@@ -86,6 +89,9 @@ class NodeSpec:
 
     host_network: bool
     """Whether it shares the host's network."""
+
+    devices: tuple[str, ...] = ()
+    """Devices of the host that it gets, where the host and the image have a use for them."""
 
     environment: Mapping[str, str]
     """Environment of the first process."""
@@ -170,6 +176,12 @@ class SeenNode:
 
     elsewhere: tuple[str, ...] = ()
     """The engine's names of networks it is attached to that are not of its lab."""
+
+    machine: int = 0
+    """Memory in bytes of the virtual machine that it is; 0 for a container."""
+
+    pristine: bool = False
+    """Whether commands on it, in a machine, have the disk as it was baked for their root."""
 
     passing: bool = False
     """Whether it is no node but a container of a moment, in which an image is baked or a node is worked on;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Final, Literal
 
 from lab.engine import labels
 from lab.engine.facts import About, Happening, Vitals, Wall
-from lab.engine.nodes import NetworkSpec, SeenNetwork, SeenNode
+from lab.engine.nodes import NetworkSpec, NodeSpec, SeenNetwork, SeenNode
 from lab.engine.outside import Difference
 from lab.moment import SECOND, Moment
 
@@ -59,6 +60,30 @@ def network_labels(spec: NetworkSpec) -> dict[str, str]:
         labels.BEFORE: spec.before,
         labels.INVENTORY: spec.inventory,
         labels.INTERNET: "yes" if spec.internet else "",
+    }
+
+
+def network_options(spec: NetworkSpec, api: str) -> dict[str, str]:
+    """Write the options of a network's bridge.
+
+    The host is kept off it: on a plain internal network its services still answer there.
+    """
+    named = {"com.docker.network.bridge.name": spec.bridge}
+    if spec.internet:
+        return named
+    if tuple(int(part) for part in api.split(".")) >= _ISOLATED_GATEWAY:
+        return {**named, "com.docker.network.bridge.gateway_mode_ipv4": "isolated"}
+    return {**named, "com.docker.network.bridge.inhibit_ipv4": "true"}
+
+
+def node_labels(spec: NodeSpec) -> dict[str, str]:
+    """Write what a node has to say of itself."""
+    return {
+        labels.LAB: spec.lab,
+        labels.NODE: spec.name,
+        labels.KIND: spec.kind,
+        labels.DEFINITION: spec.definition,
+        **({labels.MACHINE: str(spec.machine)} if spec.machine else {}),
     }
 
 
@@ -144,6 +169,7 @@ def seen_node(told: dict[str, Any], networks: Mapping[str, str]) -> SeenNode:
         },
         elsewhere=() if host else tuple(sorted(attached.keys() - networks.keys())),
         created=Moment(told["Created"] * SECOND),
+        machine=int(labelled.get(labels.MACHINE) or 0),
         passing=passing,
     )
 
@@ -161,8 +187,20 @@ def _called(labelled: Mapping[str, str], container: str) -> tuple[str, bool]:
 def helping_node(id: str, node: SeenNode) -> SeenNode:  # noqa: A002  # the field's name
     """Describe a container that works on a node from outside."""
     return replace(
-        node, id=id, name=f"help-{node.name}", kind="", addresses={}, created=Moment.now(), passing=True
+        node,
+        id=id,
+        name=f"help-{node.name}",
+        kind="",
+        addresses={},
+        created=Moment.now(),
+        machine=0,
+        passing=True,
     )
+
+
+def pristine_view(node: SeenNode) -> SeenNode:
+    """Describe a machine, worked on from a view that has its disk as it was baked."""
+    return replace(node, name=f"help-{node.name}", kind="", addresses={}, pristine=True, passing=True)
 
 
 def difference(told: Mapping[str, Any]) -> Difference:
@@ -201,6 +239,12 @@ _HAPPENED: Final = {
 }
 """Docker's words for what happens to a container, and ours. What it says of commands is left out."""
 
+_ISOLATED_GATEWAY: Final = (1, 48)
+"""From this version of the API (Docker 28) on a network can be made without a gateway on the host."""
+
+_OF_A_MACHINE: Final = re.compile(r"(br|tap)\d+")
+"""Interfaces in a machine's container, by which it has its networks: one of each, for each."""
+
 _OF_THE_KERNEL: Final = frozenset({"lo", "tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0",
                                    "ip6tnl0", "ip6gre0"})  # fmt: skip
 """Interfaces that the kernel makes in every name space, by its modules."""
@@ -224,20 +268,21 @@ def happening(told: Mapping[str, Any], lab: str) -> Happening | None:
     return None
 
 
-def _interfaces(process: int) -> tuple[str, ...] | None:
+def _interfaces(process: int, *, machine: bool) -> tuple[str, ...] | None:
     """List the interfaces that a process has, beside loopback, where it is of this machine (proc(5))."""
     try:
         rows = Path(f"/proc/{process}/net/dev").read_text(encoding="ascii").splitlines()[2:]
     except OSError:
         return None
-    return tuple(sorted({row.split(":")[0].strip() for row in rows} - _OF_THE_KERNEL))
+    found = {row.split(":")[0].strip() for row in rows} - _OF_THE_KERNEL
+    return tuple(sorted(it for it in found if not (machine and _OF_A_MACHINE.fullmatch(it))))
 
 
 def wall(told: dict[str, Any]) -> Wall:
     """Read how a container is confined."""
-    host = told["HostConfig"]
+    host, labelled = told["HostConfig"], told["Config"]["Labels"]
     return Wall(
-        node=told["Config"]["Labels"].get(labels.NODE, told["Name"]),
+        node=labelled.get(labels.NODE, told["Name"]),
         capabilities=tuple(sorted(cap.removeprefix("CAP_") for cap in host["CapAdd"] or ())),
         drops_all="ALL" in (host["CapDrop"] or ()),
         new_privileges=not any(
@@ -251,5 +296,8 @@ def wall(told: dict[str, Any]) -> Wall:
         processes=max(0, host["PidsLimit"] or 0),
         cpus=(host.get("NanoCpus") or 0) / 1e9,
         called=told["Name"].lstrip("/"),
-        interfaces=_interfaces(told["State"].get("Pid", 0)) if host["NetworkMode"] != "host" else None,
+        interfaces=_interfaces(told["State"].get("Pid", 0), machine=labels.MACHINE in labelled)
+        if host["NetworkMode"] != "host"
+        else None,
+        devices=tuple(sorted(it["PathOnHost"] for it in host.get("Devices") or ())),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +16,12 @@ from lab.files import loader
 from lab.files.declared import read
 from lab.files.loader import Item, Plain, Reading, suggestion
 from lab.inventory.groups import Groups, Host
-from lab.inventory.kind import Argument, Kind, Kinds
+from lab.inventory.kind import Argument, Kind, Kinds, Machine
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+_MACHINE: Final = "machine"
+"""The variable that gives a host a kernel of its own, as `node.yml` has it for all of a kind."""
+
 _NAME_RULE: Final = "use small letters, digits and dashes, at most 32"
 
 
@@ -134,7 +137,7 @@ class _Inventory:
         if not _NAME.fullmatch(host.name):
             self._reading.problem(host.where, f"{host.name!r} cannot name a host", _NAME_RULE)
         variables = self._groups.variables(host)
-        kind = self._kind(host, variables)
+        kind = self._with_kernel(host, self._kind(host, variables), variables)
         attach = self._names_of(host, variables, "lab_attach")
         watch = self._names_of(host, variables, "lab_watch")
         if kind is None:
@@ -167,6 +170,17 @@ class _Inventory:
             )
             self._reading.problem(host.where, f"host {host.name} has no kind", remedy)
         return None
+
+    def _with_kernel(self, host: Host, kind: Kind | None, variables: Mapping[str, Item]) -> Kind | None:
+        """Return a kind with a kernel of its own, where the host asks for one."""
+        if kind is None or _MACHINE not in variables:
+            return kind
+        item = variables[_MACHINE]
+        if kind.host_network:
+            self._reading.problem(
+                item, f"{host.name} is a sensor and cannot be a machine", "take machine away"
+            )
+        return replace(kind, machine=read(self._reading, item, Machine, f"machine of host {host.name}"))
 
     def _names_of(self, host: Host, variables: Mapping[str, Item], variable: str) -> tuple[str, ...]:
         """Read `lab_attach` or `lab_watch`: names of networks, none twice."""
@@ -212,6 +226,8 @@ class _Inventory:
         """Check the role's variables; one that stands in `all` may be meant for another kind."""
         found: dict[str, Plain] = {}
         for name, item in variables.items():
+            if name == _MACHINE:
+                continue  # `_with_kernel` read it
             if name.startswith("lab_"):
                 self._ours(name, item, host)
             elif name in kind.arguments:

@@ -138,6 +138,27 @@ class Handed:
     """The file, on both; beside it, with `.host` behind its name, stands the other node's name."""
 
 
+LEAST_MEMORY: Final = 192 * 2**20
+"""Bytes that a kernel, its lines to the engine and a small server need."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """A kernel of its own, which a node has in place of this machine's."""
+
+    remedy: ClassVar[str] = "write  machine: {memory: 256m}"
+
+    memory: Annotated[int, _SIZE]
+    """What it has, in bytes."""
+
+    def faults(self) -> Iterator[Fault]:
+        """Find one in which a kernel cannot live."""
+        if self.memory < LEAST_MEMORY:
+            yield Fault(
+                key="memory", what=f"a machine needs {LEAST_MEMORY >> 20}m at least", remedy="write  256m"
+            )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Argument:
     """One variable of a role, as its `argument_specs` declares it."""
@@ -216,6 +237,9 @@ class NodeFile:
     host_network: bool = False
     """Whether it shares the host's network; sensors only."""
 
+    machine: Machine | None = None
+    """Its own kernel; None to run on this machine's, as a container."""
+
     program: Program | None = None
     """A vendor's program that it runs."""
 
@@ -235,10 +259,12 @@ class NodeFile:
     """A command that, given an interface, writes packets as pcap to standard output."""
 
     def faults(self) -> Iterator[Fault]:
-        """Find ports that are none."""
+        """Find ports that are none, and a machine that cannot be one."""
         for port in self.ports:
             if not port.isdecimal() or not 0 < int(port) < 65536:  # noqa: PLR2004  # the range of ports
                 yield Fault(key="ports", what=f"port {port!r} must be a number from 1 to 65535")
+        if self.machine and self.host_network:
+            yield Fault(key="machine", what="what shares the host's network has no kernel of its own")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from lab.files.declared import json_schema
 from lab.inventory.definition import NetworkOptions
-from lab.inventory.kind import Argument, Kind, Kinds
+from lab.inventory.kind import Argument, Kind, Kinds, Machine
 
 _TYPES = {
     "str": ["string", "number"],
@@ -27,7 +27,9 @@ def inventory_schema(kinds: Kinds) -> dict[str, object]:
         BadFile: a role's own files are wrong.
     """
     names = {"type": "array", "items": {"type": "string"}}
-    host = {"lab_attach": {**names, "description": "Networks it is attached to, the first one first."}}
+    machine = {**_nested(Machine), "description": "Gives it a kernel of its own, with so much memory."}
+    attached = {**names, "description": "Networks it is attached to, the first one first."}
+    host = {"lab_attach": attached, "machine": machine}
     sensor = {"lab_watch": {**names, "description": "Networks that it captures."}}
     networks = {
         "description": "The networks of the lab, each isolated unless it says internet.",

@@ -11,6 +11,8 @@ from typing import Final
 from lab.engine.nodes import NetworkSpec, NodeSpec
 from lab.files import records
 from lab.inventory.definition import Lab, Network, Node
+from lab.inventory.kind import Kind
+from lab.provision.confinement import wanted
 
 PRIVATE: Final = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 """What a sensor takes for home (RFC 1918): the engine gives a lab's networks out of these."""
@@ -72,26 +74,48 @@ def _prefix(nodes: int) -> int:
     return next((prefix for prefix in (26, 24, 22) if nodes * 5 // 4 < 2 ** (32 - prefix) - 3), 20)
 
 
+_ROOM: Final = 4 * 2**30
+"""Bytes for what a machine's container holds beside what the machine writes: its disk as baked, evidence."""
+
+
+def _first_process(kind: Kind) -> tuple[str, ...]:
+    """Return what runs as process 1 of a node's container: its own, or what runs the machine that it is."""
+    if not kind.machine:
+        return kind.command
+    asked = {
+        "memory": kind.machine.memory,
+        "user": kind.user,
+        "read_only": kind.read_only,
+        "tmpfs": [it.mount for it in kind.tmpfs],
+        "command": kind.command,
+    }
+    return ("/usr/bin/python3", "/usr/local/sbin/machine", records.to_json(asked))
+
+
 def _node(lab: str, node: Node, image: str) -> NodeSpec:
     kind = node.kind
-    tmpfs = tuple(it.mount for it in kind.tmpfs)
+    machine = kind.machine.memory if kind.machine else 0
+    limits = wanted(kind, machine)
+    tmpfs = () if machine else tuple(it.mount for it in kind.tmpfs)
     watched = " ".join(bridge_name(lab, network) for network in node.watch)
     return NodeSpec(
         lab=lab,
         name=node.name,
         kind=kind.name,
         image=image,
-        command=kind.command,
-        user=kind.user,
-        capabilities=kind.capabilities,
-        memory=kind.memory,
-        cpus=kind.cpus,
-        processes=kind.processes,
-        disk=kind.disk,
-        read_only=kind.read_only,
+        command=_first_process(kind),
+        user="root" if machine else kind.user,
+        capabilities=limits.capabilities,
+        machine=machine,
+        memory=limits.memory,
+        cpus=limits.cpus,
+        processes=limits.processes,
+        disk=kind.disk + (_ROOM if machine else 0),
+        read_only=kind.read_only and not machine,
         tmpfs=tmpfs,
         networks=node.attach,
         host_network=kind.host_network,
+        devices=limits.devices,
         environment={"LAB_INTERFACES": watched, "LAB_HOME_NET": PRIVATE} if watched else {},
         definition=_definition(
             variables=dict(node.variables),
@@ -101,6 +125,7 @@ def _node(lab: str, node: Node, image: str) -> NodeSpec:
             limits=(kind.memory, kind.cpus, kind.processes, kind.disk),
             files=(kind.read_only, tmpfs),
             networks=(node.attach, node.watch, kind.host_network),
+            **({"machine": machine} if machine else {}),
         ),
     )
 

@@ -5,9 +5,20 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from lab.engine.facts import Wall
 from lab.engine.nodes import SeenNode
+from lab.inventory.kind import Kind
+
+MONITOR_MEMORY: Final = 160 * 2**20
+"""Bytes that what runs a machine takes beside the machine's own memory: code, translated code, buffers."""
+
+_MONITOR_PROCESSES: Final = 256
+"""Processes and threads of what runs a machine, and of the commands that are carried into it."""
+
+MACHINE_DEVICES: Final = ("/dev/kvm", "/dev/net/tun")
+"""Devices that the container of a machine may have."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +39,34 @@ class Wanted:
 
     host_network: bool
     """Whether it shares the host's network."""
+
+    devices: tuple[str, ...] = ()
+    """Devices of the host that it may have."""
+
+
+def wanted(kind: Kind, machine: int) -> Wanted:
+    """Say how a node's container is to be confined.
+
+    Args:
+        kind: What the node is.
+        machine: Memory in bytes of the machine that it is; 0 for a container.
+    """
+    if not machine:
+        return Wanted(
+            capabilities=kind.capabilities,
+            memory=kind.memory,
+            processes=kind.processes,
+            cpus=kind.cpus,
+            host_network=kind.host_network,
+        )
+    return Wanted(
+        capabilities=("NET_ADMIN",),
+        memory=machine + MONITOR_MEMORY,
+        processes=_MONITOR_PROCESSES,
+        cpus=max(1.0, kind.cpus),
+        host_network=False,
+        devices=MACHINE_DEVICES,
+    )
 
 
 def upstream(wall: Wall) -> list[str]:
@@ -73,6 +112,8 @@ def _of_its_kind(wall: Wall, wanted: Wanted) -> Iterator[str]:
     extra = sorted(set(wall.capabilities) - set(wanted.capabilities))
     if extra:
         yield f"has capabilities its kind does not name: {', '.join(extra)}"
+    if more := sorted(set(wall.devices) - set(wanted.devices)):
+        yield f"has devices of the host: {', '.join(more)}"
     if wall.host_network and not wanted.host_network:
         yield "shares the host's network"
     for what, has, should in (

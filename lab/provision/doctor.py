@@ -18,8 +18,9 @@ from lab.engine.facts import About
 from lab.errors import EngineFault, NotReady
 from lab.files.workplace import Workplace, logs
 from lab.inventory.definition import Lab
-from lab.inventory.kind import BASES, BUILT_BASE
+from lab.inventory.kind import BASES, BUILT_BASE, Kind
 from lab.moment import SECOND, Moment
+from lab.provision import confinement
 from lab.provision.blueprint import is_bridge
 from lab.provision.program import within_reach
 
@@ -43,6 +44,7 @@ MENDED: Final = ("engine", "base images")
 """The checks whose remedy `prepare` is."""
 
 _PACKETS: Final = Path("/proc/net/packet")
+_TUN: Final = Path("/dev/net/tun")
 """There where the kernel has packet sockets (packet(7)), which a sensor captures with."""
 
 
@@ -153,10 +155,32 @@ def _kernel(lab: Lab | None) -> Iterator[Requirement]:
         )
 
 
+def _machines(lab: Lab | None) -> Iterator[Requirement]:
+    """Say what nodes with a kernel of their own need: the processor that their kernel is for, and taps."""
+    names = [node.name for node in lab.nodes if node.kind.machine] if lab else []
+    if not names:
+        return
+    lacking = []
+    if platform.machine() not in {"x86_64", "AMD64"}:
+        lacking.append(f"their kernel is for x86-64, and this is {platform.machine()}")
+    if platform.system() == "Linux" and not _TUN.exists():
+        lacking.append(f"{_TUN} is not there: modprobe tun")
+    yield Requirement(
+        name="machines",
+        ready=not lacking,
+        found="; ".join(lacking) or "x86-64, with taps",
+        remedy=f"needed by {', '.join(names)}; without  machine  they are containers",
+    )
+
+
+def _memory_of(kind: Kind) -> int:
+    return confinement.wanted(kind, kind.machine.memory if kind.machine else 0).memory
+
+
 def _resources(told: About, lab: Lab | None, unbaked: int | None) -> Iterator[Requirement]:
     import psutil
 
-    wanted = sum(node.kind.memory for node in lab.nodes) if lab else 2**30
+    wanted = sum(_memory_of(node.kind) for node in lab.nodes) if lab else 2**30
     free = min(psutil.virtual_memory().available, told.memory)
     yield Requirement(
         name="memory",

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,13 +22,14 @@ from typing import Final
 from lab.engine import labels
 from lab.engine.engine import Engine
 from lab.engine.images import Images
+from lab.engine.machines import KVM
 from lab.engine.nodes import SeenNode
 from lab.errors import EngineFault, NoBase
 from lab.files import records
 from lab.files.loader import Plain
 from lab.files.workplace import Workplace, logs
 from lab.inventory.definition import Node
-from lab.inventory.kind import BASES, BUILT_BASE, SUITE, Kind
+from lab.inventory.kind import BASES, BUILT_BASE, SUITE, Kind, read_kind
 from lab.provision import program
 from lab.workers import together
 
@@ -37,6 +38,18 @@ Tell = Callable[[str], None]
 
 _BASE_PACKAGES: Final = "python3,python3-apt,iproute2,procps,snoopy"
 """What a base that is built here begins with: what the role common's `bootstrap.sh` would install next."""
+
+_PROBE: Final = ("/usr/bin/python3", "/usr/local/sbin/machine", "probe")
+_PROBED_WITHIN: Final = 15.0
+"""Boots a kernel with KVM, and the seconds that it has: one that runs takes one."""
+
+_MAKE_DISK: Final = """set -e
+mke2fs -q -t ext4 -L root -m 0 -E lazy_itable_init=0 -d - /lab/disk.raw "$1"
+debugfs -w -R "rm .dockerenv" /lab/disk.raw 2>/dev/null
+qemu-img convert -O qcow2 /lab/disk.raw /lab/disk.qcow2
+rm /lab/disk.raw
+"""
+"""Makes the disk of a machine of the archive on standard input."""
 
 _BAKERS: Final = 3
 """Bakes at once: they wait for packages and for processors by turns. On two processors three are a tenth
@@ -56,6 +69,29 @@ class Recipe:
     tag: str
     """`homerange/sshd:0123456789ab`."""
 
+    machine: Assembly | None = None
+    """What it is put together from, for a node with a kernel of its own; None for what a role makes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assembly:
+    """What the image of a machine is made of."""
+
+    files: Recipe
+    """The image whose files are on its disk."""
+
+    kernel: Recipe
+    """The image with the kernel, and with what runs it."""
+
+    @property
+    def parts(self) -> tuple[Recipe, Recipe]:
+        """Both images, which have to be there first."""
+        return (self.files, self.kernel)
+
+
+_KERNEL: Final = "machine"
+"""The role with the kernel, and with what runs it."""
+
 
 def recipes(nodes: Iterable[Node], workplace: Workplace) -> dict[str, Recipe]:
     """Work out which image each node needs; a role that several nodes share is read once.
@@ -69,20 +105,38 @@ def recipes(nodes: Iterable[Node], workplace: Workplace) -> dict[str, Recipe]:
     """
     common = _common_hash(workplace)
     trees: dict[Path, object] = {}
+
+    def of(kind: Kind, variables: Mapping[str, Plain]) -> Recipe:
+        if kind.folder not in trees:
+            trees[kind.folder] = _tree(kind.folder)
+        hashed = _hash(trees[kind.folder], common, kind.base, dict(variables))
+        return Recipe(kind=kind, variables=variables, tag=f"homerange/{kind.name}:{hashed}")
+
     found = {}
     for node in nodes:
-        folder = node.kind.folder
-        if folder not in trees:
-            trees[folder] = _tree(folder)
-        hashed = _hash(trees[folder], common, node.kind.base, dict(node.variables))
-        tag = f"homerange/{node.kind.name}:{hashed}"
-        found[node.name] = Recipe(kind=node.kind, variables=node.variables, tag=tag)
+        found[node.name] = of(node.kind, node.variables)
+        if node.kind.machine:
+            kernel = of(read_kind(workplace.roles()[_KERNEL]), {})
+            found[node.name] = _assembled(found[node.name], kernel)
     return found
+
+
+def _assembled(files: Recipe, kernel: Recipe) -> Recipe:
+    hashed = _hash(files.tag, kernel.tag, files.kind.disk)
+    return replace(
+        files,
+        tag=f"homerange/{files.kind.name}-machine:{hashed}",
+        machine=Assembly(files=files, kernel=kernel),
+    )
 
 
 def missing(wanted: Iterable[Recipe], engine: Images) -> tuple[Recipe, ...]:
     """Return the recipes that no image exists of, each tag once."""
-    distinct = {recipe.tag: recipe for recipe in wanted}
+    distinct: dict[str, Recipe] = {}
+    for recipe in wanted:
+        distinct[recipe.tag] = recipe
+        if recipe.machine and engine.image_labels(recipe.tag) is None:
+            distinct |= {part.tag: part for part in recipe.machine.parts}
     return tuple(recipe for tag, recipe in distinct.items() if engine.image_labels(tag) is None)
 
 
@@ -108,7 +162,10 @@ def unused(
         engine: Where.
         workplace: Where playbooks and roles are.
     """
-    kept = {*used, *(recipe.tag for recipe in needed)}
+    every = [
+        part for recipe in needed for part in (recipe, *(recipe.machine.parts if recipe.machine else ()))
+    ]
+    kept = {*used, *(recipe.tag for recipe in every)}
     if kept:
         kept |= {_common_tag(base_name, workplace) for base_name in BASES}
     found = sorted(engine.images().items())
@@ -141,11 +198,14 @@ class Baker:
             NoBase: no registry answers and no base can be built on this machine.
             BakeFailed: a role did not apply.
         """
-        common = {name: self.common(name) for name in sorted({it.kind.base for it in unbaked})}
+        roles = [it for it in unbaked if not it.machine]
+        common = {name: self.common(name) for name in sorted({it.kind.base for it in roles})}
         # What takes longest goes first, or it would be waited for alone; who needs much memory is large.
-        first = sorted(unbaked, key=lambda it: -it.kind.memory)
+        first = sorted(roles, key=lambda it: -it.kind.memory)
         tasks = [partial(self._bake, it, common[it.kind.base]) for it in first]
         together(tasks, workers=_BAKERS, stop=self.stop)
+        machines = [partial(self._assemble, it.tag, it.machine) for it in unbaked if it.machine]
+        together(machines, workers=_BAKERS, stop=self.stop)
 
     def common(self, base_name: str) -> str:
         """Return the image that kinds of a base are baked on: the base with the role `common` applied."""
@@ -180,6 +240,33 @@ class Baker:
                 program.install(wanted.kind, wanted.kind.program, node, self.engine, self.engine)
             self._apply(wanted.kind.folder, wanted.variables, node)
             self.engine.commit(node, wanted.tag, _labels(wanted.tag, described))
+
+    def _assemble(self, tag: str, parts: Assembly) -> None:
+        """Put the files of an image on a disk, beside the kernel that is to have it."""
+        self.tell(f"{parts.files.kind.name}: making a disk of {parts.files.tag}")
+        held = self.engine.images().get(parts.files.tag, 0)
+        size = (held * 6 // 5 + parts.files.kind.disk) // 2**20
+        role = tag.rpartition("/")[2].replace(":", "-")
+        said = bytearray()
+        with self.engine.open_baking(parts.kernel.tag, lab=self.lab, role=role) as node:
+            with self.engine.take_out(parts.files.tag, "/") as archive:
+                code = self.engine.relay(
+                    node,
+                    ("sh", "-c", _MAKE_DISK, "sh", f"{size}m"),
+                    stdin=archive,
+                    hear=lambda _channel, chunk: said.extend(chunk[:1000]),
+                )
+            if code:
+                raise EngineFault(
+                    doing=f"making a disk for {tag}", said=said.decode("utf-8", "replace").strip()
+                )
+            kernel = self.engine.image_labels(parts.kernel.tag) or {}
+            accelerated = {labels.KVM: "yes"} if self._accelerates(parts.kernel.tag) else {}
+            self.engine.commit(node, tag, {**_labels(tag, kernel.get(labels.BASE, "")), **accelerated})
+
+    def _accelerates(self, kernel: str) -> bool:
+        """Have a kernel boot once with KVM, where the host offers that, and tell whether it did."""
+        return self.engine.succeeds(kernel, _PROBE, devices=(KVM,), lab=self.lab, within=_PROBED_WITHIN)
 
     def _apply(self, folder: Path, variables: Mapping[str, Plain], node: SeenNode) -> None:
         # Ansible takes a second to import; a warm `up` needs none.

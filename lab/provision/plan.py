@@ -175,6 +175,7 @@ def _loosened(spec: NodeSpec, seen: SeenNode, wall: Wall | None) -> str:
         processes=spec.processes,
         cpus=spec.cpus,
         host_network=spec.host_network,
+        devices=spec.devices,
     )
     return "; ".join(f"it {said}" for said in faults(wall, wanted, seen)) if wall else ""
 

@@ -25,8 +25,8 @@ from lab.engine.facts import Wall
 from lab.engine.nodes import RunningLab, SeenNetwork, SeenNode
 from lab.errors import Leak
 from lab.files import records
-from lab.inventory.kind import Kind, Kinds
-from lab.provision.confinement import Wanted, faults, upstream
+from lab.inventory.kind import Kinds
+from lab.provision.confinement import faults, upstream, wanted
 from lab.workers import together
 
 _SCRIPT: Final = Path(__file__).with_name("probe.py")
@@ -318,7 +318,8 @@ class _WallTest:
     def _confinement(self, wall: Wall) -> Probe:
         node = self._running.node(wall.node)
         kind = self._kinds.find(node.kind) if node else None
-        said = "; ".join(faults(wall, _wanted(kind) if kind else None, node))
+        should = wanted(kind, node.machine) if node and kind else None
+        said = "; ".join(faults(wall, should, node))
         fine = (
             "as its kind says"
             if kind
@@ -449,13 +450,3 @@ def _frames(node: SeenNode, orders: _Orders, found: _Found, heard: set[str]) -> 
     for target, got in through.items():
         said = "the host heard it; as root,  lab up  closes this" if got else deaf
         yield Probe(node=node.name, wall="raw frames", target=target, held=not got, said=said)
-
-
-def _wanted(kind: Kind) -> Wanted:
-    return Wanted(
-        capabilities=kind.capabilities,
-        memory=kind.memory,
-        processes=kind.processes,
-        cpus=kind.cpus,
-        host_network=kind.host_network,
-    )

@@ -239,7 +239,7 @@ sub size {
 
 # Take the disk as it was baked for root, in a view of the files that nobody else has.
 sub pristine {
-    my ($none, $ext4, $proc, $tmpfs) = ('none', 'ext4', 'proc', 'tmpfs');
+    my ($none, $ext4) = ('none', 'ext4');
     my ($disk, $root, $slash) = ('/dev/vdb', $OURS, '/');
     syscall $CALL{unshare}, $NEWNS;
     syscall $CALL{mount}, $none, $slash, 0, $PRIVATE, 0;
@@ -248,10 +248,6 @@ sub pristine {
     for my $name (qw(proc dev sys)) {
         my ($it, $at) = ("/$name", "$root/$name");
         syscall $CALL{mount}, $it, $at, 0, $BIND, 0;
-    }
-    for my $name (qw(tmp var/log run)) {
-        my $at = "$root/$name";
-        syscall $CALL{mount}, $tmpfs, $at, $tmpfs, 0, 0;
     }
     chroot $root or fail("chroot: $!");
     chdir '/';

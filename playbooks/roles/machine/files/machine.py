@@ -1,8 +1,13 @@
 """First process of a machine's container: gives a virtual machine the container's networks, and runs it.
 
-The one argument is JSON: what the node is to be. The container needs NET_ADMIN, to put its networks' interfaces
-and the machine's on common bridges, and /dev/net/tun. The machine has the addresses that the engine gave; the
-container keeps none of them. Names are asked from the engine's resolver, which answers in the container.
+The container needs NET_ADMIN, to put its networks' interfaces and the machine's on common bridges, and
+/dev/net/tun. The machine has the addresses that the engine gave; the container keeps none of them. Names are
+asked from the engine's resolver, which answers in the container.
+
+    machine JSON           run a machine: what the node is to be
+    machine probe          tell whether KVM runs a kernel here
+    machine secure FOLDER  stop the machine, keep its memory and its disk of that moment, let it go on;
+                           print for how many seconds it stood still
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,6 +35,16 @@ IMAGE = Path("/lab")
 
 OWN = Path("/lab/own.qcow2")
 """What the machine wrote to its disk."""
+
+MEMORY = "memory.elf"
+DISK = "own.qcow2"
+"""What is kept of a machine, in a folder: all of its memory, and what it wrote to its disk."""
+
+NUMBERS = 4
+"""Bytes before a question for a name: its number and its length, two each."""
+
+PROBED_WITHIN = 10
+"""Seconds in which a kernel says that it lives, if KVM runs it."""
 
 KNOWN = Path("/lab/networks.json")
 """The interfaces that the machine has, for the next start: an address may be off its network by then."""
@@ -95,8 +111,7 @@ class Networks:
 
     def changed(self) -> bool:
         """Tell whether there is an interface that nobody took."""
-        names = [it for it in os.listdir("/sys/class/net") if it.startswith("eth")]
-        return any(not os.path.exists(f"/sys/class/net/{it}/master") for it in names)
+        return any(not (it / "master").exists() for it in Path("/sys/class/net").glob("eth*"))
 
 
 def archive(files: dict[str, bytes]) -> bytes:
@@ -131,7 +146,7 @@ def settings(asked: dict[str, object], networks: Networks) -> dict[str, bytes]:
 
 def arguments(asked: dict[str, object], networks: Networks) -> list[str]:
     """Write the command line of the virtual machine."""
-    accelerated = os.path.exists("/dev/kvm")
+    accelerated = Path("/dev/kvm").exists()
     argv = [
         *("qemu-system-x86_64", "-name", socket.gethostname(), "-nodefaults", "-no-user-config"),
         *("-display", "none", "-no-reboot", "-machine", "q35,usb=off,smm=off,hpet=off", "-smp", "1"),
@@ -142,7 +157,10 @@ def arguments(asked: dict[str, object], networks: Networks) -> list[str]:
         "-append",
         "console=ttyS0 quiet loglevel=3 panic=-1 random.trust_cpu=on no_timer_check mitigations=off",
     ]
-    for name, path, options in (("own", OWN, "cache=unsafe,discard=ignore"), ("baked", IMAGE / "disk.qcow2", "readonly=on")):
+    for name, path, options in (
+        ("own", OWN, "cache=unsafe,discard=ignore"),
+        ("baked", IMAGE / "disk.qcow2", "readonly=on"),
+    ):
         argv += ["-drive", f"if=none,id={name},file={path},format=qcow2,{options}"]
         argv += ["-device", f"virtio-blk-pci,drive={name},serial={name}"]
     for number, it in enumerate(networks.all):
@@ -170,7 +188,7 @@ class Names:
     def hear(self) -> None:
         """Ask what the machine asks, under a number of our own: its questions may have equal ones."""
         self.held += self.line.recv(65536)
-        while len(self.held) >= 4:
+        while len(self.held) >= NUMBERS:
             of, length = (int.from_bytes(self.held[at : at + 2], "big") for at in (0, 2))
             question = self.held[4 : 4 + length]
             if len(question) < length:
@@ -189,9 +207,55 @@ class Names:
             self.line.sendall(of.to_bytes(2, "big") + len(answer).to_bytes(2, "big") + answer)
 
 
-def main() -> int:
+class Monitor:
+    """Speaks to what runs the machine, in its own language (QMP)."""
+
+    def __init__(self) -> None:
+        self.line = socket.socket(socket.AF_UNIX)
+        self.line.connect(str(FOLDER / "qmp"))
+        self.said = self.line.makefile("rb")
+        self.said.readline()
+        self.ask("qmp_capabilities")
+
+    def ask(self, what: str, **how: object) -> None:
+        """Have something done, and wait until it is."""
+        self.line.sendall(json.dumps({"execute": what, "arguments": how}).encode() + b"\n")
+        while "return" not in (told := json.loads(self.said.readline())):
+            if "error" in told:
+                sys.exit(f"{what}: {told['error']['desc']}")
+
+
+def secure(folder: Path) -> float:
+    """Keep the memory and the disk of one moment; the seconds for which the machine stood still."""
+    folder.mkdir(parents=True)
+    monitor = Monitor()
+    begun = time.monotonic()
+    monitor.ask("stop")  # what it has written to its disk is in the file by then
+    try:
+        monitor.ask("dump-guest-memory", paging=False, protocol=f"file:{folder / MEMORY}")
+        shutil.copyfile(OWN, folder / DISK)
+    finally:
+        monitor.ask("cont")
+        stood = time.monotonic() - begun
+        run("/usr/local/sbin/reach", "--clock")
+    return stood
+
+
+def probe() -> int:
+    """Boot the kernel with KVM, without a disk; it says a word and ends."""
+    argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    argv += ["-machine", "q35", "-accel", "kvm", "-cpu", "host", "-m", "256M", "-serial", "stdio"]
+    argv += ["-kernel", str(IMAGE / "vmlinuz"), "-initrd", str(IMAGE / "initrd")]
+    argv += ["-append", "console=ttyS0 quiet panic=-1 lab.probe"]
+    try:
+        said = subprocess.run(argv, capture_output=True, timeout=PROBED_WITHIN, check=False).stdout
+    except subprocess.TimeoutExpired:
+        return 1
+    return b"lab: alive" not in said
+
+
+def run_machine(asked: dict[str, object]) -> int:
     """Run the machine until it ends."""
-    asked = json.loads(sys.argv[1])
     FOLDER.mkdir(exist_ok=True)
     for it in FOLDER.iterdir():
         it.unlink()
@@ -218,6 +282,19 @@ def main() -> int:
             networks.look(interfaces())
         clock.poll()
     return machine.returncode
+
+
+def main() -> int:
+    """Do what is asked for."""
+    match sys.argv[1:]:
+        case ["probe"]:
+            return probe()
+        case ["secure", folder]:
+            sys.stdout.write(f"{secure(Path(folder)):.3f}\n")
+            return 0
+        case [asked]:
+            return run_machine(json.loads(asked))
+    return 2
 
 
 if __name__ == "__main__":
