@@ -6,13 +6,11 @@ between files, and the times at which metadata changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from lab.engine.nodes import SeenNode
-from lab.errors import EngineFault
-from lab.files import careful
+from lab.forensics import reach
 from lab.forensics.reach import Reach, Tools
 
 RAW: Final = "disk.raw"
@@ -63,42 +61,18 @@ def reconstruct(node: SeenNode, tools: Tools, folder: Path, *, e01: bool) -> tup
     engine = tools.engine
     with engine.workbench(tools.image, node.lab) as bench:
         with engine.root_of(node) as archive:
-            _run(engine, bench, ("sh", "-c", _MAKE, "sh", node.name[:16]), archive, None)
-        found = [_fetched(engine, bench, "/w/disk.raw", folder / RAW)]
+            reach.run(engine, bench, ("sh", "-c", _MAKE, "sh", node.name[:16]), stdin=archive)
+        found = [reach.fetch(engine, bench, "/w/disk.raw", folder / RAW)]
         if e01:
-            notes = "reconstructed from the files of a container"
-            _run(engine, bench, ("sh", "-c", _WRAP, "sh", node.lab, node.name, notes), (), None)
-            found.append(_fetched(engine, bench, "/w/disk.E01", folder / E01))
+            found.append(wrap(node, engine, bench, folder, "reconstructed from the files of a container"))
     return tuple(found)
 
 
-def _fetched(engine: Reach, bench: SeenNode, path: str, target: Path) -> Path:
-    """Bring a file here; what is empty in it takes no room."""
-    with careful.open_new(target) as file:
-        _run(engine, bench, ("cat", path), (), file)
-        file.truncate()
-    return target
+def wrap(node: SeenNode, engine: Reach, bench: SeenNode, folder: Path, notes: str) -> Path:
+    """Have the image `/w/disk.raw` of a workbench in the Expert Witness format as well.
 
-
-def _run(
-    engine: Reach, bench: SeenNode, argv: tuple[str, ...], stdin: Iterable[bytes], out: IO[bytes] | None
-) -> None:
-    words = bytearray()
-
-    def hear(channel: int, chunk: bytes) -> None:
-        """Keep what comes."""
-        if channel == 1 and out is not None:
-            _write_sparse(out, chunk)
-        else:
-            words.extend(chunk[:1000])
-
-    if engine.relay(bench, argv, stdin=stdin, hear=hear):
-        said = words.decode("utf-8", "backslashreplace").strip().splitlines()
-        raise EngineFault(doing=f"making an image with {argv[0]}", said=(said or ["no word"])[-1])
-
-
-def _write_sparse(out: IO[bytes], chunk: bytes) -> None:
-    if chunk.count(0) == len(chunk):
-        out.seek(len(chunk), 1)
-    else:
-        out.write(chunk)
+    Raises:
+        EngineFault: it could not be made, or does not verify.
+    """
+    reach.run(engine, bench, ("sh", "-c", _WRAP, "sh", node.lab, node.name, notes))
+    return reach.fetch(engine, bench, "/w/disk.E01", folder / E01)
