@@ -17,7 +17,7 @@ from lab.flow.atomic import (
 from lab.flow.bench import measure_detect, measure_up
 from lab.flow.case import close_case, open_case, report_case, tell_case
 from lab.flow.context import Stage
-from lab.flow.evidence import secure
+from lab.flow.evidence import make_symbols, secure
 from lab.flow.exports import bundle_run, export_run, read_bundled
 from lab.flow.free import mark, report_watched, watch
 from lab.flow.imports import bring_in, judge_import, look_at_files
@@ -265,6 +265,10 @@ CASE_REPORT: Final[Stages] = (
 
 EVIDENCE: Final[Stages] = (
     secure,  # Securing    -> Secured
+)
+
+SYMBOLS: Final[Stages] = (
+    make_symbols,  # nothing -> Symbols
 )
 
 HAND_IN: Final[Stages] = (

@@ -11,14 +11,25 @@ from lab.cli.options import AsFormat, Format, LabName
 from lab.cli.session import open_session
 
 if TYPE_CHECKING:
-    from lab.flow.evidence import Secured
+    from lab.cli.session import Session
+    from lab.flow.evidence import Secured, Symbols
 
 app = typer.Typer()
 
 
-@app.command(epilog="Example:  lab evidence gateway --e01")
+_SYMBOLS = "symbols"
+"""Asks for a symbol file; as a name of a node it cannot be asked for here."""
+
+
+@app.command(epilog="Examples:  lab evidence gateway --e01   lab evidence symbols")
 def evidence(  # noqa: PLR0913  # its options
-    node: Annotated[str, typer.Argument(help="Which node; one that stopped has a disk alone.")],
+    node: Annotated[
+        str,
+        typer.Argument(
+            help="Which node; one that stopped has a disk alone. `symbols`: no node, but the file by which "
+            "Volatility 3 reads the memory of machines."
+        ),
+    ],
     *,
     disk: Annotated[bool, typer.Option("--disk/--no-disk", help="Make an image of its disk.")] = True,
     e01: Annotated[bool, typer.Option("--e01", help="Make it in the Expert Witness format as well.")] = False,
@@ -29,11 +40,14 @@ def evidence(  # noqa: PLR0913  # its options
     lab: LabName = "",
     output: AsFormat = Format.TABLE,
 ) -> None:
-    """Take evidence of a node from outside: triage, files and times, disk; before anything is changed."""
+    """Take evidence of a node from outside: memory, triage, files and times, disk; before it is changed."""
     from lab.flow.evidence import Securing
     from lab.pipeline import EVIDENCE
 
     session = open_session(lab)
+    if node == _SYMBOLS:
+        _make_symbols(session, output)
+        return
     securing = Securing(node=node, run=run, disk=disk, e01=e01, rules=yara)
     done: Secured = session.run(EVIDENCE, securing)
     if output == Format.JSON:
@@ -44,3 +58,14 @@ def evidence(  # noqa: PLR0913  # its options
     session.screen.table(("file", "what", "bytes", "sha256"), rows, spare=("sha256",))
     for it in done.manifest.cannot:
         session.screen.tell(f"cannot hold {it}")
+
+
+def _make_symbols(session: Session, output: Format) -> None:
+    from lab.pipeline import SYMBOLS
+
+    made: Symbols = session.run(SYMBOLS, None)
+    if output == Format.JSON:
+        session.screen.json(made)
+        return
+    session.screen.line(str(made.path))
+    session.screen.tell(f"vol -s {made.folder} -f FOLDER/memory.elf linux.pslist  reads with it")

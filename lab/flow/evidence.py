@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _TOOLS: Final = "forensics"
 """The role whose image has the tools."""
 
+_SYMBOLS: Final = "symbols"
+"""The folder, where the user works, with symbol files."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Securing:
@@ -71,7 +74,7 @@ def secure(securing: Securing, context: Context) -> Secured:
     run = run_answered(securing.run, context)
     context.lab_name = run.header().lab
     _, node = defended(run, securing.node, context)
-    image = _tools(context)
+    image = "" if node.machine else _baked(_TOOLS, context)  # a machine's own image has them
     begun = new_response("evidence", node=node.name)
     run.response.add(begun)
     folder = _new_folder(run, node)
@@ -88,12 +91,47 @@ def secure(securing: Securing, context: Context) -> Secured:
     return Secured(folder=folder, manifest=found)
 
 
-def _tools(context: Context) -> str:
-    """Return the image with the tools, baked when there is none."""
-    kind = context.kinds.find(_TOOLS)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Symbols:
+    """A symbol file for the kernel of machines."""
+
+    release: str
+    """The kernel's release."""
+
+    path: Path
+    """The file, below the folder that Volatility is given."""
+
+    folder: Path
+    """That folder."""
+
+
+def make_symbols(_: None, context: Context) -> Symbols:
+    """Nothing -> the symbol file by which Volatility reads the memory of machines, made anew.
+
+    Raises:
+        EngineFault: the kernel does not start, or says not enough.
+    """
+    from lab.files import careful
+    from lab.forensics.machine import kernel_of
+    from lab.forensics.symbols import symbol_file
+
+    context.lab_name = context.lab_name or _SYMBOLS  # whoever ends us early finds what is left by it
+    image = _baked(images.KERNEL, context)
+    context.tell("starting the kernel once")
+    kernel = kernel_of(context.engine, image, context.lab_name)
+    folder = context.workplace.folder / _SYMBOLS
+    (folder / "linux").mkdir(parents=True, exist_ok=True)
+    path = folder / "linux" / f"{kernel.release}.json.xz"
+    careful.replace(path, symbol_file(kernel))
+    return Symbols(release=kernel.release, path=path, folder=folder)
+
+
+def _baked(role: str, context: Context) -> str:
+    """Return the image of a role that no lab needs, baked when there is none."""
+    kind = context.kinds.find(role)
     if kind is None:
-        raise NotFound("role", name=_TOOLS)
-    recipes = images.recipes((Node(name=_TOOLS, kind=kind, attach=(), variables={}),), context.workplace)
+        raise NotFound("role", name=role)
+    recipes = images.recipes((Node(name=role, kind=kind, attach=(), variables={}),), context.workplace)
     baker = Baker(
         lab=context.lab_name,
         engine=context.engine,
@@ -102,7 +140,7 @@ def _tools(context: Context) -> str:
         stop=context.stop,
     )
     baker.bake(images.missing(recipes.values(), context.engine))
-    return recipes[_TOOLS].tag
+    return recipes[role].tag
 
 
 def _new_folder(run: RunFolder, node: SeenNode) -> Path:

@@ -1,4 +1,4 @@
-"""The evidence of a machine: all of its memory, and its disk of the same moment with what was deleted on it."""
+"""The evidence of a machine: all of its memory, and its disk of that moment, with what was deleted on it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from lab.forensics.symbols import Kernel
 MEMORY: Final = "memory.elf"
 """What the file with its memory is called."""
 
-CANNOT: Final = (
-    "what the machine had not written back: a file that was made and removed within its last seconds was never "
-    "on its disk",
+NOT_WRITTEN_BACK: Final = (
+    "what the machine had not written back: a file made and removed within seconds is lost to its disk"
 )
 """What a disk of a machine cannot hold."""
 
@@ -152,8 +151,8 @@ def kernel_of(engine: Reach, image: str, lab: str) -> Kernel:
         if ran.code:
             said = ran.stderr.decode("utf-8", "backslashreplace").strip()
             raise EngineFault(doing="starting the kernel", said=said)
-        said = {name: _read(engine, place, f"/w/{name}") for name in ("version", "vmlinux", "kallsyms")}
-    return Kernel(version=said["version"].decode(), types=said["vmlinux"], symbols=said["kallsyms"].decode())
+        told = {name: _read(engine, place, f"/w/{name}") for name in ("version", "vmlinux", "kallsyms")}
+    return Kernel(version=told["version"].decode(), types=told["vmlinux"], symbols=told["kallsyms"].decode())
 
 
 def _read(engine: Reach, place: SeenNode, path: str) -> bytes:

@@ -70,6 +70,9 @@ class Manifest:
     version: str
     """Version of this program."""
 
+    stood_still: float | None = None
+    """For how many seconds a machine stood still while its memory was taken; None where none was."""
+
     reconstructed: bool
     """Whether its disk was put together from its files, and was never a disk."""
 

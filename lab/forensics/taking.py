@@ -9,7 +9,7 @@ from typing import Final
 
 import lab
 from lab.engine.nodes import SeenNode
-from lab.forensics import bodyfile, disk, manifest, triage, yara
+from lab.forensics import bodyfile, disk, machine, manifest, triage, yara
 from lab.forensics.manifest import Item, Manifest
 from lab.forensics.reach import Tools
 from lab.moment import Moment
@@ -52,7 +52,13 @@ def take(node: SeenNode, tools: Tools, folder: Path, wanted: Wanted, tell: Calla
         EngineFault: something could not be taken.
     """
     begun = Moment.now()
-    items = tuple(sorted(_items(node, tools, folder, wanted, tell), key=lambda it: it.path))
+    stood_still, items = None, list[Item]()
+    if node.machine and node.state == "running":
+        stood_still = machine.secure(node, tools.engine, folder)
+        items.append(manifest.item_of(folder, folder / machine.MEMORY, "memory", begun))
+        tell(f"memory is there; the machine stood still for {stood_still:.2f} s")
+    made = _of_machine if node.machine else _of_container
+    items += made(node, tools, folder, wanted, tell)
     found = Manifest(
         node=node.name,
         kind=node.kind,
@@ -62,24 +68,57 @@ def take(node: SeenNode, tools: Tools, folder: Path, wanted: Wanted, tell: Calla
         begun=begun,
         taken=Moment.now(),
         version=lab.__version__,
-        reconstructed=wanted.disk,
-        cannot=(*_NO_MEMORY, *(disk.CANNOT if wanted.disk else ())),
-        items=items,
+        stood_still=stood_still,
+        reconstructed=wanted.disk and not node.machine,
+        cannot=tuple(_cannot(node, wanted)),
+        items=tuple(sorted(items, key=lambda it: it.path)),
     )
     manifest.write(folder, found)
     return found
 
 
-def _items(
+def _cannot(node: SeenNode, wanted: Wanted) -> Iterator[str]:
+    """Say what the evidence cannot hold."""
+    if not node.machine:
+        yield from _NO_MEMORY
+        yield from disk.CANNOT if wanted.disk else ()
+        return
+    if node.state != "running":
+        yield "memory: the machine had stopped"
+    if wanted.disk:
+        yield machine.NOT_WRITTEN_BACK
+
+
+def _of_machine(
     node: SeenNode, tools: Tools, folder: Path, wanted: Wanted, tell: Callable[[str], None]
 ) -> Iterator[Item]:
-    begun = Moment.now()
     if node.state == "running":
-        for path in triage.collect(node, tools.engine, folder):
-            yield manifest.item_of(
-                folder, path, "timeline" if path.name == bodyfile.NAME else "triage", begun
-            )
-        tell("triage is there")
+        yield from _triage(node, tools, folder, tell)
+    begun = Moment.now()
+    with machine.bench(node, tools.engine, folder) as bench:
+        if wanted.disk:
+            yield manifest.item_of(folder, bench.bring_disk(folder), "disk", begun)
+            if wanted.e01:
+                yield manifest.item_of(folder, bench.bring_wrapped(folder), "disk", begun)
+            tell("the disk is there, with what was deleted on it")
+        if wanted.rules is not None:
+            begun = Moment.now()
+            yield manifest.item_of(folder, bench.look(wanted.rules, folder), "yara", begun)
+            tell("YARA has looked")
+
+
+def _triage(node: SeenNode, tools: Tools, folder: Path, tell: Callable[[str], None]) -> Iterator[Item]:
+    begun = Moment.now()
+    for path in triage.collect(node, tools.engine, folder):
+        yield manifest.item_of(folder, path, "timeline" if path.name == bodyfile.NAME else "triage", begun)
+    tell("triage is there")
+
+
+def _of_container(
+    node: SeenNode, tools: Tools, folder: Path, wanted: Wanted, tell: Callable[[str], None]
+) -> Iterator[Item]:
+    if node.state == "running":
+        yield from _triage(node, tools, folder, tell)
         if wanted.rules is not None:
             begun = Moment.now()
             path = yara.look(node, tools, wanted.rules, folder)

@@ -89,7 +89,7 @@ class Assembly:
         return (self.files, self.kernel)
 
 
-_KERNEL: Final = "machine"
+KERNEL: Final = "machine"
 """The role with the kernel, and with what runs it."""
 
 
@@ -116,7 +116,7 @@ def recipes(nodes: Iterable[Node], workplace: Workplace) -> dict[str, Recipe]:
     for node in nodes:
         found[node.name] = of(node.kind, node.variables)
         if node.kind.machine:
-            kernel = of(read_kind(workplace.roles()[_KERNEL]), {})
+            kernel = of(read_kind(workplace.roles()[KERNEL]), {})
             found[node.name] = _assembled(found[node.name], kernel)
     return found
 
