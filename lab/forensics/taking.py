@@ -13,6 +13,7 @@ from lab.forensics import bodyfile, disk, machine, manifest, triage, yara
 from lab.forensics.manifest import Item, Manifest
 from lab.forensics.reach import Tools
 from lab.moment import Moment
+from lab.workers import together
 
 _NO_MEMORY: Final = (
     "memory as a whole: a container has none of its own; the triage has what its processes hold",
@@ -91,9 +92,17 @@ def _cannot(node: SeenNode, wanted: Wanted) -> Iterator[str]:
 
 def _of_machine(
     node: SeenNode, tools: Tools, folder: Path, wanted: Wanted, tell: Callable[[str], None]
-) -> Iterator[Item]:
+) -> list[Item]:
+    tasks = [lambda: list(_on_bench(node, tools, folder, wanted, tell))]
     if node.state == "running":
-        yield from _triage(node, tools, folder, tell)
+        tasks.append(lambda: list(_triage(node, tools, folder, tell)))
+    # A machine's triage takes its one processor, and the disk, of a moment that is past, another.
+    return [it for found in together(tasks) for it in found]
+
+
+def _on_bench(
+    node: SeenNode, tools: Tools, folder: Path, wanted: Wanted, tell: Callable[[str], None]
+) -> Iterator[Item]:
     begun = Moment.now()
     with machine.bench(node, tools.engine, folder) as bench:
         if wanted.disk:

@@ -10,7 +10,7 @@ import pytest
 
 from lab.files.workplace import Workplace
 from lab.flow.context import Context
-from lab.flow.evidence import _tools
+from lab.flow.evidence import _TOOLS, _baked
 from lab.forensics import manifest
 from lab.forensics.manifest import Manifest
 from tests.e2e.conftest import Place
@@ -97,7 +97,7 @@ def _disk(place: Place, folder: Path) -> None:
     with Context(
         workplace=Workplace(place.folder), connect=lambda: place.engine, lab_name=place.name
     ) as context:
-        image = _tools(context)
+        image = _baked(_TOOLS, context)
         context.__dict__.pop("engine", None)  # the place's own: it is closed by whoever opened it
     with place.engine.workbench(image, place.name) as bench:
         for name in ("disk.raw", "disk.E01", "bodyfile.txt"):
