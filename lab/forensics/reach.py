@@ -45,7 +45,7 @@ while at < size:
         at += sys.stdout.buffer.write(os.read(file, min(end - at, 1 << 20)))
 sys.stdout.buffer.write(struct.pack("<QQ", size, 0))
 """
-"""Writes where a file has data, and that: place and length, eight bytes each, and the bytes; last its size."""
+"""Writes where a file has data, and that: place and length in eight bytes each, the bytes; last its size."""
 
 _HEAD: Final = struct.Struct("<QQ")
 

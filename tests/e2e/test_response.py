@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,23 +15,16 @@ import pytest
 
 from lab.engine.docker import DockerEngine
 from lab.engine.labels import LAB
-from lab.exercise.respond.base import Action
 from lab.exercise.respond.block import Block
 from lab.exercise.respond.carrying import Carrying
-from lab.exercise.respond.isolate import Isolate
-from lab.exercise.respond.kill import Kill
 from lab.exercise.respond.lock import Lock
-from lab.exercise.respond.remove import Remove
 from lab.exercise.respond.restore import Restore
 from lab.files import records
-from lab.files.workplace import SHIPPED, Workplace
-from lab.flow.context import Context
-from lab.flow.respond import _renew
+from lab.files.workplace import SHIPPED
 from lab.learn.response import Part
 from lab.learn.response import Response as Graded
 from lab.provision import apply
-from lab.runs.diary import Diary
-from lab.runs.response import Response
+from tests.e2e.answering import CASES, carrying_in, comes_in, is_served, open_session, ran, session_lives
 from tests.e2e.conftest import Place
 from tests.support import until
 
@@ -125,78 +116,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 @pytest.fixture
 def carrying(lab: Place, tmp_path: Path) -> Iterator[Carrying]:
-    with Context(workplace=Workplace(lab.folder), connect=DockerEngine, lab_name=lab.name) as context:
-        yield Carrying(
-            engine=lab.engine,
-            find=lambda name: (lab.observe(), lab.node(name)),
-            written=Diary(tmp_path / "response.jsonl", Response),
-            renew=partial(_renew, context),
-        )
-
-
-def ran(lab: Place, node: str, *argv: str, user: str = "root") -> subprocess.CompletedProcess[bytes]:
-    done = lab.engine.execute(lab.node(node), argv, user=user, timeout=20)
-    return subprocess.CompletedProcess(argv, done.code, done.stdout, done.stderr)
-
-
-_SSH: Final = (
-    *("ssh", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
-    *("-o", "ConnectTimeout=2", "-o", "LogLevel=ERROR"),
-)
-
-
-def comes_in(lab: Place, *, key: str = "") -> bool:
-    """Try a way in, as an attacker does."""
-    bastion = lab.node("bastion").addresses.get("outside", "192.0.2.1")
-    if not bastion or bastion == "192.0.2.1":
-        return False
-    way = ("-i", key, "-o", "BatchMode=yes") if key else ("-o", "PubkeyAuthentication=no")
-    login = ("maria", "summer2026") if not key else ("maria", "")
-    before = () if key else ("sshpass", "-p", login[1])
-    return (
-        ran(lab, "attacker", "timeout", "5", *before, *_SSH, *way, f"maria@{bastion}", "true").returncode == 0
-    )
-
-
-def is_served(lab: Place) -> bool:
-    """Try what people need: the server, from inside."""
-    address = lab.node("bastion").addresses.get("inside", "")
-    return ran(lab, "desk", "timeout", "5", "bash", "-c", f"exec 3<>/dev/tcp/{address}/22").returncode == 0
-
-
-def has_planted(lab: Place) -> bool:
-    return ran(lab, "bastion", "test", "-e", "/root/.planted").returncode == 0
-
-
-def session_lives(lab: Place) -> bool:
-    return ran(lab, "bastion", "pgrep", "-f", "[s]leep 4321").returncode == 0
-
-
-def plant(lab: Place) -> None:
-    assert ran(lab, "bastion", "sh", "-c", "echo x >/root/.planted").returncode == 0
-
-
-def open_session(lab: Place) -> None:
-    """Let a session of maria's go on, as an intruder who stays."""
-    bastion = lab.node("bastion").addresses["outside"]
-    login = ("sshpass", "-p", "summer2026", *_SSH, f"maria@{bastion}")
-    ran(lab, "attacker", *login, "setsid sleep 4321 >/dev/null 2>&1 </dev/null &")
-    until(lambda: session_lives(lab))
-
-
-def nothing(_lab: Place) -> None:
-    """Prepare nothing."""
-
-
-CASES: Final[dict[str, tuple[Action, Callable[[Place], None], Callable[[Place], bool], bool]]] = {
-    "isolate": (Isolate(node="bastion", network=("outside",)), nothing, comes_in, True),
-    "block": (Block(node="bastion", address="attacker"), nothing, comes_in, True),
-    "lock": (Lock(node="bastion", user="maria"), nothing, comes_in, True),
-    "kill": (Kill(node="bastion", user="maria"), open_session, session_lives, False),
-    "remove": (Remove(node="bastion", path=("/root/.planted",)), plant, has_planted, True),
-    "restore": (Restore(node="bastion"), plant, has_planted, True),
-}
-"""An action, what has to be there before, what tells whether it is, and whether undoing brings it back."""
+    with carrying_in(lab, tmp_path) as found:
+        yield found
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -332,11 +253,9 @@ def good(lab: Place, run: str) -> None:
         said: tuple[str, ...] = ("--host", "bastion", "--account", "maria", "--address", attacker)
         said += ("--technique", "T1078.003", "--time", it["first_event"])
         lab.lab("case", "finding", *said, "--event", it["event_ids"][0], "somebody came in as maria")
-    lab.lab(
-        "case",
-        "note",
-        "Tom worked on the bastion meanwhile: /home/tom/.bash_history is his; so are /home/admin, /home/jens",
-    )
+    # People work there meanwhile, and not each time the same: what they changed is theirs.
+    theirs = [it.path for it in lab.engine.differences(lab.node("bastion")) if "maria" not in it.path]
+    lab.lab("case", "note", f"Tom, Jens and the administrator worked on the bastion: {' '.join(theirs)}")
     lab.lab("case", "close", "contained")
 
 
