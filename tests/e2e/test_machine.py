@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from mmap import PROT_READ, mmap
 from pathlib import Path
 
 import docker
@@ -113,7 +114,7 @@ def test_more_commands_than_lines_wait_for_their_turn(lab: Place, machine: SeenN
 
 def test_its_walls_hold_from_inside_with_all_rights_of_root(lab: Place) -> None:
     told = json.loads(lab.lab("verify", lab.name, "--format", "json", timeout=300).stdout)
-    probes = [it for it in told["probes"] if it["node"] == "bastion"]
+    probes = [it for it in told if it["node"] == "bastion"]
     assert {it["wall"] for it in probes} >= {"host", "gateway", "raw frames", "route", "engine", "dns"}
     assert all(it["held"] for it in probes), [it for it in probes if not it["held"]]
     frames = [it["said"] for it in probes if it["wall"] == "raw frames"]
@@ -132,10 +133,11 @@ def test_its_container_has_one_right_and_one_device(lab: Place) -> None:
 
 
 def test_what_differs_from_the_baked_image_is_seen_from_beside_it(lab: Place, machine: SeenNode) -> None:
-    before = {it.path for it in lab.engine.differences(machine)}
-    said(lab, "bastion", "sh", "-c", "echo x >/root/new; rm /etc/issue")
-    new = {(it.path, it.how) for it in lab.engine.differences(machine) if it.path not in before}
-    assert new == {("/root/new", "added"), ("/etc/issue", "removed")}
+    said(lab, "bastion", "sh", "-c", "echo x >/root/new; rm /etc/issue; chmod 600 /etc/motd")
+    found = {(it.path, it.how) for it in lab.engine.differences(machine)}
+    assert found >= {("/root/new", "added"), ("/etc/issue", "removed"), ("/etc/motd", "changed")}
+    ours = {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/proc", "/lost+found"}
+    assert not ours & {path for path, _ in found}
 
 
 def test_what_is_beside_it_has_the_disk_as_it_was_baked(lab: Place, machine: SeenNode) -> None:
@@ -223,9 +225,9 @@ def test_volatility_finds_the_process_the_command_and_the_listener(
         for plugin in ("linux.pslist.PsList", "linux.bash.Bash", "linux.sockstat.Sockstat")
     }
     processes, typed, sockets = rows.values()
-    listening = [it for it in sockets if it["Source Port"] == 4455]
+    listening = [it for it in sockets if str(it["Source Port"]) == "4455"]
     assert [it["State"] for it in listening] == ["LISTEN"]
-    assert [it["COMM"] for it in processes if it["PID"] == listening[0]["Pid"]] == ["python3"]
+    assert [it["COMM"] for it in processes if it["PID"] == listening[0]["PID"]] == ["python3"]
     assert TYPED in [it["Command"] for it in typed]
     assert len(processes) > 20
 
@@ -243,17 +245,15 @@ def test_the_disk_of_a_machine_has_what_was_deleted_on_it(
     lab: Place, evidence: tuple[Path, Manifest]
 ) -> None:
     folder, found = evidence
-    raw = (folder / "disk.raw").read_bytes()
-    assert DELETED.encode() in raw
-    assert LOST.encode() not in raw, "what was never written back is lost"
+    with (folder / "disk.raw").open("rb") as file, mmap(file.fileno(), 0, prot=PROT_READ) as raw:
+        assert raw.find(DELETED.encode()) > 0
+        assert raw.find(LOST.encode()) == -1, "what was never written back is lost"
     with lab.engine.workbench(found.image, lab.name) as bench:
-        kept = lab.engine.relay(bench, ("sh", "-c", "cat >/w/disk.raw"), stdin=[raw], hear=lambda *_: None)
-        assert kept == 0
-        listed = lab.engine.execute(bench, ("sh", "-c", "fls -rp /w/disk.raw | wc -l")).stdout
-        free = lab.engine.execute(bench, ("sh", "-c", f"blkls /w/disk.raw | grep -c '{DELETED}'")).stdout
         wrapped = (folder / "disk.E01").read_bytes()
         verify = ("sh", "-c", "cat >/w/d.E01; ewfverify -q /w/d.E01")
         assert lab.engine.relay(bench, verify, stdin=[wrapped], hear=lambda *_: None) == 0
+        listed = lab.engine.execute(bench, ("sh", "-c", "fls -rp /w/d.E01 | wc -l")).stdout
+        free = lab.engine.execute(bench, ("sh", "-c", f"blkls /w/d.E01 | grep -ac '{DELETED}'")).stdout
     assert int(free) >= 1, "it is in no file that there is"
     assert int(listed) == _entries(folder / "disk.raw")
 
