@@ -122,10 +122,9 @@ def _node(lab: str, node: Node, image: str) -> NodeSpec:
             command=kind.command,
             user=kind.user,
             capabilities=kind.capabilities,
-            limits=(kind.memory, kind.cpus, kind.processes, kind.disk),
+            limits=(kind.memory, kind.cpus, kind.processes, kind.disk, *([machine] if machine else [])),
             files=(kind.read_only, tmpfs),
             networks=(node.attach, node.watch, kind.host_network),
-            **({"machine": machine} if machine else {}),
         ),
     )
 

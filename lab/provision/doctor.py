@@ -87,6 +87,7 @@ def examine(
     return (
         *_engine(told),
         *_kernel(lab),
+        *_machines(lab),
         *_resources(told, lab, unbaked),
         _folder(folder),
         *_addresses(engine, lab),

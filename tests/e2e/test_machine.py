@@ -252,7 +252,7 @@ def test_the_disk_of_a_machine_has_what_was_deleted_on_it(
         wrapped = (folder / "disk.E01").read_bytes()
         verify = ("sh", "-c", "cat >/w/d.E01; ewfverify -q /w/d.E01")
         assert lab.engine.relay(bench, verify, stdin=[wrapped], hear=lambda *_: None) == 0
-        listed = lab.engine.execute(bench, ("sh", "-c", "fls -rp /w/d.E01 | wc -l")).stdout
+        listed = lab.engine.execute(bench, ("sh", "-c", "stdbuf -oL fls -rp /w/d.E01 | wc -l")).stdout
         free = lab.engine.execute(bench, ("sh", "-c", f"blkls /w/d.E01 | grep -ac '{DELETED}'")).stdout
     assert int(free) >= 1, "it is in no file that there is"
     assert int(listed) == _entries(folder / "disk.raw")
