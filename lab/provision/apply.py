@@ -120,7 +120,7 @@ def await_ready(lab: Lab, running: RunningLab, engine: Engine, tell: Callable[[s
     Raises:
         NodeNotReady: one did not in time; shows its last words.
     """
-    checks = {node.name: node.kind for node in lab.nodes if node.kind.health}
+    checks = {node.name: node.kind for node in lab.nodes if node.kind.health or node.kind.machine}
     waiting = [node for node in running.nodes if node.name in checks]
     if not waiting:
         return running
@@ -178,10 +178,11 @@ def healthy(node: SeenNode, argv: tuple[str, ...], engine: Engine) -> str:
     """Ask a node whether it is ready; nothing when it is, else what its check said."""
     if node.state != "running":
         return "it does not run"
-    if not argv:
+    if not (argv or node.machine):
         return ""
     try:
-        ran = engine.execute(node, argv, user="root", timeout=10)
+        # A machine runs from the first moment on, and does something once it has started.
+        ran = engine.execute(node, argv or ("true",), user="root", timeout=10)
     except LabError as error:
         return str(error)
     words = (ran.stderr or ran.stdout).decode("utf-8", "backslashreplace").strip()
