@@ -38,6 +38,7 @@ class DockerOutside:
 
     _api: Any
     execute: Callable[..., Completed]
+    stop_node: Callable[[SeenNode], None]
 
     def detach(self, node: SeenNode, network: str) -> None:
         """Take a node off a network."""
@@ -173,7 +174,8 @@ class DockerOutside:
         with engine_errors(f"setting {node.name} aside"):
             for network in node.addresses:
                 self.detach(node, network)
-            self._api.stop(node.id, timeout=0)
+        self.stop_node(node)
+        with engine_errors(f"setting {node.name} aside"):
             self._api.rename(node.id, translation.aside_name(node))
 
     def bring_back(self, node: SeenNode) -> None:

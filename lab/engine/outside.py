@@ -38,7 +38,8 @@ class Outside(Protocol):
         """Have a container of the node's image, as it was baked, in its network and among its processes.
 
         What runs there has programs that nobody can have tampered with; the node's own files are below
-        `/proc/1/root`. It is gone when the body ends.
+        `/proc/1/root`. It is gone when the body ends. In a machine it is no container but a view with the
+        disk as it was baked for root, and root there has all rights.
 
         Args:
             node: A node that runs.

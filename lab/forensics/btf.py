@@ -39,6 +39,9 @@ _TAIL: Final = {_INT: 4, _ARRAY: 12, _VAR: 4, _DECL_TAG: 4}
 _SIGNED, _CHAR, _BOOL = 1, 2, 4
 """Marks of whole numbers."""
 
+_DEEPEST: Final = 64
+"""Names of names, at most: a real kernel has four."""
+
 _POINTER: Final = 8
 """Bytes of an address."""
 
@@ -83,7 +86,7 @@ def read_types(data: bytes) -> Types:
     try:
         names, types = _parts(data)
         return _Writer(names, types).types()
-    except (struct.error, IndexError, ValueError) as error:
+    except (struct.error, IndexError, ValueError, RecursionError) as error:
         raise EngineFault(doing="reading the kernel's types", said=f"they are not whole: {error}") from error
 
 
@@ -171,9 +174,7 @@ class _Writer:
         return {"size": it.size, "base": base, "constants": constants}
 
     def _described(self, number: int) -> Described:
-        it = self._types[number]
-        while it.sort in _PASSED:
-            number, it = it.size, self._types[it.size]
+        number, it = self._beneath(number)
         found: Described = {"kind": "base", "name": "void"}
         if number in self._called:
             found = {"kind": _WITH_FIELDS.get(it.sort, "enum"), "name": self._called[number]}
@@ -190,6 +191,15 @@ class _Writer:
             found = {"kind": "function"}
         return found
 
+    def _beneath(self, number: int) -> tuple[int, _Type]:
+        """Return the type that one is of, past names and `const`."""
+        for _ in range(_DEEPEST):
+            it = self._types[number]
+            if it.sort not in _PASSED:
+                return number, it
+            number = it.size
+        raise ValueError("a type is of itself")
+
     def _base_type(self, it: _Type) -> str:
         marks = int.from_bytes(it.rest[3:4], "little")
         kind = "bool" if marks & _BOOL else "char" if it.name.endswith("char") or marks & _CHAR else "int"
@@ -198,9 +208,7 @@ class _Writer:
         return it.name
 
     def _size(self, number: int) -> int:
-        it = self._types[number]
-        while it.sort in _PASSED:
-            it = self._types[it.size]
+        _, it = self._beneath(number)
         return _POINTER if it.sort == _PTR else it.size
 
 

@@ -132,6 +132,18 @@ def test_its_container_has_one_right_and_one_device(lab: Place) -> None:
     assert not wall.privileged
 
 
+def test_a_program_is_tried_in_a_container_of_a_moment(lab: Place, machine: SeenNode) -> None:
+    def succeeds(*argv: str, devices: tuple[str, ...] = (), within: float = 20) -> bool:
+        return lab.engine.succeeds(machine.image, argv, devices=devices, lab=lab.name, within=within)
+
+    assert succeeds("true")
+    assert not succeeds("false")
+    assert not succeeds("sleep", "60", within=1)
+    assert not succeeds("true", devices=("/dev/no-such-thing",))
+    assert succeeds("test", "-c", "/dev/net/tun", devices=("/dev/net/tun",))
+    assert not any(it.passing for it in lab.observe().nodes)
+
+
 def test_what_differs_from_the_baked_image_is_seen_from_beside_it(lab: Place, machine: SeenNode) -> None:
     said(lab, "bastion", "sh", "-c", "echo x >/root/new; rm /etc/issue; chmod 600 /etc/motd")
     found = {(it.path, it.how) for it in lab.engine.differences(machine)}

@@ -159,6 +159,7 @@ def arguments(asked: dict[str, object], networks: Networks) -> list[str]:
     accelerated = Path("/dev/kvm").exists()
     argv = [
         *("qemu-system-x86_64", "-name", socket.gethostname(), "-nodefaults", "-no-user-config"),
+        *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
         *("-display", "none", "-no-reboot", "-machine", "q35,usb=off,smm=off,hpet=off", "-smp", "1"),
         *(("-accel", "kvm") if accelerated else ("-accel", "tcg,tb-size=48")),
         *("-cpu", "host" if accelerated else CPU, "-m", f"{asked['memory'] // 2**20}M"),
