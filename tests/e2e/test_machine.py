@@ -41,6 +41,11 @@ all:
 TYPED = "python3 -c 'import socket, time; s = socket.create_server((\"\", 4455)); time.sleep(86399)' &"
 """Typed by an intruder: a process that listens."""
 
+RULES = """
+rule listens { strings: $it = "socket.create_server" condition: $it }
+rule accounts { strings: $it = "maria:x:1000" condition: $it }
+"""
+
 DELETED = "planted and deleted, and on the disk all the same"
 LOST = "made and removed before anything was written back"
 
@@ -203,7 +208,9 @@ def evidence(lab: Place) -> tuple[Path, Manifest]:
     lab.lab("watch", "--lab", lab.name, "--for", "1", timeout=100)
     log = ("cat", "/var/log/exec.log")
     before = lab.engine.execute(lab.node("bastion"), log).stdout
-    told = lab.lab("evidence", "bastion", "--lab", lab.name, "--e01", timeout=300).stdout
+    (lab.folder / "rules.yar").write_text(RULES, encoding="utf-8")
+    looking = ("--e01", "--yara", "rules.yar")
+    told = lab.lab("evidence", "bastion", "--lab", lab.name, *looking, timeout=300).stdout
     after = lab.engine.execute(lab.node("bastion"), log).stdout
     typing.kill()
     typing.communicate()
@@ -221,11 +228,15 @@ def test_evidence_of_a_machine_says_what_it_is(evidence: tuple[Path, Manifest]) 
         "disk.raw": "disk",
         "memory.elf": "memory",
         "triage.tar": "triage",
+        "yara.txt": "yara",
     }
     assert not found.reconstructed
     assert found.stood_still is not None
     assert list(manifest.faults(folder, found)) == []
     assert any("not written back" in it for it in found.cannot)
+    matches = (folder / "yara.txt").read_text(encoding="utf-8").splitlines()
+    assert any(it.startswith("memory: listens") for it in matches)
+    assert any(it.startswith("file: accounts ") and it.endswith("/etc/passwd") for it in matches)
 
 
 def test_volatility_finds_the_process_the_command_and_the_listener(
