@@ -11,6 +11,7 @@ from lab.errors import LabError
 from lab.flow.answered import defended, run_answered
 from lab.flow.context import Context
 from lab.flow.labs import (
+    Standing,
     apply_plan,
     await_ready,
     bake_images,
@@ -151,9 +152,15 @@ def _carrying(name: str, context: Context) -> Carrying:
         find=lambda node: defended(run, node, context),
         written=run.response,
         renew=partial(_renew, context),
+        settle=partial(_settle, context),
     )
 
 
 def _renew(context: Context, node: SeenNode) -> None:
     planned = bake_images(plan_nodes(lab_at_hand(context), frozenset({node.name}), context), context)
     await_ready(hand_secrets(apply_plan(planned, context), context), context)
+
+
+def _settle(context: Context) -> None:
+    lab = lab_at_hand(context)
+    await_ready(Standing(lab=lab, running=context.engine.observe(lab.name), changed=True), context)

@@ -20,7 +20,7 @@ from lab.exercise.respond.remove import Remove
 from lab.exercise.respond.restore import Restore
 from lab.files.workplace import Workplace
 from lab.flow.context import Context
-from lab.flow.respond import _renew
+from lab.flow.respond import _renew, _settle
 from lab.runs.diary import Diary
 from lab.runs.response import Response
 from tests.e2e.conftest import Place
@@ -101,4 +101,5 @@ def carrying_in(lab: Place, folder: Path) -> Iterator[Carrying]:
             find=lambda name: (lab.observe(), lab.node(name)),
             written=Diary(folder / "response.jsonl", Response),
             renew=partial(_renew, context),
+            settle=partial(_settle, context),
         )

@@ -306,7 +306,9 @@ def test_it_comes_back_with_its_disk_and_goes_with_its_container(lab: Place, mac
     assert said(lab, "bastion", "cat", "/root/kept") == "kept\n"
     with carrying_in(lab, lab.folder) as carrying:
         carrying.carry_out(CASES["restore"][0])
-    assert lab.engine.execute(lab.node("bastion"), ("test", "-e", "/root/kept")).code == 1
+        assert lab.engine.execute(lab.node("bastion"), ("test", "-e", "/root/kept")).code == 1
+        carrying.take_back()
+    assert said(lab, "bastion", "cat", "/root/kept") == "kept\n"
 
 
 def test_a_kill_while_it_starts_leaves_nothing_that_down_does_not_remove(place: Place) -> None:

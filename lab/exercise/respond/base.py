@@ -59,13 +59,14 @@ class Reach(Shell, Nodes, Outside, Protocol):
 class Hand:
     """A node, reached from outside, for one response."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what a response needs
         self,
         engine: Reach,
         running: RunningLab,
         node: SeenNode,
         *,
         renew: Callable[[SeenNode], None],
+        settle: Callable[[], None],
         keep: Callable[[str], None],
     ) -> None:
         """Open the door.
@@ -75,6 +76,7 @@ class Hand:
             running: The lab as it is now.
             node: Which node.
             renew: Makes a node of this name from its baked image; there is none when it is called.
+            settle: Waits until every node of the lab is ready.
             keep: Takes what is needed to take the act back, before it is done.
         """
         self.node = node
@@ -82,6 +84,7 @@ class Hand:
         self.keep = keep
         self._engine = engine
         self._renew = renew
+        self._settle = settle
 
     def resolve(self, target: str) -> Target:
         """Turn a node or an address into one that this node can reach.
@@ -148,9 +151,10 @@ class Hand:
         return seen
 
     def bring_back(self, before: SeenNode) -> None:
-        """Remove the node, and have the one again that was set aside."""
+        """Remove the node, and have the one again that was set aside, once it is ready."""
         self._engine.remove_nodes([self.node])
         self._engine.bring_back(before)
+        self._settle()
 
 
 class Action(Protocol):

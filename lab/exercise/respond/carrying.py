@@ -44,6 +44,9 @@ class Carrying:
     renew: Callable[[SeenNode], None]
     """Makes a node of this name from its baked image."""
 
+    settle: Callable[[], None]
+    """Waits until every node of the lab is ready."""
+
     def carry_out(self, action: Action) -> Response:
         """Do it; return its last line.
 
@@ -90,7 +93,7 @@ class Carrying:
 
     def _hand(self, node: str, keep: Callable[[str], None]) -> Hand:
         running, seen = self.find(node)
-        return Hand(self.engine, running, seen, renew=self.renew, keep=keep)
+        return Hand(self.engine, running, seen, renew=self.renew, settle=self.settle, keep=keep)
 
     def _end(self, begun: Response, state: State, said: str = "", kept: str = "") -> Response:
         line = replace(begun, at=Moment.now(), state=state, said=said, kept=kept)

@@ -35,7 +35,13 @@ def world() -> World:
 
 
 @pytest.fixture
-def carrying(world: World, tmp_path: Path) -> Carrying:
+def settled() -> list[str]:
+    """Has an entry for each time that somebody waited for the lab."""
+    return []
+
+
+@pytest.fixture
+def carrying(world: World, tmp_path: Path, settled: list[str]) -> Carrying:
     def renew(node: SeenNode) -> None:
         engine = world.engine
         engine.create_node(engine._specs[node.lab, node.name])  # noqa: SLF001  # as apply would
@@ -47,7 +53,13 @@ def carrying(world: World, tmp_path: Path) -> Carrying:
         return running, node
 
     written = Diary(tmp_path / "response.jsonl", Response)
-    return Carrying(engine=world.engine, find=find, written=written, renew=renew)
+    return Carrying(
+        engine=world.engine,
+        find=find,
+        written=written,
+        renew=renew,
+        settle=lambda: settled.append("all are ready"),
+    )
 
 
 def addresses(world: World, name: str = "bastion") -> dict[str, str]:
@@ -101,7 +113,9 @@ def test_what_is_needed_to_take_it_back_is_on_disk_before_it_is_done(
     assert states(carrying)[-1] == "undone"
 
 
-def test_a_node_that_is_made_anew_can_be_had_again(world: World, carrying: Carrying) -> None:
+def test_a_node_that_is_made_anew_can_be_had_again(
+    world: World, carrying: Carrying, settled: list[str]
+) -> None:
     before = world.engine.observe("starter").node("shop")
     assert before is not None
     carrying.carry_out(Restore(node="shop"))
@@ -112,6 +126,7 @@ def test_a_node_that_is_made_anew_can_be_had_again(world: World, carrying: Carry
     again = world.engine.observe("starter").node("shop")
     assert again is not None
     assert (again.id, again.addresses) == (before.id, before.addresses)
+    assert settled == ["all are ready"], "it is said to be back when it is"
 
 
 def test_a_response_that_did_not_help_says_so(world: World, carrying: Carrying) -> None:
