@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,9 +25,6 @@ NOT_WRITTEN_BACK: Final = (
 """What a disk of a machine cannot hold."""
 
 _PROGRAM: Final = ("/usr/bin/python3", "/usr/local/sbin/machine")
-_KEPT: Final = "/evidence"
-"""Where the machine's container keeps what is fetched."""
-
 _OWN: Final = "own.qcow2"
 _PIECE: Final = 2**20
 _SECURED_WITHIN: Final = 60.0
@@ -66,17 +64,16 @@ def secure(node: SeenNode, engine: Reach, folder: Path) -> float:
     Raises:
         EngineFault: it could not be done.
     """
-    place = monitor(node)
-    engine.execute(place, ("rm", "-rf", _KEPT), user="root")
+    place, kept = monitor(node), f"/evidence-{secrets.token_hex(4)}"
     try:
-        ran = engine.execute(place, (*_PROGRAM, "secure", _KEPT), user="root", timeout=_SECURED_WITHIN)
+        ran = engine.execute(place, (*_PROGRAM, "secure", kept), user="root", timeout=_SECURED_WITHIN)
         if ran.code:
             said = ran.stderr.decode("utf-8", "backslashreplace").strip()
             raise EngineFault(doing=f"securing the memory of {node.name}", said=said)
         for name in (MEMORY, _OWN):
-            reach.fetch(engine, place, f"{_KEPT}/{name}", folder / name)
+            reach.fetch(engine, place, f"{kept}/{name}", folder / name)
     finally:
-        engine.execute(place, ("rm", "-rf", _KEPT), user="root")
+        engine.execute(place, ("rm", "-rf", kept), user="root")
     return float(ran.stdout)
 
 

@@ -17,6 +17,7 @@ import pytsk3
 
 from lab.engine.docker import DockerEngine
 from lab.engine.labels import LAB
+from lab.engine.machines import monitor
 from lab.engine.nodes import SeenNode
 from lab.engine.shell import CommandSlow
 from lab.forensics import manifest
@@ -297,6 +298,24 @@ def _entries(path: Path) -> int:
         return count
 
     return below(system.open_dir("/"))
+
+
+FREEZE = """
+import json, socket
+open("/run/lab/still", "w").write("999999")
+line = socket.socket(socket.AF_UNIX)
+line.connect("/run/lab/qmp")
+for what in ("qmp_capabilities", "stop"):
+    line.sendall(json.dumps({"execute": what}).encode())
+    line.recv(65536)
+"""
+"""Stops the machine and ends without letting it go on, as whoever is killed while evidence is taken."""
+
+
+def test_a_machine_goes_on_when_who_stopped_it_is_gone(lab: Place, machine: SeenNode) -> None:
+    frozen = lab.engine.execute(monitor(machine), ("python3", "-c", FREEZE))
+    assert frozen.code == 0, frozen.stderr
+    assert lab.engine.execute(machine, ("true",), timeout=30).code == 0
 
 
 def test_it_comes_back_with_its_disk_and_goes_with_its_container(lab: Place, machine: SeenNode) -> None:

@@ -13,6 +13,7 @@ asked from the engine's resolver, which answers in the container.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -40,6 +41,9 @@ OWN = Path("/lab/own.qcow2")
 MEMORY = "memory.elf"
 DISK = "own.qcow2"
 """What is kept of a machine, in a folder: all of its memory, and what it wrote to its disk."""
+
+STILL = "still"
+"""The file, among the lines, with the number of the process for which the machine stands still."""
 
 NUMBERS = 4
 """Bytes before a question for a name: its number and its length, two each."""
@@ -207,7 +211,8 @@ class Names:
             self.held = self.held[4 + length :]
             self.number = (self.number + 1) % 65536
             self.asked[self.number] = (of, question[:2])
-            self.asking.sendto(self.number.to_bytes(2, "big") + question[2:], RESOLVER)
+            with contextlib.suppress(OSError):  # one that is too long gets no answer, as anywhere
+                self.asking.sendto(self.number.to_bytes(2, "big") + question[2:], RESOLVER)
 
     def answer(self) -> None:
         """Pass an answer on."""
@@ -241,15 +246,31 @@ def secure(folder: Path) -> float:
     folder.mkdir(parents=True)
     monitor = Monitor()
     begun = time.monotonic()
+    (FOLDER / STILL).write_text(str(os.getpid()))
     monitor.ask("stop")  # what it has written to its disk is in the file by then
     try:
         monitor.ask("dump-guest-memory", paging=False, protocol=f"file:{folder / MEMORY}")
         shutil.copyfile(OWN, folder / DISK)
     finally:
-        monitor.ask("cont")
-        stood = time.monotonic() - begun
-        run("/usr/local/sbin/reach", "--clock")
+        stood = let_go(monitor) - begun
     return stood
+
+
+def let_go(monitor: Monitor) -> float:
+    """Let a machine go on that was stopped, and give it the right time; when it went on."""
+    monitor.ask("cont")
+    went = time.monotonic()
+    (FOLDER / STILL).unlink(missing_ok=True)
+    subprocess.run(["/usr/local/sbin/reach", "--clock"], check=False, stdin=subprocess.DEVNULL)
+    return went
+
+
+def is_forsaken() -> bool:
+    """Tell whether somebody stopped the machine and was killed before it could go on."""
+    try:
+        return not Path("/proc", (FOLDER / STILL).read_text()).exists()
+    except FileNotFoundError:
+        return False
 
 
 def probe() -> int:
@@ -308,6 +329,8 @@ def run_machine(asked: dict[str, object]) -> int:
                 names.answer()
         if networks.changed():
             networks.look(interfaces())
+        if is_forsaken():
+            let_go(Monitor())
         clock.poll()
     return machine.returncode
 
