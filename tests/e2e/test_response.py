@@ -30,7 +30,7 @@ from tests.support import until
 
 pytestmark = pytest.mark.docker
 
-TIMES: Final = int(os.environ.get("HOMERANGE_RESPONSES", "2"))
+TIMES: Final = int(os.environ.get("HOMERANGE_RESPONSES", "1"))
 """How often each response is done and undone; ten times, for the figures."""
 
 INVENTORY: Final = """\
