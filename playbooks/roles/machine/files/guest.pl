@@ -4,10 +4,13 @@
 # account or a key for that, and no log of the node has a line of it.
 #
 # A frame is a letter, the length of what follows in four bytes, and that. To the machine:
-#   O  a command begins: mark, way (plain, tty, pristine), user, folder, how many variables, those, and the
-#      arguments, with NUL between them;   I  input;   E  end of the input;   W  "rows columns" of the terminal
-#   T  the time, in nanoseconds since 1970, by which the clock is set
+#   O  a command: mark, way (plain, tty, pristine), user, folder, how many variables, those, and the arguments,
+#      with NUL between them;   G  it may begin;   I  input;   E  end of the input
+#   W  "rows columns" of the terminal;   T  the time in nanoseconds since 1970, by which the clock is set
 # From it:  H  it was heard: the mark;   1, 2  outputs;   X  the exit code
+#
+# Who hears nothing for a second asks on another line. So a command begins only when he who asked has heard that
+# it was heard: none runs twice.
 #
 # `pristine`: with the disk as it was baked for its root, and the node's own files below /proc/1/root.
 use strict;
@@ -80,11 +83,17 @@ sub serve {
 # Take what comes on a line until whoever is at its other end hangs up.
 sub answer {
     my ($line, $held) = @_;
+    my $asked;
     while (1) {
         my ($kind, $said) = frame($line, \$held) or return;
         if ($kind eq 'T') { set_clock($said) }
         elsif ($kind eq 'O') {
-            $held = run($line, $said, $held) // return;
+            $asked = $said;
+            send_frame($line, 'H', $said =~ s/\0.*//sr) or return;
+        }
+        elsif ($kind eq 'G' && defined $asked) {
+            $held = run($line, $asked, $held) // return;
+            $asked = undef;
         }
     }
 }
@@ -111,7 +120,7 @@ sub frame {
 # Run one command; return what came after it, or nothing when the other end hung up.
 sub run {
     my ($line, $asked, $held) = @_;
-    my ($mark, $way, $user, $folder, $count, @rest) = split /\0/, $asked, -1;
+    my (undef, $way, $user, $folder, $count, @rest) = split /\0/, $asked, -1;
     my @variables = splice @rest, 0, $count;
     my $tty = $way eq 'tty';
     my ($input, $out, $error, $process) = $tty ? on_terminal() : on_pipes();
@@ -119,7 +128,6 @@ sub run {
         pristine() if $way eq 'pristine';
         become($user, $folder, \@variables, \@rest);
     }
-    send_frame($line, 'H', $mark) or return hang_up($input, $process);
     my %open = (1 => $out, $error ? (2 => $error) : ());
     my ($waiting, $last, $piece) = ('', 0, '');
     while (%open) {

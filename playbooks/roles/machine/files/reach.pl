@@ -46,11 +46,12 @@ exit $code;
 
 # Take a line that nobody has, and begin the command on it.
 sub open_line {
-    my $number = 0;
+    my ($number, $free) = (0, 0);
     while (now() / 1e9 - $since < $PATIENCE) {
         for my $path (glob "$FOLDER/[0-9]*.line") {
             open my $lock, '>', "$path.lock" or next;
             flock $lock, LOCK_EX | LOCK_NB or next;
+            $free = 1;
             socket my $line, PF_UNIX, SOCK_STREAM, 0 or die "socket: $!";
             connect $line, pack_sockaddr_un($path) or next;
             my $mark = sprintf '%d.%d.%d', $$, ++$number, rand 1e9;
@@ -58,17 +59,18 @@ sub open_line {
                 @variables, $way eq 'clock' ? 'true' : @command);
             put($line, 'O', join "\0", @asked) or next;
             my $held = heard($line, $mark) // next;
+            put($line, 'G', '') or next;
             fcntl $lock, F_SETFD, 0;
             $kept = $lock;
             return ($line, $held);
         }
         select undef, undef, undef, 0.1;
     }
-    print STDERR "the machine does not answer\n";
+    print STDERR $free ? "the machine does not answer\n" : "all lines into the machine are taken\n";
     exit 125;
 }
 
-# Wait until the machine says that it begins: what is left of an earlier command is not for us.
+# Wait until the machine has heard it: what is left of an earlier command is not for us.
 sub heard {
     my ($line, $mark) = @_;
     my $held = '';
