@@ -14,6 +14,9 @@ from lab.engine.nodes import SeenNode
 
 _REACH: Final = "/usr/local/sbin/reach"
 
+PROGRAM: Final = ("/usr/bin/python3", "/usr/local/sbin/machine")
+"""What runs a machine, secures it, or tells of its kernel, in its container."""
+
 TUN: Final = "/dev/net/tun"
 """What gives a machine its networks."""
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from lab.engine.machines import monitor
+from lab.engine.machines import PROGRAM, monitor
 from lab.engine.nodes import SeenNode
 from lab.errors import EngineFault
 from lab.files import careful
@@ -24,7 +24,6 @@ NOT_WRITTEN_BACK: Final = (
 )
 """What a disk of a machine cannot hold."""
 
-_PROGRAM: Final = ("/usr/bin/python3", "/usr/local/sbin/machine")
 _OWN: Final = "own.qcow2"
 _PIECE: Final = 2**20
 _SECURED_WITHIN: Final = 60.0
@@ -66,7 +65,7 @@ def secure(node: SeenNode, engine: Reach, folder: Path) -> float:
     """
     place, kept = monitor(node), f"/evidence-{secrets.token_hex(4)}"
     try:
-        ran = engine.execute(place, (*_PROGRAM, "secure", kept), user="root", timeout=_SECURED_WITHIN)
+        ran = engine.execute(place, (*PROGRAM, "secure", kept), user="root", timeout=_SECURED_WITHIN)
         if ran.code:
             said = ran.stderr.decode("utf-8", "backslashreplace").strip()
             raise EngineFault(doing=f"securing the memory of {node.name}", said=said)
@@ -144,7 +143,7 @@ def kernel_of(engine: Reach, image: str, lab: str) -> Kernel:
         EngineFault: it does not start, or says not enough.
     """
     with engine.workbench(image, lab) as place:
-        ran = engine.execute(place, (*_PROGRAM, "symbols", "/w"), user="root", timeout=_SECURED_WITHIN)
+        ran = engine.execute(place, (*PROGRAM, "symbols", "/w"), user="root", timeout=_SECURED_WITHIN)
         if ran.code:
             said = ran.stderr.decode("utf-8", "backslashreplace").strip()
             raise EngineFault(doing="starting the kernel", said=said)

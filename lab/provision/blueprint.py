@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from lab.engine import machines
 from lab.engine.nodes import NetworkSpec, NodeSpec
 from lab.files import records
 from lab.inventory.definition import Lab, Network, Node
@@ -89,7 +90,7 @@ def _first_process(kind: Kind) -> tuple[str, ...]:
         "tmpfs": [it.mount for it in kind.tmpfs],
         "command": kind.command,
     }
-    return ("/usr/bin/python3", "/usr/local/sbin/machine", records.to_json(asked))
+    return (*machines.PROGRAM, records.to_json(asked))
 
 
 def _node(lab: str, node: Node, image: str) -> NodeSpec:

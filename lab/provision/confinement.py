@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lab.engine.facts import Wall
+from lab.engine.machines import KVM, TUN
 from lab.engine.nodes import SeenNode
 from lab.inventory.kind import Kind
 
@@ -17,7 +18,7 @@ MONITOR_MEMORY: Final = 160 * 2**20
 _MONITOR_PROCESSES: Final = 256
 """Processes and threads of what runs a machine, and of the commands that are carried into it."""
 
-MACHINE_DEVICES: Final = ("/dev/kvm", "/dev/net/tun")
+MACHINE_DEVICES: Final = (KVM, TUN)
 """Devices that the container of a machine may have."""
 
 

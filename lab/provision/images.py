@@ -22,7 +22,7 @@ from typing import Final
 from lab.engine import labels
 from lab.engine.engine import Engine
 from lab.engine.images import Images
-from lab.engine.machines import KVM
+from lab.engine.machines import KVM, PROGRAM
 from lab.engine.nodes import SeenNode
 from lab.errors import EngineFault, NoBase
 from lab.files import records
@@ -39,7 +39,7 @@ Tell = Callable[[str], None]
 _BASE_PACKAGES: Final = "python3,python3-apt,iproute2,procps,snoopy"
 """What a base that is built here begins with: what the role common's `bootstrap.sh` would install next."""
 
-_PROBE: Final = ("/usr/bin/python3", "/usr/local/sbin/machine", "probe")
+_PROBE: Final = (*PROGRAM, "probe")
 _PROBED_WITHIN: Final = 15.0
 """Boots a kernel with KVM, and the seconds that it has: one that runs takes one."""
 
