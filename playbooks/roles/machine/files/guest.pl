@@ -47,7 +47,7 @@ serve();
 
 # Wait for commands on every line, for ever.
 sub serve {
-    my (%lines, %busy);
+    my (%lines, %busy, %begun);    # begun: the first byte of what nobody could be started for yet
     pipe(my $woken, my $wake) or die "pipe: $!";
     fcntl $_, F_SETFL, O_NONBLOCK for $woken, $wake;
     $SIG{IO} = $SIG{CHLD} = sub { syswrite $wake, '.' };
@@ -64,8 +64,9 @@ sub serve {
         while ((my $gone = waitpid -1, POSIX::WNOHANG) > 0) { delete $busy{$gone} }
         my %taken = reverse %busy;
         for my $number (grep { !defined $taken{$_} } keys %lines) {
-            sysread $lines{$number}, my $first, 1 or next;
+            length($begun{$number} // '') || sysread $lines{$number}, $begun{$number}, 1 or next;
             my $worker = fork // next;
+            my $first = delete $begun{$number};
             if (!$worker) {
                 $SIG{IO} = $SIG{CHLD} = 'DEFAULT';
                 $0 = 'lab-agent: a command';
@@ -135,7 +136,10 @@ sub run {
         vec($read, fileno $line, 1) = 1 if length $waiting < 1 << 20;
         vec($read, fileno $_, 1) = 1 for values %open;
         vec($write, fileno $input, 1) = 1 if $input && length $waiting;
-        select($read, $write, undef, undef) > 0 or next;
+        if (select($read, $write, undef, $PATIENCE) <= 0) {
+            return hang_up($input, $process) if gone($line);    # who is not read does not say that he went
+            next;
+        }
         if (vec $read, fileno $line, 1) {
             my $got = sysread $line, $held, $PIECE, length $held;
             return hang_up($input, $process) if defined $got ? !$got : $! != EAGAIN && $! != EINTR;
