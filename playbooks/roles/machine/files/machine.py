@@ -42,6 +42,9 @@ MEMORY = "memory.elf"
 DISK = "own.qcow2"
 """What is kept of a machine, in a folder: all of its memory, and what it wrote to its disk."""
 
+FETCHED_WITHIN = 600
+"""Seconds after which what was kept of a machine, and is still there, is nobody's."""
+
 STILL = "still"
 """The file, among the lines, with the number of the process for which the machine stands still."""
 
@@ -243,6 +246,9 @@ class Monitor:
 
 def secure(folder: Path) -> float:
     """Keep the memory and the disk of one moment; the seconds for which the machine stood still."""
+    for it in folder.parent.glob(f"{folder.name.partition('-')[0]}-*"):
+        if time.time() - it.stat().st_mtime > FETCHED_WITHIN:  # who was to fetch it was killed
+            shutil.rmtree(it)
     folder.mkdir(parents=True)
     monitor = Monitor()
     begun = time.monotonic()
