@@ -69,7 +69,7 @@ def test_what_is_held_out_is_not_trained_on() -> None:
 
 
 def test_a_model_of_made_up_payloads_finds_those_of_others_and_few_ordinary_values() -> None:
-    trained = train(parted(small(1200)), DESCRIBED, 1, lambda _line: None)
+    trained = train(parted(small(700)), DESCRIBED, 1, lambda _line: None)
     threshold = trained.model.description.threshold
     theirs = (
         "1' OR '1'='1' -- ", "-1 UNION ALL SELECT user,pass FROM wp_users--", "admin'--",

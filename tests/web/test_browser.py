@@ -292,8 +292,7 @@ def test_an_alert_is_visible_as_it_is_raised(browser: Browser, tmp_path: Path) -
 # -- everybody ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1400, "light")])
 def test_no_page_is_wider_than_its_window_or_hard_to_use(
     browser: Browser, screen: Server, width: int, scheme: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
