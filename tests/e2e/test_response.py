@@ -255,7 +255,8 @@ def good(lab: Place, run: str) -> None:
         lab.lab("case", "finding", *said, "--event", it["event_ids"][0], "somebody came in as maria")
     # People work there meanwhile, and not each time the same: what they changed is theirs.
     theirs = [it.path for it in lab.engine.differences(lab.node("bastion")) if "maria" not in it.path]
-    lab.lab("case", "note", f"Tom, Jens and the administrator worked on the bastion: {' '.join(theirs)}")
+    histories = "/home/tom /home/jens /home/admin /root/.bash_history"  # come when they log out
+    lab.lab("case", "note", f"People worked on the bastion: {histories} {' '.join(theirs)}")
     lab.lab("case", "close", "contained")
 
 

@@ -86,11 +86,11 @@ class Standoff:
         intruder.start()
         try:
             yield intruder
+            after = self._differences()  # at once: what people change from here on, nobody could explain
         finally:
             intruder.finish()
         self.end_sessions()
         artefacts = tuple(self._artefacts())
-        after = self._differences()
         again = () if self.stop.is_set() else self._again()
         records.write(
             self._happened.aftermath,
