@@ -7,8 +7,11 @@ import json
 import lzma
 import struct
 from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,6 +106,14 @@ def test_the_banner_is_byte_for_byte_what_memory_has() -> None:
     banner = made()["symbols"]["linux_banner"]
     assert base64.b64decode(banner["constant_data"]) == VERSION.encode() + b"\0"
     assert banner["type"]["count"] == len(VERSION) + 1
+
+
+def test_volatilitys_own_schema_has_nothing_against_it() -> None:
+    found = find_spec("volatility3")  # where it is; it is run as a program, and never imported
+    assert found is not None
+    assert found.origin is not None
+    path = Path(found.origin).parent / "schemas" / "schema-6.2.0.json"
+    jsonschema.Draft7Validator(json.loads(path.read_text(encoding="utf-8"))).validate(made())
 
 
 @pytest.mark.parametrize("symbols", ["", "0000000000000000 T _text\n"])
