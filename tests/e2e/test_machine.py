@@ -47,7 +47,12 @@ rule listens { strings: $it = "socket.create_server" condition: $it }
 rule accounts { strings: $it = "maria:x:1000" condition: $it }
 """
 
-WITHOUT_SCHEMA = "import sys; sys.modules['jsonschema'] = None; from volatility3.cli import main; main()"
+WITHOUT_SCHEMA = """
+import sys
+sys.argv[0], sys.modules["jsonschema"] = "vol", None
+from volatility3.cli import main
+main()
+"""
 """Volatility without its check of a symbol file, which takes 20 s; `tests/forensics` has one checked."""
 
 DELETED = "planted and deleted, and on the disk all the same"

@@ -132,6 +132,20 @@ sub run {
     my %open = (1 => $out, $error ? (2 => $error) : ());
     my ($waiting, $last, $piece) = ('', 0, '');
     while (%open) {
+        while (length $held >= 5) {    # some of it may have come with what began the command
+            my ($kind, $length) = unpack 'aN', $held;
+            last if length $held < 5 + $length;
+            if ($kind eq 'O') { hang_up($input, $process); return $held }
+            my $said = substr substr($held, 0, 5 + $length, ''), 5;
+            if ($kind eq 'I') { $waiting .= $said if $input }
+            elsif ($kind eq 'E') { $last = 1 }
+            elsif ($kind eq 'W') { size($out, split / /, $said) }
+            else { return hang_up($input, $process) }
+        }
+        if ($input && $last && !length $waiting) {
+            close $input unless $tty;
+            $input = undef;
+        }
         my ($read, $write) = ('', '');
         vec($read, fileno $line, 1) = 1 if length $waiting < 1 << 20;
         vec($read, fileno $_, 1) = 1 for values %open;
@@ -143,25 +157,11 @@ sub run {
         if (vec $read, fileno $line, 1) {
             my $got = sysread $line, $held, $PIECE, length $held;
             return hang_up($input, $process) if defined $got ? !$got : $! != EAGAIN && $! != EINTR;
-            while (length $held >= 5) {
-                my ($kind, $length) = unpack 'aN', $held;
-                last if length $held < 5 + $length;
-                if ($kind eq 'O') { hang_up($input, $process); return $held }
-                my $said = substr substr($held, 0, 5 + $length, ''), 5;
-                if ($kind eq 'I') { $waiting .= $said if $input }
-                elsif ($kind eq 'E') { $last = 1 }
-                elsif ($kind eq 'W') { size($out, split / /, $said) }
-                else { return hang_up($input, $process) }
-            }
         }
         if ($input && length $waiting && vec $write, fileno $input, 1) {
             my $taken = syswrite $input, $waiting;
             if (defined $taken) { substr $waiting, 0, $taken, '' }
             elsif ($! != EAGAIN) { ($waiting, $last) = ('', 1) }
-        }
-        if ($input && $last && !length $waiting) {
-            close $input unless $tty;
-            $input = undef;
         }
         for my $channel (keys %open) {
             next unless vec $read, fileno $open{$channel}, 1;
