@@ -89,13 +89,7 @@ class DockerOutside:
     @contextmanager
     def workbench(self, image: str, lab: str) -> Iterator[SeenNode]:
         """Have a container to work in."""
-        host = self._api.create_host_config(
-            network_mode="none",
-            cap_drop=["ALL"],
-            security_opt=["no-new-privileges"],
-            mem_limit=_BENCH_MEMORY,
-            pids_limit=_HELPER_PROCESSES,
-        )
+        host = self._apart(_BENCH_MEMORY)
         with self._helper(image, lab, _BENCH, host, ("sh", "-c", "mkdir /w && exec sleep infinity")) as made:
             yield translation.baking_node(made, image, lab=lab, role=_BENCH)
 
@@ -103,19 +97,24 @@ class DockerOutside:
         self, image: str, argv: tuple[str, ...], *, devices: tuple[str, ...], lab: str, within: float
     ) -> bool:
         """Run a program in a throw-away container, and tell whether it ended well."""
-        host = self._api.create_host_config(
-            network_mode="none",
-            cap_drop=["ALL"],
-            security_opt=["no-new-privileges"],
-            mem_limit=_HELPER_MEMORY,
-            pids_limit=_HELPER_PROCESSES,
-            devices=[f"{it}:{it}" for it in devices],
-        )
+        host = self._apart(_HELPER_MEMORY, devices)
         try:
             with self._helper(image, lab, _BENCH, host, argv) as made, engine_errors(f"trying {argv[-1]}"):
                 return bool(self._api.wait(made, timeout=within)["StatusCode"] == 0)
         except LabError:
             return False
+
+    def _apart(self, memory: int, devices: tuple[str, ...] = ()) -> Mapping[str, Any]:
+        """Confine a container that has no network and no right."""
+        host: Mapping[str, Any] = self._api.create_host_config(
+            network_mode="none",
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            mem_limit=memory,
+            pids_limit=_HELPER_PROCESSES,
+            devices=[f"{it}:{it}" for it in devices],
+        )
+        return host
 
     @contextmanager
     def _helper(
@@ -153,21 +152,18 @@ class DockerOutside:
     def differences(self, node: SeenNode) -> tuple[Difference, ...]:
         """Say what of a node's root file system is not as in its image."""
         doing = f"comparing {node.name} with its image"
-        if node.machine:
-            with self.beside(node, ()) as helper:
-                ran = self.execute(
-                    helper,
-                    ("python3", "-I", "-c", _COMPARE.read_text(encoding="utf-8")),
-                    user="root",
-                    timeout=_COMPARED,
-                )
-            if ran.code:
-                raise EngineFault(doing=doing, said=ran.stderr.decode("utf-8", "backslashreplace").strip())
-            told = ({"Path": path, "Kind": kind} for path, kind in json.loads(ran.stdout))
-            return tuple(sorted(map(translation.difference, told), key=lambda it: it.path))
         with engine_errors(doing):
-            found = self._api.diff(node.id) or ()
-        return tuple(sorted(map(translation.difference, found), key=lambda it: it.path))
+            told = self._compared(node, doing) if node.machine else self._api.diff(node.id) or ()
+        return tuple(sorted(map(translation.difference, told), key=lambda it: it.path))
+
+    def _compared(self, node: SeenNode, doing: str) -> list[dict[str, Any]]:
+        """Have a machine compare its disk with what was baked; told as the engine tells of containers."""
+        with self.beside(node, ()) as helper:
+            argv = ("python3", "-I", "-c", _COMPARE.read_text(encoding="utf-8"))
+            ran = self.execute(helper, argv, user="root", timeout=_COMPARED)
+        if ran.code:
+            raise EngineFault(doing=doing, said=ran.stderr.decode("utf-8", "backslashreplace").strip())
+        return [{"Path": path, "Kind": kind} for path, kind in json.loads(ran.stdout)]
 
     def set_aside(self, node: SeenNode) -> None:
         """Take a node off its networks, stop it and give its name free."""

@@ -39,8 +39,7 @@ rm /w/own.qcow2
 _ONLY_OWN: Final = 'tar -xO lab/own.qcow2 >/w/own && sh -c "$0" </w/own && rm /w/own'
 """The same, of the files of a container that stopped."""
 
-_LOOK: Final = f"""cat >/tmp/rules.yar
-yarac /tmp/rules.yar /tmp/rules.yac >/tmp/said 2>&1 || {{ cat /tmp/said >&2; exit {yara.RULES_WRONG}; }}
+_LOOK: Final = f"""{yara.COMPILE}
 [ ! -e /w/memory.elf ] || yara -C -s -N /tmp/rules.yac /w/memory.elf | sed 's|^|memory: |'
 mkdir /w/files && tsk_recover -e /w/disk.raw /w/files >/dev/null
 cd /w/files && yara -C -s -N -r /tmp/rules.yac . 2>/dev/null | sed 's|^|file: |'
@@ -147,16 +146,5 @@ def kernel_of(engine: Reach, image: str, lab: str) -> Kernel:
         if ran.code:
             said = ran.stderr.decode("utf-8", "backslashreplace").strip()
             raise EngineFault(doing="starting the kernel", said=said)
-        told = {name: _read(engine, place, f"/w/{name}") for name in ("version", "vmlinux", "kallsyms")}
+        told = {name: reach.read(engine, place, f"/w/{name}") for name in ("version", "vmlinux", "kallsyms")}
     return Kernel(version=told["version"].decode(), types=told["vmlinux"], symbols=told["kallsyms"].decode())
-
-
-def _read(engine: Reach, place: SeenNode, path: str) -> bytes:
-    found = bytearray()
-
-    def hear(channel: int, chunk: bytes) -> None:
-        if channel == 1:
-            found.extend(chunk)
-
-    engine.relay(place, ("cat", path), stdin=(), hear=hear)
-    return bytes(found)

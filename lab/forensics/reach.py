@@ -98,6 +98,17 @@ def fetch(engine: Reach, place: SeenNode, path: str, target: Path) -> Path:
     return target
 
 
+def read(engine: Reach, place: SeenNode, path: str) -> bytes:
+    """Return what a file holds.
+
+    Raises:
+        EngineFault: it cannot be read.
+    """
+    found = bytearray()
+    _run(engine, place, ("cat", path), (), found.extend)
+    return bytes(found)
+
+
 class _Pieces:
     """Puts the data of a file where it was, as it comes."""
 

@@ -105,6 +105,7 @@ def symbol_file(kernel: Kernel) -> bytes:
 
 def _metadata(kernel: Kernel) -> dict[str, Any]:
     def source(name: str, content: bytes) -> dict[str, str]:
+        """Say where something came from, by its hash."""
         digest = sha256(content).hexdigest()
         return {"kind": "symtab", "name": name, "hash_type": "sha256", "hash_value": digest}
 

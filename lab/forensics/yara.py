@@ -17,8 +17,11 @@ _RIGHTS: Final = ("SYS_PTRACE", "DAC_READ_SEARCH")
 RULES_WRONG: Final = 9
 """With what the script ends when the rules cannot be used."""
 
-_LOOK: Final = f"""cat >/tmp/rules.yar
-yarac /tmp/rules.yar /tmp/rules.yac >/tmp/said 2>&1 || {{ cat /tmp/said >&2; exit {RULES_WRONG}; }}
+COMPILE: Final = f"""cat >/tmp/rules.yar
+yarac /tmp/rules.yar /tmp/rules.yac >/tmp/said 2>&1 || {{ cat /tmp/said >&2; exit {RULES_WRONG}; }}"""
+"""How a script for `matches` begins: it reads the rules, and says what is wrong with them."""
+
+_LOOK: Final = f"""{COMPILE}
 mine=$(stat -L -c %d:%i /proc/self/root)
 for it in /proc/[0-9]*; do
     [ "$(stat -L -c %d:%i $it/root 2>/dev/null)" = "$mine" ] && continue

@@ -107,6 +107,7 @@ def recipes(nodes: Iterable[Node], workplace: Workplace) -> dict[str, Recipe]:
     trees: dict[Path, object] = {}
 
     def of(kind: Kind, variables: Mapping[str, Plain]) -> Recipe:
+        """Return the recipe of a kind; its role is read once."""
         if kind.folder not in trees:
             trees[kind.folder] = _tree(kind.folder)
         hashed = _hash(trees[kind.folder], common, kind.base, dict(variables))
